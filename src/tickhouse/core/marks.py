@@ -1,0 +1,52 @@
+"""Evidence about a feed, kept as messages of their own.
+
+What tickhouse learns besides prices (connected, mute, still alive, a load begins or ends) is written to the raw
+journal on the channel `link`, like a message from the provider. So everything after the journal is a function of the
+journal alone: live, replay and restart see the same evidence at the same place, and so give the same answers.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+LINK = "link"
+"""The channel of marks."""
+
+
+class Event(StrEnum):
+    """What a mark says."""
+
+    BEGIN = "begin"  # a load, replay or backfill begins; `detail` says how it is read
+    END = "end"  # it is complete: its windows close
+    CONNECTED = "connected"  # the named symbols are subscribed and heard from now on
+    DISCONNECTED = "disconnected"  # blind from here on, until connected again
+    MUTE = "mute"  # the connection is open but silent for too long: blind from `at`
+    ALIVE = "alive"  # the provider answered a ping at `at`: quiet is quiet, not blind
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One piece of evidence. `at` is UTC microseconds: the moment that it speaks of, at or before its receive time.
+
+    `channel` is the feed's channel it speaks of; `symbols` is empty when it speaks of all of the source.
+    """
+
+    event: Event
+    at: int
+    channel: str = ""
+    symbols: tuple[str, ...] = ()
+    detail: dict[str, str] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        """The mark as the JSON text that is journaled."""
+        return msgspec.json.encode(self)
+
+
+def decode(payload: bytes) -> Mark:
+    """The mark of a journaled text.
+
+    >>> decode(Mark(Event.ALIVE, at=5).encode())
+    Mark(event=<Event.ALIVE: 'alive'>, at=5, channel='', symbols=(), detail={})
+    """
+    return msgspec.json.decode(payload, type=Mark)

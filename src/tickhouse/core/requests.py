@@ -1,0 +1,66 @@
+"""What a feed may ask of the transport, as plain values: requests, answers, subscriptions, pace."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tickhouse.core.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP GET. `weight` is what it costs of the provider's quota; the answer is journaled on `channel`.
+
+    `secret` names query parameters or headers whose values are never logged or journaled.
+    """
+
+    url: str
+    channel: str
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secret_params: Mapping[str, Secret] = field(default_factory=dict)
+    secret_headers: Mapping[str, Secret] = field(default_factory=dict)
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status, lower-case header names, body, and when it arrived (UTC microseconds)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: int
+
+    @property
+    def retry_after(self) -> float | None:
+        """The number of seconds the provider asks to wait, if it says so in seconds."""
+        text = self.headers.get("retry-after", "")
+        return float(text) if text.replace(".", "", 1).isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a provider may be asked. Zero means no limit; `per_minute` and `per_day` count weight."""
+
+    per_second: float = 0.0
+    per_minute: int = 0
+    per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A socket to keep open.
+
+    `hello` are the text frames to send after connecting, at most `sends_per_second`. A connection on which nothing is
+    heard for `mute_after` seconds (pings and data both count) is mute. `lifetime` is the number of seconds after which
+    the provider ends every connection.
+    """
+
+    url: str
+    channel: str
+    symbols: tuple[str, ...]
+    hello: tuple[str, ...] = ()
+    sends_per_second: float = 4.0
+    mute_after: float = 60.0
+    lifetime: float = 86_400.0
+    max_message_bytes: int = 1 << 20

@@ -1,0 +1,36 @@
+"""A value that must not be seen: it cannot be printed, logged, compared by accident or put into a message."""
+
+import hmac
+
+
+class Secret:
+    """An API key or password. Only `reveal()` gives the text; everything else shows stars.
+
+    >>> print(Secret("k123"), [Secret("k123")])
+    ******** [Secret('********')]
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that sends it."""
+        return self._value
+
+    def matches(self, text: str) -> bool:
+        """Whether `text` is the secret, in constant time."""
+        return hmac.compare_digest(self._value.encode(), text.encode())
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __str__(self) -> str:
+        return "********"
+
+    def __repr__(self) -> str:
+        return "Secret('********')"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")

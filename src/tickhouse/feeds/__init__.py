@@ -1,0 +1,58 @@
+"""Outside world to raw messages to rows: the Feed contract.
+
+A feed is pure. It says what to ask and what an answer means; `core/transport.py` does the asking, at the pace
+allowed. So a feed needs no mocks, and raw messages can be parsed again years later with a better parser.
+
+One provider, one file; the file name is the name in settings. The file has a class with the methods below and a
+function `open(**options) -> Feed` that makes one from its section of the settings.
+"""
+
+from collections.abc import Generator, Mapping
+from typing import Protocol
+
+from tickhouse.core.batches import Parsed, RawBatch
+from tickhouse.core.model import Hole, Ids, Want
+from tickhouse.core.requests import Answer, Pace, Request, Subscription
+
+
+class Feed(Protocol):
+    """What one provider can be asked, and what its answers mean."""
+
+    name: str
+    """The name of the file, and the `source` of every row."""
+
+    channels: Mapping[str, str]
+    """Channel name to one line of description: what `parse` understands."""
+
+    ids: Ids
+    """What the trade ids prove."""
+
+    pace: Pace
+    """How often the provider may be asked; facts of the provider, overridden by settings."""
+
+    def subscription(self, want: Want) -> Subscription:
+        """The socket to open for live data: URL, messages to send, keep-alive, limits.
+
+        Raises `SettingsError` when the provider has no such channel.
+        """
+
+    def history(self, want: Want) -> Generator[Request, Answer, None]:
+        """The requests for a range of the past. Each is sent its answer; yield the next page until there is none.
+
+        The answers' bodies become raw messages of the channel that each request names; do not parse more than the paging
+        needs. An answer that is a refusal never arrives here: `classify` turns it into an error first.
+        """
+
+    def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
+        """The requests that fetch exactly the trades of a hole."""
+
+    def classify(self, answer: Answer) -> Exception | None:
+        """The error that an answer stands for, or None when it is data. Status alone never decides."""
+
+    def parse(self, raw: RawBatch) -> Parsed:
+        """What each message means. Pure: the same bytes give the same rows, for ever.
+
+        Never raises for bad bytes: a message that is not understood gets kind REJECTED and a `Reject` that says why; one
+        that is understood and carries no rows (acks, pings, channels without trades) is CONTROL. Rows come in the order of
+        their messages. No Python loop over the rows of well-formed messages on a hot channel.
+        """

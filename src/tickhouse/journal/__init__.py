@@ -1,0 +1,112 @@
+"""The durable log: append, read from a position, commit. The Journal contract.
+
+Every raw message of the house has one *position*, an integer that rises by one per message over all sources. An
+entry (a batch of raw messages of one source and lane, with the rows, marks and rejects made of them) is appended whole
+or not at all and can be read as two topics: `raw`, the messages as received, and `ticks`, what they mean. Both
+are addressed by raw position, so a consumer's cursor, a bar's provenance and the name of a bronze object are the same
+number.
+
+One backend, one file, with a function `open(url, **options) -> Journal`. Options every backend takes: `max_bytes`
+(the back-pressure limit below), `retain_bytes` and `retain_seconds` (0 = no limit).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tickhouse.core.batches import Entry, Record
+
+Topic = Literal["raw", "ticks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The answer of `verify`: records and messages read, and one sentence for each fault found."""
+
+    records: int
+    messages: int
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One message that was not taken, with its bytes. `position` is its place in the journal."""
+
+    position: int
+    source: str
+    channel: str
+    received_at: int
+    reason: str
+    detail: str
+    payload: bytes
+    healed: bool = False
+
+
+class Journal(Protocol):
+    """A durable log that one process appends to and several read.
+
+    Safe to call from several threads. A second process that wants to append gets `HouseLocked`, unless it is told to
+    share (quarantine replay and loads use the same file as a running pipeline: appends are short transactions).
+    """
+
+    def append(self, entries: Sequence[Entry]) -> list[int]:
+        """Make entries durable, all or none, and return the position of the first message of each.
+
+        When it returns, the entries survive a power cut (with `durability="full"`, the default; `"normal"` may lose
+        the last moments on a power cut but nothing on a crash of the process). Rejected messages enter quarantine, and
+        the ledger counts (see `ledger`) rise, in the same transaction.
+
+        Raises `Busy` when the slowest registered consumer is more than `max_bytes` behind, `DiskFull` when there is no room.
+        After either, nothing of the call was written and it may be repeated.
+        """
+
+    def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
+        """The records from `position` on, in order, at least one if there is one, at most about `max_messages`.
+
+        `position` may lie inside a record; then that whole record comes first. Raises `CorruptLog` at a record whose checksum
+        is wrong. The positions before `begin` are gone (retention).
+        """
+
+    def window(self, source: str, symbol: str, start: int, end: int) -> Iterator[Record]:
+        """The `ticks` records of a source that may hold event times in [start, end) (us), of every lane, in order."""
+
+    def begin(self) -> int:
+        """The first position still kept."""
+
+    def end(self) -> int:
+        """The position the next message will get."""
+
+    def wait(self, position: int, timeout: float) -> bool:
+        """Block up to `timeout` seconds until `end()` is beyond `position`; true when it is. Wakes at once for appends of the
+        same process, within about 10 ms for those of another."""
+
+    def commit(self, group: str, position: int) -> None:
+        """Remember that consumer group `group` has finished everything before `position`. Registers the group."""
+
+    def committed(self, group: str) -> int:
+        """Where the group goes on: its committed position, or `begin()` when it has none."""
+
+    def groups(self) -> Mapping[str, int]:
+        """Every registered group with its position."""
+
+    def resume(self, key: str) -> str | None:
+        """The value last journaled under that key by an entry's `resume`."""
+
+    def ledger(self) -> Mapping[tuple[str, str], int]:
+        """Totals since the house began by (source, name); names: received, parsed, control, rejected (messages), rows and
+        invalid (ticks). They survive retention."""
+
+    def quarantine(self, reason: str | None = None, limit: int = 100, after: int = -1) -> list[Quarantined]:
+        """Quarantined messages that are not healed, oldest first."""
+
+    def heal(self, positions: Sequence[int], entries: Sequence[Entry]) -> list[int]:
+        """Append the entries made of quarantined messages parsed again, and mark those messages healed, in one transaction."""
+
+    def verify(self) -> Check:
+        """Read everything and compare checksums."""
+
+    def trim(self, now: int) -> int:
+        """Apply retention by age and size, never beyond the slowest registered group; returns the new `begin`."""
+
+    def close(self) -> None:
+        """Let go of files. Everything acknowledged stays."""

@@ -1,0 +1,40 @@
+"""A batch in, findings out: the Check contract. A check never changes the batch.
+
+One check, one file, with a function `open(**options) -> Check`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickhouse.core.batches import BarBatch, TickBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says of the rows of a batch.
+
+    `rows` are the indexes of the rows it speaks of. With `reject` true these rows cannot be used: they go to quarantine with
+    their bytes. Otherwise they stay and the verdict becomes a finding. `reason` is a short stable word, `detail` one
+    sentence for a person.
+    """
+
+    check: str
+    reason: str
+    detail: str
+    rows: NDArray[np.int64]
+    reject: bool = False
+
+
+class Check(Protocol):
+    """Looks at batches on their way and says what is wrong with them. It may remember (last prices, last times)."""
+
+    name: str
+
+    def ticks(self, batch: TickBatch) -> list[Verdict]:
+        """What is wrong with these ticks, before they are journaled; an empty list when nothing is."""
+
+    def bars(self, batch: BarBatch) -> list[Verdict]:
+        """What is wrong with these closed bars, before they are stored."""

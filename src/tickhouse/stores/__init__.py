@@ -1,0 +1,97 @@
+"""What is read back in a hurry: the contracts of the hot and the warm store.
+
+Warm is a database with every version of every bar; hot is the newest values in memory. One backend, one file, with a function
+`open(url, **options)`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from tickhouse.core.batches import BarBatch, Output, TickBatch
+from tickhouse.core.model import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The engine's state at a position."""
+
+    position: int
+    state: bytes
+
+
+class Warm(Protocol):
+    """Bars, indicators, anomalies, findings, coverage, ledger, quality metrics: durable, versioned, queryable.
+
+    Keys: bars (symbol, interval, start, source, version), indicators (the same), anomalies (the same and detector), coverage
+    (source, symbol, channel, start). Writing a row again is harmless. Several processes may read while one writes.
+    """
+
+    def write(self, group: str, output: Output, checkpoint: bytes | None = None) -> None:
+        """Everything of an output, the group's position and the checkpoint, in one transaction, durable on return.
+
+        Raises `DiskFull`, `Busy`.
+        """
+
+    def position(self, group: str) -> int | None:
+        """Up to where the group's output is stored; None before its first write."""
+
+    def checkpoint(self, group: str) -> Checkpoint | None:
+        """The newest checkpoint of the group."""
+
+    def bars(self, query: Query) -> pa.Table:
+        """Bars, schema `model.BAR`: the newest version of each, or as the query says."""
+
+    def indicators(self, query: Query) -> pa.Table:
+        """Indicator rows, schema `model.INDICATOR`, likewise."""
+
+    def anomalies(self, query: Query) -> pa.Table:
+        """Anomalies, schema `model.ANOMALY`, likewise; retracted ones only with `versions`."""
+
+    def findings(self, query: Query) -> pa.Table:
+        """Findings, schema `model.FINDING`, newest last."""
+
+    def coverage(self, query: Query) -> pa.Table:
+        """Coverage, schema `model.COVERAGE`: the stretches that overlap the range."""
+
+    def symbols(self) -> list[dict[str, Any]]:
+        """Every (symbol, source) with its intervals, first and last bar start."""
+
+    def ledger(self) -> Mapping[tuple[str, str], int]:
+        """The tick totals of the engine by (source, name)."""
+
+    def measure(self, at: int, values: Mapping[tuple[str, str], float]) -> None:
+        """Keep quality metrics (source, name) as a point of a time series."""
+
+    def metrics(self, query: Query) -> pa.Table:
+        """The kept quality metrics: at, source, name, value."""
+
+    def trim(self, before: int, interval: str | None = None) -> int:
+        """Delete rows whose bar starts before a time (us), of one interval or of all; returns how many bars."""
+
+    def upgrade(self) -> str:
+        """Bring the tables to the newest version and return its name."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class Hot(Protocol):
+    """The newest of everything, for screens. An older value never replaces a newer one. Safe to call from several threads."""
+
+    def ticks(self, batch: TickBatch) -> None:
+        """Take in ticks just journaled."""
+
+    def bars(self, batch: BarBatch) -> None:
+        """Take in forming, closed or corrected bars."""
+
+    def latest(self, symbols: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The newest price of each symbol: symbol, source, price, size, event_time, received_at (us), or of all symbols."""
+
+    def forming(self, symbols: Sequence[str] = (), interval: str | None = None) -> list[dict[str, Any]]:
+        """The newest bar of each (symbol, source, interval), forming or not, as plain values."""
+
+    def recent(self, symbol: str, limit: int = 100) -> Iterator[dict[str, Any]]:
+        """The newest ticks of a symbol, newest first, from a bounded ring."""

@@ -1,0 +1,62 @@
+"""What people and programs see: REST, WebSocket and pages over one house.
+
+Everything here reads through `House`, which the pipeline implements; a surface knows no store by name.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from tickhouse.core.model import Query
+
+Listener = Callable[[str, list[dict[str, Any]]], None]
+"""Called with a topic (`bars`, `ticks`, `anomalies`, `coverage`) and the rows that changed, from any thread; must not block."""
+
+
+class House(Protocol):
+    """One house as its readers see it. Every method may block on disk: call it from a worker thread, not the event loop."""
+
+    simulated: bool
+    """Whether the data came from the simulated exchange; shown wherever data are shown."""
+
+    def bars(self, query: Query) -> pa.Table:
+        """Stored bars of schema `model.BAR`, with the forming ones where the query reaches the present."""
+
+    def ticks(self, query: Query) -> pa.Table:
+        """Ticks of schema `model.TICK` from the lake and the journal; the query must name a symbol."""
+
+    def indicators(self, query: Query) -> pa.Table:
+        """Indicator rows of schema `model.INDICATOR`."""
+
+    def anomalies(self, query: Query) -> pa.Table:
+        """Anomalies of schema `model.ANOMALY`."""
+
+    def findings(self, query: Query) -> pa.Table:
+        """Findings of schema `model.FINDING`."""
+
+    def coverage(self, query: Query) -> pa.Table:
+        """Coverage of schema `model.COVERAGE`."""
+
+    def metrics(self, query: Query) -> pa.Table:
+        """Quality metrics as a time series: at, source, name, value."""
+
+    def latest(self, symbols: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        """The newest price of each symbol."""
+
+    def symbols(self) -> list[dict[str, Any]]:
+        """Every symbol with its source, intervals, first and last bar."""
+
+    def trace(
+        self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
+    ) -> dict[str, Any]:
+        """The bar, its versions, its coverage and the raw messages behind it. Raises `NoData`."""
+
+    def status(self) -> dict[str, Any]:
+        """What is going on: ledger per source, lag, positions, rates, roles, sizes."""
+
+    def health(self) -> Mapping[str, Any]:
+        """`ready` (bool) and one entry per part with `ok` and a sentence."""
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` for every change from now on; returns the function that stops it."""

@@ -1,0 +1,23 @@
+"""What every test may use: a clock that is moved by hand, the shared recordings where they are."""
+
+from pathlib import Path
+
+import pytest
+
+from tickhouse.core.clock import ManualClock
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands at 2026-01-01T00:00:00Z until it is moved."""
+    return ManualClock(1_767_225_600_000_000)
+
+
+@pytest.fixture
+def recordings() -> Path:
+    """The folder of messages that others captured; the test is skipped where it is absent."""
+    if not RECORDINGS.is_dir():
+        pytest.skip("the shared recordings are not beside this checkout")
+    return RECORDINGS
