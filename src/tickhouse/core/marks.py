@@ -29,11 +29,13 @@ class Event(StrEnum):
 class Mark:
     """One piece of evidence. `at` is UTC microseconds: the moment that it speaks of, at or before its receive time.
 
-    `channel` is the feed's channel it speaks of; `symbols` is empty when it speaks of all of the source.
+    `line` names the connection it speaks of; a CONNECTED mark names the channel and the symbols of its line, and the later
+    marks of that line speak of the same symbols. Every mark of a lane also says that time has come as far as `at`.
     """
 
     event: Event
     at: int
+    line: str = ""
     channel: str = ""
     symbols: tuple[str, ...] = ()
     detail: dict[str, str] = field(default_factory=dict)
@@ -47,6 +49,6 @@ def decode(payload: bytes) -> Mark:
     """The mark of a journaled text.
 
     >>> decode(Mark(Event.ALIVE, at=5).encode())
-    Mark(event=<Event.ALIVE: 'alive'>, at=5, channel='', symbols=(), detail={})
+    Mark(event=<Event.ALIVE: 'alive'>, at=5, line='', channel='', symbols=(), detail={})
     """
     return msgspec.json.decode(payload, type=Mark)

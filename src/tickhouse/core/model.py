@@ -185,8 +185,9 @@ class Query:
 
     `as_of` asks for what was believed at that moment (versions with known_at at or before it). `versions` true asks
     for every version and not only the newest. `after` is the key of the last row of the page before, `limit` the
-    page's size. `last` asks for the newest N rows (in ascending order). Rows come ordered by (symbol, interval,
-    start, source, version).
+    page's size. `last` asks for the newest N rows (in ascending order). `before` is a journal position: only rows that
+    had been stored when the journal was processed up to there, so that an engine that goes over the same records again
+    sees the same past. Rows come ordered by (symbol, interval, start, source, version).
     """
 
     symbols: tuple[str, ...] = ()
@@ -199,6 +200,7 @@ class Query:
     after: tuple[object, ...] | None = None
     limit: int | None = None
     last: int | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,14 @@ class Subscription:
 
     `hello` are the text frames to send after connecting, at most `sends_per_second`. A connection on which nothing is
     heard for `mute_after` seconds (pings and data both count) is mute. `lifetime` is the number of seconds after which
-    the provider ends every connection.
+    the provider ends every connection. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell mute.
     """
 
     url: str
     channel: str
     symbols: tuple[str, ...]
     hello: tuple[str, ...] = ()
+    renew: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sends_per_second: float = 4.0
     mute_after: float = 60.0
     lifetime: float = 86_400.0

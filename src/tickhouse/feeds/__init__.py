@@ -30,8 +30,8 @@ class Feed(Protocol):
     pace: Pace
     """How often the provider may be asked; facts of the provider, overridden by settings."""
 
-    def subscription(self, want: Want) -> Subscription:
-        """The socket to open for live data: URL, messages to send, keep-alive, limits.
+    def subscriptions(self, want: Want) -> list[Subscription]:
+        """The sockets to open for live data, as few as the provider's limits allow.
 
         Raises `SettingsError` when the provider has no such channel.
         """

@@ -39,7 +39,11 @@ class Engine(Protocol):
     """The next raw position it expects; records that end at or before it are skipped."""
 
     def process(self, records: Sequence[Record]) -> Output:
-        """Take records in and say what follows."""
+        """Take records in and say what follows. The caller stores each output before it calls again.
+
+        How the records are cut into calls, and the ticks into records, changes nothing in the bars, versions, indicators and
+        anomalies that come out.
+        """
 
     def snapshot(self) -> bytes:
         """All state, with the position, for `restore`."""
