@@ -1,0 +1,280 @@
+"""Every setting of a house: read once from file and environment into frozen values.
+
+Later ones win: defaults, `tickhouse.toml`, `.env`, the environment (`TICKHOUSE_SERVE__PORT=9000`), what the caller
+gives. With none of them a house runs: keyless Binance, SQLite and files under `data`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+
+from tickhouse.core import quantities
+from tickhouse.core.errors import BadSetting
+from tickhouse.core.model import interval_us
+from tickhouse.core.requests import Pace
+from tickhouse.core.secrets import Secret
+from tickhouse.core.symbols import canonical
+
+MAJORS = ("BTC-USDT", "ETH-USDT", "BNB-USDT", "SOL-USDT", "XRP-USDT", "DOGE-USDT")
+
+
+def _checked(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`read` as a validator: what our functions call a bad setting, pydantic calls a ValueError."""
+
+    def validate(given: Any) -> Any:
+        try:
+            return read(given)
+        except BadSetting as bad:
+            raise ValueError(bad.expected) from bad
+
+    return validate
+
+
+def _listed(given: Any) -> Any:
+    """A text with commas as a list, so that lists can be given in the environment; commas in brackets do not count."""
+    if not isinstance(given, str):
+        return given
+    given = given.strip().removeprefix("[").removesuffix("]").replace('"', "")
+    parts, depth = [""], 0
+    for letter in given:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _secret(given: Any) -> Any:
+    if isinstance(given, str):
+        return Secret(given)
+    if isinstance(given, Secret):
+        return given
+    raise ValueError("a text in quotes")
+
+
+def _interval(text: str) -> str:
+    interval_us(text)
+    return text
+
+
+Duration = Annotated[float, BeforeValidator(_checked(quantities.seconds)), "duration"]
+"""Seconds, given as `5s`, `5m`, `24h` or a number."""
+
+Size = Annotated[int, BeforeValidator(_checked(quantities.size_bytes)), "size"]
+"""Bytes, given as `64MiB` or a number."""
+
+Hidden = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
+"""A secret text."""
+
+Interval = Annotated[str, AfterValidator(_checked(_interval))]
+Symbol = Annotated[str, AfterValidator(_checked(canonical))]
+Named = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([0-9., ]*\))?$")]
+"""A name with parameters, such as `bollinger(20,2)`."""
+
+
+class Section(BaseModel):
+    """A frozen part of the settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+class FeedSettings(Section):
+    """What is taken from one provider; the section's name is the name of its feed."""
+
+    symbols: Annotated[tuple[Symbol, ...], BeforeValidator(_listed)] = Field((), description="canonical symbols")
+    channel: str = Field("trade", description="what to subscribe to")
+    url: str | None = Field(None, description="another REST address", examples=["http://127.0.0.1:9000"])
+    ws_url: str | None = Field(None, description="another WebSocket address", examples=["ws://127.0.0.1:9000"])
+    key: Hidden | None = Field(None, description="the API key; better kept in .env", examples=["..."])
+    per_second: float | None = Field(
+        None, ge=0, description="requests a second instead of the known limit", examples=[5]
+    )
+    per_minute: int | None = Field(None, ge=0, description="weight a minute, likewise", examples=[3000])
+    per_day: int | None = Field(None, ge=0, description="weight a day, likewise", examples=[100000])
+    lateness: Duration | None = Field(None, description="instead of process.lateness", examples=["10s"])
+    options: dict[str, str] = Field(default_factory=dict, description="what else this feed understands")
+
+    def paced(self, pace: Pace) -> Pace:
+        """The provider's pace with what is set here instead."""
+        own = {name: getattr(self, name) for name in ("per_second", "per_minute", "per_day")}
+        kept = {name: getattr(pace, name) if value is None else value for name, value in own.items()}
+        return Pace(**kept)
+
+
+class JournalSettings(Section):
+    """The durable log of everything received."""
+
+    url: str = Field("sqlite:///{data}/journal.db", description="sqlite:///..., memory://; {data} is the data folder")
+    durability: Literal["full", "normal"] = Field(
+        "full", description="full: survives a power cut; normal: may lose the last moments on one, faster"
+    )
+    max_bytes: Size = Field(4 << 30, description="how far the slowest consumer may be behind before input waits")
+    retain_bytes: Size = Field(8 << 30, description="how much to keep once all have read it; 0: no limit")
+    retain: Duration = Field(7 * 86_400.0, description="how long to keep it; 0: no limit")
+
+
+class LakeSettings(Section):
+    """The archive of raw messages and ticks, written once."""
+
+    url: str = Field("file://{data}/lake", description="file://...")
+    roll_bytes: Size = Field(64 << 20, description="raw bytes after which an object is closed")
+    roll_after: Duration = Field(300.0, description="age after which an object is closed")
+
+
+class HotSettings(Section):
+    """The newest values, for screens."""
+
+    url: str = Field("memory://", description="memory://")
+
+
+class WarmSettings(Section):
+    """Bars, indicators, anomalies, coverage and ledger, with every version."""
+
+    url: str = Field("sqlite:///{data}/warm.db", description="sqlite:///...")
+    retain: dict[Interval, Duration] = Field(
+        default_factory=dict, description='how long bars are kept, such as { "1m" = "90d" }; others for ever'
+    )
+
+
+INDICATORS = ("sma(20)", "ema(20)", "bollinger(20,2)", "volatility(20)", "rsi(14)", "macd(12,26,9)", "atr(14)", "vwap")
+
+
+class ProcessSettings(Section):
+    """From ticks to bars, indicators and anomalies."""
+
+    intervals: Annotated[tuple[Interval, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
+        ("1m", "5m"), description="lengths of the bars"
+    )
+    lateness: Duration = Field(5.0, description="how much later than the newest a tick may come and not be late")
+    grace: Duration = Field(5.0, description="how long a window waits for a quiet source before the clock closes it")
+    horizon: Duration = Field(300.0, description="how long windows and ids stay in memory for corrections")
+    indicators: Annotated[tuple[Named, ...], BeforeValidator(_listed)] = Field(INDICATORS, description="on closed bars")
+    detectors: Annotated[tuple[Named, ...], BeforeValidator(_listed)] = Field(
+        ("returns(20,3)", "volume(20,3)"), description="name(bars, sigmas)"
+    )
+    conditions: dict[str, str] = Field(default_factory=dict, description="rule of sale conditions by source")
+    checkpoint_every: Duration = Field(10.0, description="how often the engine's state is stored")
+
+
+CHECKS = ("schema", "ranges", "duplicates", "staleness", "gaps", "ohlc")
+
+
+class QualitySettings(Section):
+    """What is checked on the way."""
+
+    checks: Annotated[tuple[Named, ...], BeforeValidator(_listed)] = Field(CHECKS, description="files of quality/")
+    max_price: float = Field(1e12, gt=0, description="a price above it is refused")
+    max_ahead: Duration = Field(60.0, description="how far ahead of the receive time an event time may be")
+    stale_after: Duration = Field(60.0, description="a symbol without a tick for so long is reported")
+
+
+class ServeSettings(Section):
+    """The API and the pages."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; another than this machine's own needs a key")
+    port: int = Field(8000, ge=0, le=65_535, description="0: any free one")
+    key: Hidden | None = Field(None, description="what clients must send; better kept in .env", examples=["..."])
+    max_clients: int = Field(1000, ge=1, description="WebSocket clients at a time")
+
+
+class LogSettings(Section):
+    """What is said while it runs."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error")
+    format: Literal["console", "json"] = Field("console", description="console for people, json for programs")
+
+
+DEFAULT_FEEDS: dict[str, dict[str, Any]] = {"binance": {"symbols": MAJORS}}
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    data: Path = Field(Path("data"), description="the folder of this house")
+    feeds: dict[str, FeedSettings] = Field(
+        default_factory=lambda: {name: FeedSettings(**values) for name, values in DEFAULT_FEEDS.items()},
+        description="one section a provider",
+    )
+    journal: JournalSettings = JournalSettings()
+    lake: LakeSettings = LakeSettings()
+    hot: HotSettings = HotSettings()
+    warm: WarmSettings = WarmSettings()
+    process: ProcessSettings = ProcessSettings()
+    quality: QualitySettings = QualitySettings()
+    serve: ServeSettings = ServeSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("feeds", mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        """A section that names a default feed keeps what it does not set."""
+        if not isinstance(given, dict):
+            return given
+        return {n: {**DEFAULT_FEEDS.get(n, {}), **v} if isinstance(v, dict) else v for n, v in given.items()}
+
+    @property
+    def journal_url(self) -> str:
+        """Where the journal is."""
+        return self._filled(self.journal.url)
+
+    @property
+    def lake_url(self) -> str:
+        """Where the lake is."""
+        return self._filled(self.lake.url)
+
+    @property
+    def hot_url(self) -> str:
+        """Where the hot store is."""
+        return self._filled(self.hot.url)
+
+    @property
+    def warm_url(self) -> str:
+        """Where the warm store is."""
+        return self._filled(self.warm.url)
+
+    def _filled(self, url: str) -> str:
+        return url.replace("{data}", str(self.data.absolute()))
+
+
+def guard_public(serve: ServeSettings) -> None:
+    """Refuse to listen where others can reach it without a key.
+
+    Raises `BadSetting`.
+    """
+    own = serve.host in {"localhost", "::1"} or serve.host.startswith("127.")
+    if not own and not serve.key:
+        raise BadSetting(
+            "serve.key",
+            None,
+            f"a key, because others can reach {serve.host}; set TICKHOUSE_SERVE__KEY or use 127.0.0.1",
+        )
+
+
+def load(path: Path | None = None, data: Path | None = None, **overrides: Any) -> Settings:
+    """The settings of a house.
+
+    The file is `path`, or `tickhouse.toml` in the working folder, or in the data folder. A relative `data` in a file counts
+    from the file's folder. `overrides` are sections as dicts, or single values such as `serve__port=9000`.
+
+    Raises `BadSetting`, which names the key, what was given and what is expected.
+    """
+    from tickhouse.core.reading import read
+
+    return read(path, data, overrides)
+
+
+def describe() -> str:
+    """A commented tickhouse.toml that holds every default."""
+    from tickhouse.core.sample import toml
+
+    return toml(Settings())
+
+
+def env_example() -> str:
+    """A commented .env file: the secrets, and how any other setting is named."""
+    from tickhouse.core.sample import env
+
+    return env(Settings())
