@@ -1,0 +1,60 @@
+# tickhouse: `make demo` and `make test` are all a newcomer needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+UV := .tools/bin/uv
+VENV := .venv
+BIN := $(VENV)/bin
+FOR ?=
+export UV_PYTHON_DOWNLOADS = never
+
+.PHONY: help setup demo test check slow crash bench bench-smoke fuzz lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready ## uv, the locked packages, and tickhouse in .venv
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "tickhouse needs Python 3.11 to 3.13; set PYTHON=...")'
+	@$(PYTHON) tools/bootstrap.py .tools
+
+$(VENV)/.ready: $(UV) requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+	$(UV) pip sync --quiet --python $(BIN)/python requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python -m tickhouse.targets.rehearse
+	@touch $@
+
+demo: setup ## a simulated exchange and the whole pipeline, with a live page (FOR=30s ends it)
+	@$(BIN)/tickhouse demo $(if $(FOR),--for $(FOR))
+
+test: setup ## the fast tests
+	$(BIN)/pytest -m "not slow and not browser" -n 2 --dist loadfile
+
+check: setup ## lint, types, docs examples
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/mypy
+	$(BIN)/pytest --doctest-modules src/tickhouse
+
+slow: setup ## the slower tests: crash loop, browser, real sizes
+	$(BIN)/pytest -m "slow or browser"
+
+crash: setup ## the long crash loop: 500 kills
+	TICKHOUSE_KILLS=500 $(BIN)/pytest -m slow tests/chaos/test_kill.py --timeout 7200
+
+bench: setup ## every benchmark at full size; figures to docs/figures
+	$(BIN)/python -m benchmarks.run --full
+
+bench-smoke: setup ## every benchmark, small, to see that it runs
+	$(BIN)/python -m benchmarks.run
+
+fuzz: setup ## feed the parsers nonsense for a minute
+	$(BIN)/python tests/fuzz/fuzz_binance.py --seconds 60
+
+lock: $(UV) ## write requirements.lock anew
+	$(UV) pip compile --quiet --universal --generate-hashes --group dev --python-version 3.11 pyproject.toml -o requirements.lock
+
+clean: ## remove what setup and the tests made
+	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts

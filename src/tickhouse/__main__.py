@@ -1,0 +1,5 @@
+"""`python -m tickhouse` is the command `tickhouse`."""
+
+from tickhouse.cli import main
+
+main()

@@ -1,0 +1,205 @@
+"""Commands that ask a house: bars, ticks, indicators, anomalies, coverage, quality, trace, status, symbols, sql."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tickhouse.cli.common import AsOf, Config, Data, End, Format, Json, Last, Source, Start, cell, emit, emit_json, reading
+
+Symbol = Annotated[str, typer.Argument(help="A symbol such as BTC-USDT or AAPL.")]
+AnySymbol = Annotated[str | None, typer.Argument(help="A symbol such as BTC-USDT; all when left out.")]
+Interval = Annotated[str, typer.Option("--interval", "-i", help="1m, 5m, ... as the house keeps them.")]
+HIDE = ("first_raw", "last_raw", "known_at")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (bars, ticks, indicators, anomalies, coverage, quality, symbols, trace, status, sql):
+        app.command()(command)
+
+
+def query(symbol: str | None, start: str | None = None, end: str | None = None, **rest: Any) -> Any:
+    """The `Query` of a command's options."""
+    import time
+
+    from tickhouse.core.model import Query, interval_us
+    from tickhouse.core.symbols import canonical
+    from tickhouse.core.times import instant
+
+    now = time.time_ns() // 1000
+    if rest.get("interval"):
+        interval_us(rest["interval"])
+    if rest.get("as_of") is not None:
+        rest["as_of"] = instant(rest["as_of"], now)
+    return Query(
+        (canonical(symbol),) if symbol else (),
+        start=None if start is None else instant(start, now),
+        end=None if end is None else instant(end, now),
+        **rest,
+    )
+
+
+def bars(
+    symbol: Symbol, interval: Interval = "1m", start: Start = None, end: End = None, as_of: AsOf = None, source: Source = None,
+    last: Last = None, form: Format = "table", data: Data = None, config: Config = None,
+    versions: Annotated[bool, typer.Option("--versions", help="Every version, not only the newest.")] = False,
+    indicators: Annotated[str | None, typer.Option("--indicators", help="'all', or a list: 'sma(20) rsi(14)'.")] = None,
+) -> None:  # fmt: skip
+    """Bars of a symbol, oldest first.
+
+    Example: tickhouse bars BTC-USDT --interval 5m --last 20 --indicators "sma(20) rsi(14)"
+    """
+    asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last, versions=versions)
+    with reading(data, config) as house:
+        table = house.bars(asked)
+        if indicators:
+            from tickhouse.cli.join import with_indicators
+
+            with_indicators(house, asked, table, indicators, form)
+            return
+    emit(table, form, HIDE)
+
+
+def ticks(
+    symbol: Symbol, start: Start = None, end: End = None, source: Source = None, last: Last = None, form: Format = "table",
+    data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """Ticks of a symbol by event time.
+
+    Example: tickhouse ticks BTC-USDT --start -5m --format csv
+    """
+    if last is None and start is None:
+        last = 100
+    with reading(data, config) as house:
+        emit(house.ticks(query(symbol, start, end, source=source, last=last)), form)
+
+
+def indicators(
+    symbol: Symbol, interval: Interval = "1m", start: Start = None, end: End = None, as_of: AsOf = None, source: Source = None,
+    last: Last = None, form: Format = "table", data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """The indicators of each closed bar.
+
+    Example: tickhouse indicators BTC-USDT --last 10
+    """
+    with reading(data, config) as house:
+        asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last)
+        emit(house.indicators(asked), form, ("known_at",))
+
+
+def anomalies(
+    symbol: AnySymbol = None, interval: Annotated[str | None, typer.Option("--interval", "-i")] = None, start: Start = None,
+    end: End = None, as_of: AsOf = None, form: Format = "table", data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """What the detectors said.
+
+    Example: tickhouse anomalies BTC-USDT --start -1d
+    """
+    with reading(data, config) as house:
+        emit(house.anomalies(query(symbol, start, end, interval=interval, as_of=as_of)), form, ("known_at", "retracted"))
+
+
+def coverage(
+    symbol: AnySymbol = None, start: Start = None, end: End = None, source: Source = None, form: Format = "table",
+    data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """When data came, when nothing traded, and when we were blind.
+
+    Example: tickhouse coverage BTC-USDT --start -1d
+    """
+    with reading(data, config) as house:
+        emit(house.coverage(query(symbol, start, end, source=source)), form)
+
+
+def quality(
+    symbol: AnySymbol = None, start: Start = None, end: End = None, form: Format = "table", data: Data = None, config: Config = None
+) -> None:
+    """What the quality checks found.
+
+    Example: tickhouse quality --start -1h
+    """
+    with reading(data, config) as house:
+        emit(house.findings(query(symbol, start, end)), form, ("raw",))
+
+
+def symbols(form: Format = "table", data: Data = None, config: Config = None) -> None:
+    """Every symbol of the house, with its source and the span of its bars.
+
+    Example: tickhouse symbols
+    """
+    import pyarrow as pa
+
+    from tickhouse.core.times import rfc3339
+
+    with reading(data, config) as house:
+        rows = [
+            {**row, "intervals": " ".join(row["intervals"]), "first": rfc3339(row["first"]), "last": rfc3339(row["last"])}
+            for row in house.symbols()
+        ]
+    emit(pa.Table.from_pylist(rows) if rows else pa.table({"symbol": pa.array([], pa.string())}), form)
+
+
+def trace(
+    symbol: Symbol, at: Annotated[str, typer.Argument(help="A time inside the bar, e.g. 2026-11-20T14:31.")],
+    interval: Interval = "1m", source: Source = None, limit: Annotated[int, typer.Option("--limit", help="Raw messages to show.")] = 20,
+    as_json: Json = False, data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """A bar, its versions, and the raw messages behind it.
+
+    Example: tickhouse trace BTC-USDT 2026-11-20T14:31 --interval 1m
+    """
+    import time
+
+    from tickhouse.core.symbols import canonical
+    from tickhouse.core.times import instant, rfc3339
+
+    with reading(data, config) as house:
+        found = house.trace(canonical(symbol), instant(at, time.time_ns() // 1000), interval, source, limit)
+    if as_json:
+        emit_json(found)
+        return
+    for version in found["versions"]:
+        typer.echo("  ".join(f"{name}={cell(value)}" for name, value in version.items()))
+    for part in found["coverage"]:
+        typer.echo(f"coverage {part['state']} from {part['start']:%H:%M:%S} to {part['end']:%H:%M:%S}")
+    typer.echo(f"{found['ticks']} ticks from {found['raw']['count']} raw messages, {found['raw']['shown']} shown:")
+    for message in found["raw"]["messages"]:
+        typer.echo(f"{message['position']:>12}  {rfc3339(message['received_at'])}  {message['lane']:8}  {message['payload'][:200]}")
+
+
+def status(as_json: Json = False, data: Data = None, config: Config = None) -> None:
+    """The ledger of each source, and how far each part has come.
+
+    Example: tickhouse status --json
+    """
+    with reading(data, config) as house:
+        found = house.status()
+    if as_json:
+        emit_json(found)
+        return
+    typer.echo(f"house {found['house']}{'  (simulated data)' if found['simulated'] else ''}  {found['symbols']} symbols")
+    for source, row in found["ledger"].items():
+        typer.echo(f"{source}: " + "  ".join(f"{name} {value:,}" for name, value in row.items() if name != "balanced"))
+        typer.echo(f"  the ledger {'balances' if row['balanced'] else 'DOES NOT BALANCE'}")
+    for group, behind in found["journal"]["behind"].items():
+        typer.echo(f"{group}: {behind:,} messages behind")
+    for name, process in found["roles"].items():
+        typer.echo(f"role {name}: {f'process {process}' if process else 'not running'}")
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(help="One SELECT over bars, ticks, indicators, anomalies, coverage, ...")],
+    form: Format = "table", data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """Read-only SQL (DuckDB) over everything in the house.
+
+    Example: tickhouse sql "select symbol, count(*), avg(completeness) from bars group by 1"
+    """
+    from pathlib import Path
+
+    from tickhouse.surfaces.sql import Place, query
+
+    with reading(data, config) as house:
+        settings, lake = house.pipeline.settings, house.pipeline.lake
+        warm = Path(settings.warm_url.removeprefix("sqlite:///"))
+        emit(query(Place(warm, lake.url("ticks"), lake.url("bronze")), statement), form)

@@ -1,0 +1,104 @@
+"""The demo: a simulated exchange in a process of its own, the whole pipeline on it, and a summary at the end."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tickhouse.cli.common import say, settings
+from tickhouse.cli.session import Session
+from tickhouse.core.errors import SettingsError, Unreachable
+from tickhouse.steps.read import note
+from tickhouse.targets.local import ROLES
+
+SHOWN = ("rows", "accepted", "duplicate", "late", "invalid")
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What is simulated, and where its house is (a temporary one unless given)."""
+
+    rate: float
+    symbols: int
+    seed: int
+    fault: str
+    port: int
+    data: Path | None
+
+    def run(self, seconds: float | None, quiet: bool) -> dict[str, Any]:
+        """Run the demo and return its summary."""
+        with ExitStack() as stack:
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="tickhouse-demo-"))
+            data = self.data or Path(temporary)
+            market = stack.enter_context(exchange(self.options()))
+            symbols = self._symbols(market["url"])
+            feed = {"symbols": symbols, "url": market["url"], "ws_url": market["ws_url"]}
+            found = settings(data, None, feeds={"binance": feed}, serve__port=self._port())
+            found.data.mkdir(parents=True, exist_ok=True)
+            note(found.data, simulated=True)
+            if not quiet:
+                say(f"simulated exchange on {market['url']}, {len(symbols)} symbols, {self.rate:g} trades a second")
+            summary = Session(found, ROLES, quiet=quiet).run(seconds)
+        if not quiet:
+            report(summary)
+        return summary
+
+    def options(self) -> list[str]:
+        """The options of the exchange's command line."""
+        made = ["--rate", str(self.rate), "--symbols", str(max(self.symbols, 2)), "--seed", str(self.seed)]
+        return [*made, "--fault", self.fault] if self.fault else made
+
+    def _symbols(self, url: str) -> list[str]:
+        from tickhouse.core.symbols import split_pair
+
+        listed = httpx.get(f"{url}/api/v3/exchangeInfo", timeout=30).json()["symbols"]
+        return [split_pair(row["symbol"]) for row in listed][: self.symbols]
+
+    def _port(self) -> int:
+        import socket
+
+        with socket.socket() as probe:
+            taken = self.port and probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return 0 if taken else self.port
+
+
+@contextmanager
+def exchange(options: list[str]) -> Iterator[dict[str, Any]]:
+    """A simulated exchange in a process of its own; what it says of itself: `url`, `ws_url`."""
+    command = [sys.executable, "-m", "tickhouse", "exchange", "--port", "0", "--json", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    try:
+        line = process.stdout.readline() if process.stdout else b""
+        if not line:
+            said = process.communicate()[1].decode().strip().removeprefix("tickhouse: ")
+            kind = SettingsError if process.returncode == 2 else Unreachable
+            raise kind(f"the simulated exchange did not start: {said}")
+        yield json.loads(line)
+    finally:
+        process.terminate()
+        process.wait(10)
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def report(summary: dict[str, Any]) -> None:
+    """The summary for a person, on standard output."""
+    lag = summary["lag_ms"]
+    lines = [
+        f"{summary['ticks']:,} ticks in {summary['seconds']:g} s ({summary['ticks_per_second']:,.0f}/s), "
+        f"lag p50 {lag['p50']} ms, p99 {lag['p99']} ms",
+        f"{summary['bars']:,} bars closed, {summary['corrected']:,} of them corrections, {summary['anomalies']:,} anomalies, "
+        f"{summary['holes']:,} holes found, {summary['refilled']:,} refilled",
+    ]
+    for source, row in summary["ledger"].items():
+        counts = ", ".join(f"{row[name]:,} {name}" for name in SHOWN)
+        lines.append(f"ledger of {source}: {counts}: {'balances' if row['balanced'] else 'DOES NOT BALANCE'}")
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,158 @@
+"""Commands that look after a house: quarantine, doctor, verify, backup, db, init."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tickhouse.cli.common import Config, Data, Json, emit_json, opened, say, settings
+
+quarantine = typer.Typer(help="Messages that were not taken, with their bytes and the reason.", no_args_is_help=True)
+database = typer.Typer(help="The tables of the warm store.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(quarantine, name="quarantine")
+    app.add_typer(database, name="db")
+    for command in (doctor, verify, backup, init):
+        app.command()(command)
+
+
+@quarantine.command("list")
+def list_(
+    reason: Annotated[str | None, typer.Option("--reason", help="Only these.")] = None,
+    limit: Annotated[int, typer.Option("--limit")] = 50, as_json: Json = False, data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """What is in quarantine, oldest first.
+
+    Example: tickhouse quarantine list --reason malformed
+    """
+    from tickhouse.core.times import rfc3339
+
+    with opened(data, config) as house:
+        items = house.journal.quarantine(reason, limit)
+    rows = [
+        {"position": i.position, "source": i.source, "channel": i.channel, "received_at": rfc3339(i.received_at),
+         "reason": i.reason, "detail": i.detail, "bytes": len(i.payload)} for i in items
+    ]  # fmt: skip
+    if as_json:
+        emit_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['position']:>12}  {row['received_at']}  {row['source']}:{row['channel']}  {row['reason']}: {row['detail']}")
+    typer.echo(f"{len(rows)} shown" if rows else "quarantine is empty")
+
+
+@quarantine.command()
+def show(position: int, data: Data = None, config: Config = None) -> None:
+    """The bytes of one message, as they came, on standard output.
+
+    Example: tickhouse quarantine show 4711 > message.json
+    """
+    from tickhouse.core.errors import NoData
+
+    with opened(data, config) as house:
+        found = [i for i in house.journal.quarantine(None, 1, position - 1) if i.position == position]
+    if not found:
+        raise NoData(f"no message with position {position} is in quarantine")
+    sys.stdout.buffer.write(found[0].payload)
+
+
+@quarantine.command("replay")
+def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> None:
+    """Parse everything in quarantine again; what is good now is taken in and leaves it.
+
+    Example: tickhouse quarantine replay
+    """
+    from tickhouse.cli.loading import working
+    from tickhouse.steps.replay import heal_all
+
+    with opened(data, config) as house, working(house):
+        seen, healed = heal_all(house.journal, house.ingest())
+    if as_json:
+        emit_json({"seen": seen, "healed": healed})
+    else:
+        typer.echo(f"{healed} of {seen} messages healed")
+
+
+@database.command()
+def upgrade(data: Data = None, config: Config = None) -> None:
+    """Bring the tables to the newest version.
+
+    Example: tickhouse db upgrade --data mine
+    """
+    with opened(data, config) as house:
+        typer.echo(f"the tables are at version {house.warm.upgrade()}")
+
+
+def verify(as_json: Json = False, data: Data = None, config: Config = None) -> None:
+    """Read every record of the journal and every object of the lake, and compare checksums.
+
+    Example: tickhouse verify
+    """
+    with opened(data, config) as house:
+        check = house.journal.verify()
+        objects, faults = house.lake.verify()
+    found = [*check.faults, *faults]
+    if as_json:
+        emit_json({"records": check.records, "messages": check.messages, "objects": objects, "faults": found})
+    else:
+        typer.echo(f"journal: {check.records:,} records, {check.messages:,} messages; lake: {objects:,} objects")
+        for fault in found:
+            typer.echo(f"FAULT {fault}")
+        typer.echo("everything is as it was written" if not found else f"{len(found)} faults")
+    if found:
+        raise typer.Exit(1)
+
+
+def backup(
+    to: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], data: Data = None, config: Config = None
+) -> None:
+    """A copy of the house that is consistent, also while it runs.
+
+    Example: tickhouse backup /media/disk/house-2026-11-20
+    """
+    from tickhouse.steps.backup import copy
+
+    count, size = copy(settings(data, config), to)
+    say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; open it with --data {to}")
+
+
+def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> None:
+    """Check the settings, the disk, the parts of the house and the network, and say what to do.
+
+    Example: tickhouse doctor
+    """
+    from tickhouse.cli.diagnosis import diagnose
+
+    verdicts = diagnose(settings(data, config))
+    if as_json:
+        emit_json([{"part": v.part, "ok": v.ok, "message": v.message} for v in verdicts])
+    else:
+        for verdict in verdicts:
+            typer.echo(f"{'ok   ' if verdict.ok else 'WRONG'}  {verdict.part}: {verdict.message}")
+    if not all(verdict.ok or verdict.optional for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """A commented tickhouse.toml and .env.example.
+
+    Example: tickhouse init
+    """
+    from tickhouse.core.errors import BadSetting
+    from tickhouse.core.settings import describe, env_example
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {folder / "tickhouse.toml": describe(), folder / ".env.example": env_example()}
+    there = [str(path) for path in files if path.exists()]
+    if there and not force:
+        raise BadSetting("folder", ", ".join(there), "a folder without these files, or --force")
+    for path, text in files.items():
+        path.write_text(text)
+        typer.echo(f"wrote {path}")

@@ -1,0 +1,170 @@
+"""`tickhouse load` and `tickhouse replay`: files and bronze through the pipeline, with progress and a report."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tickhouse.cli.common import opened, say, settings
+from tickhouse.core.errors import BadSetting, HouseLocked
+from tickhouse.feeds import Feed
+from tickhouse.pipeline import Pipeline
+from tickhouse.steps import locks
+from tickhouse.steps.load import Chunks, Load
+
+Progress = Callable[[int], None]
+
+
+class Loading:
+    """One `load` command: its files, how they are read, and the house they go to."""
+
+    def __init__(
+        self, data: Path | None, config: Path | None, feed: str, declared: dict[str, Any], conditions: str | None, again: bool
+    ) -> None:
+        self.data, self.config, self.feed = data, config, feed
+        self.declared, self.conditions, self.again = declared, conditions, again
+
+    def run(self, files: Sequence[Path]) -> list[dict[str, Any]]:
+        """Load the files one after the other; returns one report each."""
+        source = self.declared.get("source", "csv") if self.feed == "csv" else self.feed
+        rules = {"process__conditions": {source: self.conditions}} if self.conditions else {}
+        pipeline = Pipeline(settings(self.data, self.config, **rules))
+        try:
+            with working(pipeline):
+                return [self._one(pipeline, path, source) for path in files]
+        finally:
+            pipeline.close()
+
+    def _one(self, pipeline: Pipeline, path: Path, source: str) -> dict[str, Any]:
+        reader, feed, detail = self._reader(pipeline, path)
+        ingest = pipeline.ingest({source: feed})
+        before = dict(pipeline.journal.ledger())
+        began = time.monotonic()
+        with progress(path) as tell:
+            done = Load(ingest, source, path, pipeline.clock, self.again).run(reader, detail, tell)
+        after = pipeline.journal.ledger()
+        names = ("received", "parsed", "control", "rejected", "rows", "invalid")
+        counts = {name: after.get((source, name), 0) - before.get((source, name), 0) for name in names}
+        report = {"file": str(path), "source": source, "lines": done.lines, "already": done.already, **counts,
+                  "seconds": round(time.monotonic() - began, 3)}  # fmt: skip
+        _tell(path, report, pipeline, done.lane)
+        return report
+
+    def _reader(self, pipeline: Pipeline, path: Path) -> tuple[Chunks, Feed, dict[str, str]]:
+        if self.feed == "csv":
+            from tickhouse.feeds import csv
+
+            layout = csv.sniff(path, **self.declared)
+            made = lambda skip, lane: csv.read(path, layout, lane, pipeline.clock.now(), skip)  # noqa: E731
+            return made, csv.Csv(layout), {"feed": "csv", **layout.to_detail()}
+        if self.feed not in pipeline.feeds:
+            raise BadSetting("--as", self.feed, f"csv or one of {', '.join(pipeline.feeds)}")
+        from tickhouse.feeds._capture import read_ndjson
+
+        feed = pipeline.feeds[self.feed]
+        channel = pipeline.settings.feeds[self.feed].channel
+        made = lambda skip, lane: read_ndjson(path, self.feed, channel, lane, pipeline.clock.now(), skip_lines=skip)  # noqa: E731
+        return made, feed, {"feed": self.feed}
+
+
+@contextmanager
+def working(pipeline: Pipeline) -> Iterator[None]:
+    """Process and archive in the background while data are taken in, and finish with all of it stored.
+
+    Roles that another process has are left to it.
+    """
+    ending, failures, threads = threading.Event(), [], []
+
+    def guarded(body: Callable[[threading.Event], None]) -> None:
+        try:
+            body(ending)
+        except BaseException as error:
+            failures.append(error)
+
+    with ExitStack() as stack:
+        for name, body in (("process", _process(pipeline)), ("archive", _archive(pipeline))):
+            try:
+                stack.enter_context(locks.role(pipeline.settings.data, name))
+            except HouseLocked:
+                continue
+            threads.append(threading.Thread(target=guarded, args=(body,), name=name))
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+    def body(ending: threading.Event) -> None:
+        process = pipeline.process()
+        while not ending.is_set():
+            process.step(0.1)
+        process.catch_up()
+
+    return body
+
+
+def _archive(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+    def body(ending: threading.Event) -> None:
+        archive = pipeline.archive()
+        while not ending.is_set():
+            archive.step(0.1)
+        archive.catch_up()
+
+    return body
+
+
+def replay_into(
+    data: Path | None, config: Path | None, into: Path, start: str | None, end: str | None, speed: str
+) -> dict[str, Any]:
+    """Replay one house into another; returns what was taken."""
+    from tickhouse.core.times import instant
+    from tickhouse.steps.replay import messages, replay
+
+    pace = None if speed == "max" else float(speed)
+    with opened(data, config) as old, opened(into, config) as new, working(new):
+        if old.settings.data.absolute() == new.settings.data.absolute():
+            raise BadSetting("--into", str(into), "another house than the one that is replayed")
+        now = old.clock.now()
+        span = [None if text is None else instant(text, now) for text in (start, end)]
+        with progress(Path("replay")) as tell:
+            taken = replay(messages(old.journal, old.lake, *span), new.ingest(), pace, tell)
+    return {"messages": taken, "into": str(into)}
+
+
+@contextmanager
+def progress(path: Path) -> Iterator[Progress]:
+    """A progress line on a terminal; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield lambda lines: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[lines]:,} lines"), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(path.name, total=None, lines=0)
+        yield lambda lines: bar.update(task, lines=lines)
+
+
+def _tell(path: Path, report: dict[str, Any], pipeline: Pipeline, lane: str) -> None:
+    if report["already"]:
+        say(f"{path.name}: loaded already; use --again to load it once more")
+        return
+    say(
+        f"{path.name}: {report['lines']:,} lines in {report['seconds']:g} s: {report['parsed']:,} parsed, "
+        f"{report['control']:,} control, {report['rejected']:,} rejected; {report['rows']:,} rows, {report['invalid']:,} invalid"
+    )
+    if report["rejected"] or report["invalid"]:
+        for item in pipeline.journal.quarantine(limit=5):
+            say(f"  {item.reason}: {item.detail}")
+        say("  see `tickhouse quarantine list`")

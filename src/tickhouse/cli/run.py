@@ -1,0 +1,97 @@
+"""Commands that run something: demo, up, run, exchange."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tickhouse.cli.common import Config, Data, Json, emit_json, settings
+
+For = Annotated[str | None, typer.Option("--for", help="End after this time, e.g. 30s or 5m; else on Ctrl-C.")]
+Port = Annotated[int, typer.Option("--port", help="The port of the pages and the API; 0: any free one.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (demo, up, run, exchange):
+        app.command()(command)
+
+
+def demo(
+    for_: For = None,
+    rate: Annotated[float, typer.Option("--rate", help="Simulated trades a second, over all symbols.")] = 200,
+    symbols: Annotated[int, typer.Option("--symbols", min=1, help="How many symbols to follow.")] = 12,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same market.")] = 7,
+    fault: Annotated[str, typer.Option("--fault", help="Faults of the exchange, e.g. duplicates=0.01,disconnects=0.0005.")] = "",
+    port: Port = 8000,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """A simulated exchange, the whole pipeline on it, and a live page: no key, no network.
+
+    Example: tickhouse demo --for 30s --rate 500
+    """
+    from tickhouse.cli.demo import Demo
+
+    answer = Demo(rate=rate, symbols=symbols, seed=seed, fault=fault, port=port, data=data).run(_seconds(for_), as_json)
+    if as_json:
+        emit_json(answer)
+
+
+def up(for_: For = None, port: Annotated[int | None, typer.Option("--port")] = None, data: Data = None, config: Config = None,
+       as_json: Json = False) -> None:  # fmt: skip
+    """The whole pipeline on the feeds of the settings; keyless live Binance when there are none.
+
+    Example: tickhouse up --data mine --for 10m
+    """
+    from tickhouse.cli.session import Session
+    from tickhouse.targets.local import ROLES
+
+    found = settings(data, config, **({"serve__port": port} if port is not None else {}))
+    summary = Session(found, ROLES, quiet=as_json).run(_seconds(for_))
+    if as_json:
+        emit_json(summary)
+
+
+def run(
+    roles: Annotated[list[str], typer.Argument(help="ingest, process, archive, serve: one or several.")],
+    for_: For = None, data: Data = None, config: Config = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Some roles of the pipeline; the others run in other processes over the same journal.
+
+    Example: tickhouse run ingest --data mine
+    """
+    from tickhouse.cli.session import Session
+
+    summary = Session(settings(data, config), tuple(roles), quiet=as_json).run(_seconds(for_))
+    if as_json:
+        emit_json(summary)
+
+
+def exchange(
+    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 9000,
+    rate: Annotated[float, typer.Option("--rate", help="Trades a second, over all symbols.")] = 200,
+    symbols: Annotated[int, typer.Option("--symbols", min=1, help="Symbols of the market.")] = 300,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same market.")] = 7,
+    tape: Annotated[Path | None, typer.Option("--tape", help="Recorded trades: CSV, Parquet or raw NDJSON.")] = None,
+    speed: Annotated[float, typer.Option("--speed", help="How fast a tape is played; 0: as fast as possible.")] = 1.0,
+    fault: Annotated[str, typer.Option("--fault", help="e.g. duplicates=0.01,malformed=0.001")] = "",
+    for_: For = None,
+    as_json: Json = False,
+) -> None:
+    """A local exchange that speaks Binance's protocol, from a seeded market or a tape. Simulated, and says so.
+
+    Example: tickhouse exchange --port 9000 --rate 1000 --fault duplicates=0.01
+    """
+    from tickhouse.cli.market import serve_exchange
+
+    options: dict[str, Any] = {
+        "port": port, "rate": rate, "symbols": symbols, "seed": seed, "tape": tape, "speed": speed, "fault": fault
+    }  # fmt: skip
+    serve_exchange(options, _seconds(for_), as_json)
+
+
+def _seconds(text: str | None) -> float | None:
+    from tickhouse.core.quantities import seconds
+
+    return None if text is None else seconds(text)

@@ -1,0 +1,98 @@
+"""Commands that take data in: load, replay, parse."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, opened, say
+
+Files = Annotated[list[Path], typer.Argument(help="One file or several.", exists=True, dir_okay=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (load, replay, parse):
+        app.command()(command)
+
+
+def load(
+    files: Files,
+    as_: Annotated[str, typer.Option("--as", help="csv, or the feed whose raw messages the lines are: binance.")] = "csv",
+    kind: Annotated[str | None, typer.Option("--kind", help="CSV: ticks or bars; found out when left out.")] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="CSV: the symbol, when no column says it.")] = None,
+    interval: Annotated[str | None, typer.Option("--interval", "-i", help="CSV: the length of the bars.")] = None,
+    source: Annotated[str, typer.Option("--source", help="CSV: the name of the source in the house.")] = "csv",
+    columns: Annotated[str | None, typer.Option("--columns", help="CSV without a header: its columns, e.g. time,price,size.")] = None,
+    tz: Annotated[str | None, typer.Option("--tz", help="CSV: the time zone of times without one, e.g. America/New_York.")] = None,
+    day_first: Annotated[bool, typer.Option("--day-first", help="CSV: 01/02/2026 is the first of February.")] = False,
+    scale: Annotated[float | None, typer.Option("--scale", help="CSV: what prices are divided by.")] = None,
+    conditions: Annotated[str | None, typer.Option("--conditions", help="The rule of sale conditions: us-equities.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Load a file that is loaded already once more.")] = False,
+    as_json: Json = False,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Files into the pipeline: CSV or Parquet of bars or ticks, or a tape of raw provider messages.
+
+    A load that was interrupted goes on where it was; a file that is loaded is not loaded twice.
+
+    Example: tickhouse load trades.csv.gz --symbol AAPL --tz America/New_York
+    Example: tickhouse load tape.ndjson --as binance
+    """
+    from tickhouse.cli.loading import Loading
+
+    declared: dict[str, Any] = {
+        "kind": kind, "symbol": symbol, "interval": interval, "source": source, "columns": columns, "tz": tz,
+        "day_first": day_first, "scale": scale,
+    }  # fmt: skip
+    loading = Loading(data, config, as_, {k: v for k, v in declared.items() if v not in (None, False)}, conditions, again)
+    answers = loading.run(files)
+    if as_json:
+        emit_json(answers)
+
+
+def replay(
+    into: Annotated[Path, typer.Option("--into", help="The house that is made by the replay.")],
+    start: Start = None,
+    end: End = None,
+    speed: Annotated[str, typer.Option("--speed", help="max, or times the pace the messages came at.")] = "max",
+    as_json: Json = False,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """The raw messages of a house through the same pipeline again, into another house.
+
+    Example: tickhouse replay --data mine --into again --speed max
+    """
+    from tickhouse.cli.loading import replay_into
+
+    answer = replay_into(data, config, into, start, end, speed)
+    if as_json:
+        emit_json(answer)
+    else:
+        say(f"{answer['messages']:,} messages replayed into {into}")
+
+
+def parse(
+    what: Annotated[str, typer.Argument(help="FEED:CHANNEL, e.g. binance:trade.")],
+    file: Annotated[Path, typer.Argument(help="A file that holds one raw message.", exists=True, dir_okay=False)],
+    as_json: Json = False,
+) -> None:
+    """What tickhouse makes of a raw message: its rows, or the error it stands for.
+
+    Example: tickhouse parse binance:trade message.json --json
+    """
+    from tickhouse.cli.parsing import parsed
+
+    answer = parsed(what, file)
+    if as_json:
+        emit_json(answer)
+    elif "error" in answer:
+        typer.echo(f"{answer['error']['kind']}: {answer['error']['message']}")
+    else:
+        for row in answer["rows"]:
+            typer.echo("  ".join(f"{name}={value}" for name, value in row.items() if value is not None))
+        typer.echo(f"{len(answer['rows'])} rows, {answer['kind']}")
+    if "error" in answer:
+        raise typer.Exit(1)

@@ -1,0 +1,100 @@
+"""The whole flow on one screen: what is joined to what.
+
+    feeds ─▶ ingest ─▶ journal ─┬▶ process ─▶ stores ─▶ surfaces
+                                └▶ archive ─▶ lake
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from tickhouse.core.clock import Clock, SystemClock
+from tickhouse.core.model import Ids, interval_us
+from tickhouse.core.plugins import load, open_url
+from tickhouse.core.settings import FeedSettings, Settings
+from tickhouse.core.transport import Transport
+from tickhouse.feeds import Feed
+from tickhouse.process import Engine
+from tickhouse.steps.archive import Archive
+from tickhouse.steps.ingest import Ingest
+from tickhouse.steps.past import Past
+from tickhouse.steps.process import Process
+from tickhouse.steps.suite import Suite
+
+
+def opened(name: str, section: FeedSettings) -> Feed:
+    """The feed of a section of the settings."""
+    given = {"channel": section.channel, "rest_url": section.url, "ws_url": section.ws_url, "key": section.key}
+    feed: Feed = load("feeds", name).open(**{k: v for k, v in given.items() if v is not None}, **section.options)
+    return feed
+
+
+class Pipeline:
+    """One house, opened: each backend by the URL in the settings, each step when it is asked for."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings, self.clock = settings, clock or SystemClock()
+        settings.data.mkdir(parents=True, exist_ok=True)
+        j = settings.journal
+        self.journal = open_url(
+            "journal", settings.journal_url, durability=j.durability, max_bytes=j.max_bytes,
+            retain_bytes=j.retain_bytes, retain_seconds=j.retain,
+        )  # fmt: skip
+        self.lake = open_url("lake", settings.lake_url)
+        self.warm = open_url("stores", settings.warm_url)
+        self.hot = open_url("stores", settings.hot_url)
+        self.past = Past(self.journal, self.lake, self.warm)
+
+    @cached_property
+    def feeds(self) -> Mapping[str, Feed]:
+        """Every feed of the settings, by name."""
+        return {name: opened(name, section) for name, section in self.settings.feeds.items()}
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The one way to the network."""
+        return Transport(self.clock, budget_dir=self.settings.data)
+
+    def suite(self) -> Suite:
+        """The quality checks of the settings, with a memory of their own."""
+        return Suite.from_names(self.settings.quality.checks, self.settings.quality.options())
+
+    def engine(self) -> Engine:
+        """A new engine with the rules of the settings and an empty state."""
+        from tickhouse.process import catalog, sale_conditions
+        from tickhouse.process.analysis import Analysis
+        from tickhouse.process.engines.embedded import Embedded
+        from tickhouse.process.rules import Rules
+
+        p = self.settings.process
+        rules = Rules(
+            intervals_us=tuple(interval_us(i) for i in p.intervals), lateness_us=round(p.lateness * 1e6),
+            grace_us=round(p.grace * 1e6), horizon_us=round(p.horizon * 1e6),
+            ids={name: Ids(feed.ids) for name, feed in self.feeds.items()},
+            conditions={source: sale_conditions.load(name) for source, name in p.conditions.items()},
+        )  # fmt: skip
+        indicators = [catalog.indicator(text) for text in p.indicators]
+        detectors = [catalog.detector(text) for text in p.detectors]
+        return Embedded(rules, Analysis(indicators, detectors, self.past), self.past)
+
+    def ingest(self, extra: Mapping[str, Feed] | None = None) -> Ingest:
+        """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's."""
+        return Ingest({**self.feeds, **(extra or {})}, self.suite(), self.journal)
+
+    def process(self) -> Process:
+        """The step from the journal to the stores, gone on from its last checkpoint."""
+        process = Process(self.journal, self.engine(), self.warm, self.hot, self.suite(), self.clock)
+        process.checkpoint_seconds = self.settings.process.checkpoint_every
+        process.recover()
+        return process
+
+    def archive(self) -> Archive:
+        """The step from the journal to the lake."""
+        from tickhouse.lake.rolling import Roller
+
+        rules = self.settings.lake
+        return Archive(self.journal, self.lake, Roller(rules.roll_bytes, rules.roll_after))
+
+    def close(self) -> None:
+        """Let go of every backend."""
+        for backend in (self.journal, self.warm):
+            backend.close()

@@ -1,0 +1,69 @@
+"""From the journal to the lake: raw messages and ticks as write-once objects."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from tickhouse.core.batches import Record
+from tickhouse.journal import Journal
+from tickhouse.lake import Lake
+
+GROUP = "archive"
+
+
+class Roller(Protocol):
+    """Decides, by position alone, which runs of records become objects (see `lake.rolling`)."""
+
+    def add(self, record: Record) -> list[Sequence[Record]]:
+        """Take one record in and return the runs that are complete."""
+
+    def flush(self) -> list[Sequence[Record]]:
+        """The runs that are open, now complete."""
+
+    @property
+    def safe(self) -> int | None:
+        """The lowest position not yet in a complete run, or None when all are."""
+
+
+class Archive:
+    """One consumer of both topics. What it commits is in the lake for good."""
+
+    def __init__(self, journal: Journal, lake: Lake, roller: Roller) -> None:
+        self.journal, self.lake, self.roller = journal, lake, roller
+        self.position = journal.committed(GROUP)
+        journal.commit(GROUP, self.position)
+
+    def step(self, timeout: float = 1.0, max_messages: int = 32_768) -> bool:
+        """Archive what is complete, waiting up to `timeout` seconds for more; false when there was nothing."""
+        if not self.journal.wait(self.position, timeout):
+            return False
+        for record in self.joined(max_messages):
+            for run in self.roller.add(record):
+                self.lake.write(run)
+            self.position = record.end
+        self._commit()
+        return True
+
+    def catch_up(self) -> None:
+        """Archive everything there is, complete or not."""
+        while self.step(timeout=0):
+            pass
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the open runs, as at the end of a load or a clean stop."""
+        for run in self.roller.flush():
+            self.lake.write(run)
+        self._commit()
+
+    def joined(self, max_messages: int) -> list[Record]:
+        """The next records with both their raw messages and their ticks."""
+        raws = self.journal.read("raw", self.position, max_messages)
+        ticks = {r.first: r for r in self.journal.read("ticks", self.position, max_messages)}
+        return [
+            replace(r, ticks=ticks[r.first].ticks, marks=ticks[r.first].marks) if r.first in ticks else r for r in raws
+        ]
+
+    def _commit(self) -> None:
+        safe = self.roller.safe
+        self.journal.commit(GROUP, self.position if safe is None else safe)

@@ -1,0 +1,61 @@
+"""From raw messages to durable entries: parse, check, journal. Nothing is computed from a message before this returns."""
+
+from collections.abc import Mapping, Sequence
+
+from tickhouse.core import marks
+from tickhouse.core.batches import BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
+from tickhouse.core.marks import LINK
+from tickhouse.core.model import Kind, Reject
+from tickhouse.feeds import Feed
+from tickhouse.journal import Journal
+from tickhouse.steps.suite import Suite
+
+
+class Ingest:
+    """Takes raw batches of any source and journals what they are and what they mean, in one transaction."""
+
+    def __init__(self, feeds: Mapping[str, Feed], suite: Suite, journal: Journal) -> None:
+        self.feeds, self.suite, self.journal = feeds, suite, journal
+
+    def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
+        """Make the batches durable and return the position after them.
+
+        Raises `Busy` when a consumer is too far behind and `DiskFull`; then nothing was taken and the call may be repeated.
+        """
+        entries = [self.entry(raw) for raw in batches]
+        if resume and entries:
+            entries[-1] = with_resume(entries[-1], resume)
+        self.journal.append(entries)
+        return self.journal.end()
+
+    def entry(self, raw: RawBatch) -> Entry:
+        """What a raw batch means, ready to be journaled."""
+        if raw.channel == LINK:
+            evidence = tuple(marks.decode(payload) for payload in raw.payloads())
+            return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence)
+        return self.checked(raw, self.feeds[raw.source].parse(raw))
+
+    def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
+        """The entry of a parsed batch without the rows that quality refuses."""
+        ticks, refused = self._judge_ticks(parsed.ticks)
+        bars, refused_bars = self._judge_bars(parsed.bars)
+        rejects = (*parsed.rejects, *refused, *refused_bars)
+        invalid = len(parsed.ticks or ()) - len(ticks or ()) + len(parsed.bars or ()) - len(bars or ())
+        return Entry(raw, parsed.kinds, ticks, bars, rejects=rejects, invalid=invalid)
+
+    def _judge_ticks(self, batch: TickBatch | None) -> tuple[TickBatch | None, tuple[Reject, ...]]:
+        if not batch:
+            return None, ()
+        good, verdicts = self.suite.ticks(batch)
+        return good, self.suite.rejects(verdicts, batch.raw)
+
+    def _judge_bars(self, batch: BarBatch | None) -> tuple[BarBatch | None, tuple[Reject, ...]]:
+        if not batch:
+            return None, ()
+        good, verdicts = self.suite.bars(batch)
+        return good, self.suite.rejects(verdicts, batch.first_raw)
+
+
+def with_resume(entry: Entry, resume: tuple[str, str]) -> Entry:
+    """The entry with the place that its load goes on from."""
+    return Entry(entry.raw, entry.kinds, entry.ticks, entry.bars, entry.marks, entry.rejects, entry.invalid, resume)

@@ -1,0 +1,23 @@
+"""Quality as a time series, and the metrics of what runs: a point every few seconds."""
+
+from typing import Any
+
+from tickhouse.steps.ledger import ledger
+
+
+class Measure:
+    """Keeps the ledger and the lags of a pipeline as points in time. Called from the thread that owns the warm store."""
+
+    def __init__(self, pipeline: Any, every: float = 10.0) -> None:
+        self.pipeline, self.every = pipeline, every
+        self._last = pipeline.clock.monotonic()
+
+    def step(self) -> None:
+        """Write a point when it is time."""
+        now = self.pipeline.clock.monotonic()
+        if now - self._last < self.every:
+            return
+        self._last = now
+        totals = ledger(self.pipeline.journal, self.pipeline.warm)
+        values = {(source, name): float(value) for source, row in totals.items() for name, value in row.items()}
+        self.pipeline.warm.measure(self.pipeline.clock.now(), values)

@@ -1,0 +1,107 @@
+"""From the journal through the engine to the stores and the listeners."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from tickhouse.core.batches import BarBatch, Output, Record, TickBatch
+from tickhouse.core.clock import Clock
+from tickhouse.journal import Journal
+from tickhouse.process import Engine
+from tickhouse.quality import Verdict
+from tickhouse.steps.suite import Suite
+from tickhouse.stores import Hot, Warm
+
+GROUP = "process"
+Published = Callable[[Sequence[Record], Output], None]
+
+
+class Process:
+    """One consumer of the topic `ticks`. `step` does what there is to do and returns how far it came.
+
+    With `write` false it only follows: it shows what the engine says and leaves storing to the process that has the role.
+    """
+
+    def __init__(self, journal: Journal, engine: Engine, warm: Warm, hot: Hot, suite: Suite, clock: Clock) -> None:
+        self.journal, self.engine, self.warm, self.hot, self.suite, self.clock = journal, engine, warm, hot, suite, clock
+        self.write = True
+        self.checkpoint_seconds = 10.0
+        self.publish: Published = lambda records, output: None
+        self._ledger: dict[tuple[str, str], int] = {}
+        self._checkpointed = self._written = clock.monotonic()
+
+    def recover(self) -> int:
+        """Go on from the newest checkpoint; what follows it is processed again and gives the same rows again."""
+        found = self.warm.checkpoint(GROUP)
+        if found:
+            self.engine.restore(found.state)
+        self.journal.commit(GROUP, max(self.engine.position, self.journal.begin()))
+        return self.engine.position
+
+    def step(self, timeout: float = 0.25, max_messages: int = 65_536) -> bool:
+        """Process the next records, waiting up to `timeout` seconds for some; false when there were none."""
+        if not self.journal.wait(self.engine.position, timeout):
+            self._keep(None)
+            return False
+        records = self.journal.read("ticks", self.engine.position, max_messages)
+        self.handle(records)
+        return True
+
+    def handle(self, records: Sequence[Record]) -> Output:
+        """Take records in: the stores first, then the screens."""
+        for record in records:
+            if record.ticks is not None:
+                self.hot.ticks(record.ticks)
+        output = self._judged(records, self.engine.process(records))
+        self._ledger.update(output.ledger)
+        self._keep(output)
+        for batch in (*output.bars, *output.forming):
+            self.hot.bars(batch)
+        self.publish(records, output)
+        return output
+
+    def catch_up(self) -> None:
+        """Process everything there is and store the state."""
+        while self.step(timeout=0):
+            pass
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Store the engine's state with its position."""
+        self._store(Output(self.engine.position), self.engine.snapshot())
+
+    def _judged(self, records: Sequence[Record], output: Output) -> Output:
+        found = [output.findings]
+        for record in records:
+            if record.ticks is not None:
+                found.append(self._findings(self.suite.ticks(record.ticks)[1], record.ticks, record.received_at))
+        for bars in output.bars:
+            found.append(self._findings(self.suite.bars(bars)[1], bars, int(bars.known_at.max())))
+        tables = [table for table in found if table is not None and table.num_rows]
+        return replace(output, findings=pa.concat_tables(tables)) if tables else output
+
+    def _findings(self, verdicts: list[Verdict], batch: TickBatch | BarBatch, at: int) -> pa.Table | None:
+        return self.suite.findings([v for v in verdicts if not v.reject], batch, at) if verdicts else None
+
+    def _keep(self, output: Output | None) -> None:
+        now = self.clock.monotonic()
+        if now - self._checkpointed > self.checkpoint_seconds:
+            self._store(output or Output(self.engine.position), self.engine.snapshot())
+        elif output is not None and (has_rows(output) or now - self._written > 1.0):
+            self._store(output, None)
+
+    def _store(self, output: Output, state: bytes | None) -> None:
+        if not self.write:
+            return
+        self.warm.write(GROUP, replace(output, ledger=self._ledger), state)
+        self._written = self.clock.monotonic()
+        if state is not None:
+            self._checkpointed = self._written
+            self.journal.commit(GROUP, output.position)
+
+
+def has_rows(output: Output) -> bool:
+    """Whether there is anything in it to store."""
+    tables = (output.indicators, output.anomalies, output.findings, output.coverage)
+    return bool(output.bars) or any(table is not None for table in tables)

@@ -1,0 +1,222 @@
+"""One house as its readers see it: the `House` of `surfaces`, answered from the stores, the journal and the lake."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tickhouse.core.batches import Output, Record
+from tickhouse.core.clock import SECOND
+from tickhouse.core.errors import BadQuery, NoData, TickhouseError
+from tickhouse.core.model import BAR, TICK, Query, interval_us
+from tickhouse.steps import locks
+from tickhouse.steps.archive import GROUP as ARCHIVE
+from tickhouse.steps.ledger import ledger
+from tickhouse.steps.past import Past
+from tickhouse.steps.process import GROUP as PROCESS
+from tickhouse.surfaces import Listener
+
+FOREVER = 1 << 62
+NOTE = "house.json"
+
+
+def note(data: Path, **facts: Any) -> None:
+    """Write facts about the house beside its data, such as that they are simulated."""
+    (data / NOTE).write_text(json.dumps({**notes(data), **facts}))
+
+
+def notes(data: Path) -> dict[str, Any]:
+    """The facts written beside the data."""
+    path = data / NOTE
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+class Reader:
+    """Reads one house. It writes nothing and may run beside, or in, the process that does."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.past: Past = pipeline.past
+        self._listeners: list[Listener] = []
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the data came from a simulated exchange."""
+        return bool(notes(self.pipeline.settings.data).get("simulated"))
+
+    def bars(self, query: Query) -> pa.Table:
+        """Stored bars, and the forming ones where the query reaches the present."""
+        stored = self.past.bars(query)
+        if query.as_of is not None or query.versions or query.limit is not None or query.after is not None:
+            return stored
+        forming = [row for row in self.pipeline.hot.forming(query.symbols, query.interval) if _asked(row, query)]
+        if not forming:
+            return stored
+        times = [{**row, "start": row["start"], "known_at": row["known_at"]} for row in forming]
+        extra = pa.Table.from_pylist(times, schema=BAR)
+        whole = pa.concat_tables([stored.cast(BAR), extra]).sort_by([(name, "ascending") for name in ORDER])
+        return _newest(whole, query.last) if query.last else whole
+
+    def ticks(self, query: Query) -> pa.Table:
+        """Ticks of one symbol, from the lake and the journal, ordered by event time."""
+        if len(query.symbols) != 1:
+            raise BadQuery("ticks are asked for one symbol at a time")
+        symbol, end = query.symbols[0], query.end if query.end is not None else FOREVER
+        start = query.start if query.start is not None else 0
+        sources = [query.source] if query.source else [row["source"] for row in self.symbols() if row["symbol"] == symbol]
+        parts = [b.to_arrow().cast(TICK) for s in sources for b in self.past.ticks(s, symbol, start, end, query.before)]
+        if not parts:
+            return TICK.empty_table()
+        table = pa.concat_tables(parts)
+        if query.as_of is not None:
+            table = table.filter(pc.less_equal(table["received_at"], pa.scalar(query.as_of, TICK.field("received_at").type)))
+        table = table.sort_by([("event_time", "ascending"), ("last_id", "ascending"), ("raw", "ascending")])
+        if query.last is not None:
+            return table.slice(max(0, table.num_rows - query.last))
+        return table.slice(0, query.limit) if query.limit is not None else table
+
+    def indicators(self, query: Query) -> pa.Table:
+        """Stored indicator rows."""
+        return self.past.indicators(query)
+
+    def anomalies(self, query: Query) -> pa.Table:
+        """Stored anomalies."""
+        return self.past.anomalies(query)
+
+    def findings(self, query: Query) -> pa.Table:
+        """Stored findings."""
+        return self.pipeline.warm.findings(query)
+
+    def coverage(self, query: Query) -> pa.Table:
+        """Stored coverage."""
+        return self.pipeline.warm.coverage(query)
+
+    def metrics(self, query: Query) -> pa.Table:
+        """Quality metrics over time."""
+        return self.pipeline.warm.metrics(query)
+
+    def latest(self, symbols: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        """The newest price of each symbol: from memory, or the close of the newest bar where this process has seen none."""
+        rows = self.pipeline.hot.latest(symbols)
+        if rows:
+            return list(rows)
+        known = [row for row in self.symbols() if not symbols or row["symbol"] in symbols]
+        return [row for one in known for row in self._last_close(one["symbol"], one["source"])]
+
+    def _last_close(self, symbol: str, source: str) -> list[dict[str, Any]]:
+        table = self.past.bars(Query((symbol,), source=source, last=1))
+        rows = sorted(table.to_pylist(), key=lambda row: row["start"])[-1:]
+        return [
+            {"symbol": symbol, "source": source, "price": r["close"], "size": None, "event_time": _us(r["start"]),
+             "received_at": _us(r["known_at"])} for r in rows
+        ]  # fmt: skip
+
+    def symbols(self) -> list[dict[str, Any]]:
+        """Every symbol with its source, intervals, first and last bar."""
+        return list(self.pipeline.warm.symbols())
+
+    def trace(self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100) -> dict[str, Any]:
+        """The bar that holds `start` (us), its versions, its coverage, and the raw messages behind it."""
+        length = interval_us(interval)
+        begin = start - start % length
+        query = Query((symbol,), interval, source, begin, begin + 1, versions=True)
+        versions = self.past.bars(query).to_pylist()
+        if not versions:
+            raise NoData(f"there is no {interval} bar of {symbol} at that time")
+        bar = versions[-1]
+        ticks = self.ticks(Query((symbol,), source=bar["source"], start=begin, end=begin + length))
+        positions = sorted(set(ticks["raw"].to_pylist()))
+        messages = [
+            {"position": position, "channel": raw.channel, "lane": raw.lane, "received_at": int(raw.received_at[index]),
+             "payload": raw.payload(index).decode("utf-8", "replace")}
+            for position, raw, index in self.past.messages(bar["source"], positions[:limit])
+        ]  # fmt: skip
+        coverage = self.coverage(Query((symbol,), source=bar["source"], start=begin, end=begin + length)).to_pylist()
+        return {
+            "bar": bar, "versions": versions, "coverage": coverage, "ticks": ticks.num_rows,
+            "raw": {"count": len(positions), "shown": len(messages), "messages": messages},
+        }  # fmt: skip
+
+    def status(self) -> dict[str, Any]:
+        """What is going on in the house."""
+        journal, data = self.pipeline.journal, self.pipeline.settings.data
+        end, groups = journal.end(), dict(journal.groups())
+        return {
+            "house": str(data),
+            "simulated": self.simulated,
+            "ledger": ledger(journal, self.pipeline.warm),
+            "journal": {"begin": journal.begin(), "end": end, "groups": groups, "behind": {g: end - p for g, p in groups.items()}},
+            "process": {"position": self.pipeline.warm.position(PROCESS)},
+            "archive": {"position": groups.get(ARCHIVE)},
+            "symbols": len(self.symbols()),
+            "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},
+            "recovered": getattr(journal, "recovered", None),
+        }
+
+    def health(self) -> Mapping[str, Any]:
+        """Whether the house can answer, part by part."""
+        parts = {"journal": _tried(self.pipeline.journal.end), "warm": _tried(lambda: self.pipeline.warm.position(PROCESS))}
+        return {"ready": all(part["ok"] for part in parts.values()), **parts}
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` for every change from now on."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def published(self, records: Sequence[Record], output: Output) -> None:
+        """Tell the listeners what changed; called by the process step."""
+        if not self._listeners:
+            return
+        changes = {
+            "bars": [row for batch in (*output.bars, *output.forming) for row in plain(batch.to_arrow())],
+            "anomalies": plain(output.anomalies) if output.anomalies is not None else [],
+            "coverage": plain(output.coverage) if output.coverage is not None else [],
+            "ticks": self.pipeline.hot.latest(tuple({s for r in records if r.ticks is not None for s in r.ticks.symbols})),
+        }
+        for topic, rows in changes.items():
+            if rows:
+                for listener in list(self._listeners):
+                    listener(topic, rows)
+
+
+ORDER = ("symbol", "interval", "start", "source", "version")
+
+
+def plain(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows with times as integers (UTC microseconds)."""
+    names = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    for name in names:
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _us(moment: Any) -> int:
+    return round(moment.timestamp() * SECOND)
+
+
+def _asked(row: dict[str, Any], query: Query) -> bool:
+    return (
+        row["state"] == "forming"
+        and (query.source is None or row["source"] == query.source)
+        and (query.start is None or row["start"] >= query.start)
+        and (query.end is None or row["start"] < query.end)
+    )
+
+
+def _newest(table: pa.Table, last: int) -> pa.Table:
+    import polars as pl
+
+    frame = pl.DataFrame(table).group_by("symbol", "interval", "source", maintain_order=True).tail(last)
+    return frame.to_arrow().cast(BAR)
+
+
+def _tried(question: Callable[[], Any]) -> dict[str, Any]:
+    try:
+        question()
+    except TickhouseError as error:
+        return {"ok": False, "message": str(error)}
+    return {"ok": True, "message": "answers"}
