@@ -12,6 +12,8 @@ class Breaker:
 
     def __init__(self, clock: Clock, *, failures: int = 5, rest: float = 30.0) -> None:
         self._clock, self._limit, self._rest = clock, failures, rest
+        self.reason = ""
+        """Why it opened, in one sentence."""
         self._failed = 0
         self._until = 0.0
         self._probe_until = 0.0
@@ -35,21 +37,23 @@ class Breaker:
         return 0.0
 
     def succeeded(self) -> None:
-        """The host answered."""
-        self._failed, self._until, self._probe_until = 0, 0.0, 0.0
+        """The host answered. What another one was told meanwhile (to stay away for long) stays."""
+        self._failed = 0
+        if self._clock.monotonic() >= self._until:
+            self._until, self._probe_until, self.reason = 0.0, 0.0, ""
 
-    def failed(self) -> None:
+    def failed(self, reason: str = "") -> None:
         """The host did not answer, or not properly."""
         self._failed += 1
         self._probe_until = 0.0
         if self._until or self._failed >= self._limit:
-            self.open_for(self._rest)
+            self.open_for(self._rest, reason)
 
     def left(self) -> None:
         """Who passed gave up without an answer (cancelled): the next one may probe."""
         self._probe_until = 0.0
 
-    def open_for(self, seconds: float) -> None:
+    def open_for(self, seconds: float, reason: str = "") -> None:
         """Stay away for so many seconds, because the host asked for it or keeps failing."""
         self._until = max(self._until, self._clock.monotonic() + seconds)
-        self._probe_until = 0.0
+        self._probe_until, self.reason = 0.0, reason

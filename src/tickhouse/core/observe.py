@@ -58,7 +58,7 @@ _HISTOGRAMS = {
     "lag_seconds": ("From event time to the durable journal, newest tick of each batch", ("source",), _LAGS),
     "append_seconds": ("One append to the journal", (), _LAGS),
     "process_seconds": ("One step of the engine", (), _LAGS),
-    "request_seconds": ("One HTTP request", ("feed",), _LAGS),
+    "request_seconds": ("One HTTP request", ("host",), _LAGS),
 }
 
 _COUNTED = {
@@ -126,8 +126,8 @@ def log_event(event: Event) -> None:
     structlog.get_logger().log(event.level, event.name, room=event.room, **event.facts)
 
 
-hooks: tuple[Hook, ...] = (log_event,)
-"""Called in order with every event; replace the tuple to add one. A hook must not block."""
+hooks: tuple[Hook, ...] = ()
+"""Called in order with every event; `setup` adds the log. Replace the tuple to add one. A hook must not block."""
 
 
 def tell(room: str, name: str, level: int = logging.INFO, /, **facts: Any) -> None:
@@ -169,6 +169,8 @@ def setup(log: LogSettings | None = None, stream: TextIO | None = None) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     quiet_libraries()
+    global hooks  # noqa: PLW0603
+    hooks = tuple(dict.fromkeys((*hooks, log_event)))
 
 
 def quiet_libraries() -> None:

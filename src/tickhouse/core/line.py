@@ -1,0 +1,322 @@
+"""One WebSocket line: a subscription kept open for ever, with the evidence of when it was heard and when not."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tickhouse.core import observe
+from tickhouse.core.clock import Clock
+from tickhouse.core.errors import Temporary, TickhouseError, Unreachable
+from tickhouse.core.foreign import NETWORK, host_of, translated
+from tickhouse.core.inbox import Inbox
+from tickhouse.core.marks import LINK, Event, Mark
+from tickhouse.core.requests import Subscription
+from tickhouse.core.retry import Retry
+
+PLANNED_CLOSES = (1001, 1012, 1013)
+"""Close codes of a server that goes away on purpose and is back soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineOptions:
+    """How a line is kept. All times in seconds; tests make them small.
+
+    `tick` is how often evidence is written, `stable_after` how long a connection must hold before failures are forgotten,
+    `renew_before` how long before the end of its lifetime a connection is replaced.
+    """
+
+    tick: float = 1.0
+    connect_timeout: float = 10.0
+    close_timeout: float = 2.0
+    stable_after: float = 10.0
+    renew_before: float = 60.0
+    retry: Retry = field(default_factory=lambda: Retry(attempts=2**31, first=1.0, most=30.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a line is: `state` is connecting, connected, down or stopped, since `since` (UTC us).
+
+    `attempts` counts connections tried since it was last connected, `connections` those made, `error` is the last problem in one
+    sentence, `heard` the moment of the last sign of life (UTC us, 0 for never).
+    """
+
+    line: str
+    host: str
+    state: str
+    since: int
+    error: str = ""
+    attempts: int = 0
+    connections: int = 0
+    heard: int = 0
+
+
+class Line:
+    """Keeps one socket of one subscription open until cancelled, and puts its frames and its evidence into the inbox.
+
+    Marks: CONNECTED once subscribed (with channel and symbols); ALIVE each tick when something was heard since the last
+    one, with the moment it was heard; MUTE when nothing was heard for `mute_after`; DISCONNECTED at a loss and each tick while
+    down, with the moment last heard. Belongs to one event loop.
+    """
+
+    def __init__(self, name: str, subscription: Subscription, inbox: Inbox, clock: Clock, options: LineOptions) -> None:
+        self.name, self.subscription, self.inbox = name, subscription, inbox
+        self._clock, self._options, self._host = clock, options, host_of(subscription.url)
+        self.health = Health(name, self._host, "connecting", clock.now())
+        self._heard = 0
+        self._waiting = False
+        self._pinged = False
+        self._only_pongs = False
+        self._next_send = 0.0
+        self._asked_to_wait = 0.0
+        self._renewals: deque[str] = deque()
+        self._announced = False
+
+    async def run(self, admit: Callable[[str], Awaitable[None]]) -> None:
+        """Keep the line until cancelled. `admit` waits until the host may be connected to once more.
+
+        Raises `Final` when trying again cannot help.
+        """
+        self._heard = self._clock.now()
+        failures = 0
+        connection: ClientConnection | None = None
+        try:
+            while True:
+                if connection is None:
+                    connection = await self._reconnect(admit, failures)
+                began = self._clock.monotonic()
+                connection, planned = await self._hold(connection, admit)
+                stable = self._clock.monotonic() - began >= self._options.stable_after
+                failures = 0 if planned and (stable or connection) else 1 if stable else failures + 1
+        finally:
+            self._stop()
+
+    def renew(self, symbol: str) -> bool:
+        """Subscribe one symbol anew because it alone fell mute; false when the provider has no way to or the line is down."""
+        frames = self.subscription.renew.get(symbol, ())
+        if not frames or self.health.state != "connected" or frames[0] in self._renewals:
+            return False
+        self._renewals.extend(frames)
+        return True
+
+    async def _reconnect(self, admit: Callable[[str], Awaitable[None]], failures: int) -> ClientConnection:
+        """A new subscribed connection, tried again with backoff until it works; evidence goes on meanwhile."""
+        down = asyncio.create_task(self._say_down())
+        try:
+            while True:
+                if failures:
+                    observe.count("retries", host=self._host)
+                    await asyncio.sleep(self._pause(failures))
+                try:
+                    return await self._open(admit)
+                except Temporary as error:
+                    failures += 1
+                    self._down(error, failures)
+        finally:
+            down.cancel()
+            await asyncio.gather(down, return_exceptions=True)
+
+    def _pause(self, failures: int) -> float:
+        """Seconds to wait before trying again: the backoff, or longer when the provider asked for it."""
+        return max(self._options.retry.backoff(failures), self._asked_to_wait)
+
+    async def _open(self, admit: Callable[[str], Awaitable[None]]) -> ClientConnection:
+        """One try: connect, and send the hello frames at the allowed pace."""
+        await admit(self._host)
+        connection = None
+        try:
+            connection = await connect(
+                self.subscription.url,
+                compression=None,
+                max_size=self.subscription.max_message_bytes,
+                open_timeout=self._options.connect_timeout,
+                close_timeout=self._options.close_timeout,
+                ping_interval=None,
+            )
+            for frame in self.subscription.hello:
+                await self._send(connection, frame)
+        except NETWORK as error:
+            if connection is not None:
+                connection.transport.abort()
+            raise translated(error, self._host) from error
+        except BaseException:
+            if connection is not None:
+                connection.transport.abort()
+            raise
+        observe.count("connections", host=self._host)
+        return connection
+
+    async def _hold(
+        self, connection: ClientConnection, admit: Callable[[str], Awaitable[None]]
+    ) -> tuple[ClientConnection | None, bool]:
+        """Read a connection until it is lost or replaced: what to go on with, and whether the end was planned."""
+        await self._up()
+        reading = asyncio.create_task(self._read(connection))
+        successor = asyncio.create_task(self._succeed(admit))
+        try:
+            lost = await self._watch(connection, reading, successor)
+            if lost is None:
+                await self._drained(connection, reading)
+                return successor.result(), True
+            self._down(lost, 0)
+            await self._say(Event.DISCONNECTED, str(lost))
+            cause = lost.__cause__
+            code = cause.rcvd.code if isinstance(cause, ConnectionClosed) and cause.rcvd else 0
+            return None, code in PLANNED_CLOSES
+        finally:
+            await _discarded(reading, successor)
+            await connection.close()
+
+    async def _watch(
+        self, connection: ClientConnection, reading: asyncio.Task[None], successor: asyncio.Task[ClientConnection]
+    ) -> TickhouseError | None:
+        """Write evidence each tick; returns why the connection is over, or None when its successor is ready."""
+        said = self._heard
+        silent_since = self._clock.monotonic()
+        while True:
+            await asyncio.wait({reading, successor}, timeout=self._options.tick, return_when=asyncio.FIRST_COMPLETED)
+            if successor.done():
+                return None
+            if reading.done():
+                return _loss(reading, self._host)
+            fresh = self._waiting or self._heard != said
+            if fresh:
+                silent_since = self._clock.monotonic()
+            elif self._clock.monotonic() - silent_since >= self.subscription.mute_after:
+                await self._say(Event.MUTE)
+                connection.transport.abort()
+                return Unreachable(f"{self._host} sent nothing for {self.subscription.mute_after:g} s")
+            if self._heard != said and not self._waiting:
+                said = self._heard
+                await self._say(Event.ALIVE)
+            await self._speak(connection, quiet=not fresh or self._only_pongs)
+
+    async def _speak(self, connection: ClientConnection, quiet: bool) -> None:
+        """Send what is to be sent on an open connection: renewals, and a ping when it is quiet."""
+        with contextlib.suppress(ConnectionClosed):  # the reader sees it too, and tells
+            while self._renewals:
+                await self._send(connection, self._renewals.popleft())
+            if quiet and not self._pinged and self._clock.monotonic() >= self._next_send:
+                self._next_send = self._clock.monotonic() + 1.0 / self.subscription.sends_per_second
+                self._pinged = True
+                asyncio.ensure_future(await connection.ping()).add_done_callback(self._ponged)
+
+    def _ponged(self, pong: asyncio.Future[float]) -> None:
+        self._pinged = False
+        if not pong.cancelled() and pong.exception() is None and not self._waiting:
+            self._heard, self._only_pongs = self._clock.now(), True
+
+    async def _read(self, connection: ClientConnection) -> None:
+        """Every frame into the inbox. While the inbox is full the socket is not read."""
+        receive, offer, now, channel = connection.recv, self.inbox.offer, self._clock.now, self.subscription.channel
+        while True:
+            payload = await receive(decode=False)
+            at = now()
+            if not offer(channel, payload, at):
+                self._waiting = True
+                await self.inbox.put(channel, payload, at)
+                self._waiting = False
+            self._heard, self._only_pongs = at, False
+
+    async def _succeed(self, admit: Callable[[str], Awaitable[None]]) -> ClientConnection:
+        """Shortly before the end of a connection's lifetime: the subscribed connection that takes over."""
+        lifetime = self.subscription.lifetime
+        await asyncio.sleep(max(lifetime - self._options.renew_before, 0.5 * lifetime))
+        failures = 0
+        while True:
+            try:
+                return await self._open(admit)
+            except Temporary as error:
+                failures += 1
+                observe.tell("transport", "successor failed", logging.WARNING, line=self.name, error=str(error))
+                await asyncio.sleep(self._options.retry.backoff(failures))
+
+    async def _drained(self, connection: ClientConnection, reading: asyncio.Task[None]) -> None:
+        """Close a connection that has a successor, taking in all that is still on its way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.close_timeout):
+                await connection.close()
+                await asyncio.wait({reading})
+
+    async def _send(self, connection: ClientConnection, frame: str) -> None:
+        """Send one text frame, not before the pace allows it."""
+        gap = 1.0 / self.subscription.sends_per_second
+        now = self._clock.monotonic()
+        at = max(now, self._next_send)
+        self._next_send = at + gap
+        if at > now:
+            await asyncio.sleep(at - now)
+        await connection.send(frame)
+
+    async def _up(self) -> None:
+        now = self._clock.now()
+        first = not self.health.connections
+        self._heard, self._announced, self._pinged = now, True, False
+        self.health = replace(
+            self.health, state="connected", since=now, attempts=0, error="", connections=self.health.connections + 1
+        )
+        observe.gauge("lines_up", 1, line=self.name)
+        observe.tell("transport", "connected" if first else "connected again", line=self.name, host=self._host)
+        await self.inbox.mark(
+            Mark(Event.CONNECTED, now, self.name, self.subscription.channel, self.subscription.symbols)
+        )
+
+    def _down(self, error: TickhouseError, attempts: int) -> None:
+        self._asked_to_wait = getattr(error, "retry_after", None) or 0.0
+        if self.health.state != "down":
+            self.health = replace(self.health, state="down", since=self._clock.now())
+            observe.count("disconnects", host=self._host, reason=type(error).__name__)
+        self.health = replace(self.health, error=str(error), attempts=attempts, heard=self._heard)
+        observe.gauge("lines_up", 0, line=self.name)
+        observe.tell("transport", "line is down", logging.WARNING, line=self.name, error=str(error), attempts=attempts)
+
+    async def _say_down(self) -> None:
+        """DISCONNECTED each tick, until cancelled."""
+        while True:
+            await asyncio.sleep(self._options.tick)
+            await self._say(Event.DISCONNECTED, self.health.error)
+
+    async def _say(self, event: Event, why: str = "") -> None:
+        await self.inbox.mark(self._mark(event, why))
+        self.health = replace(self.health, heard=self._heard)
+
+    def _mark(self, event: Event, why: str = "") -> Mark:
+        """A mark of this line; the first one ever also names what the line is about."""
+        detail = {"reason": why} if why else {}
+        if self._announced:
+            return Mark(event, self._heard, self.name, detail=detail)
+        self._announced = True
+        return Mark(event, self._heard, self.name, self.subscription.channel, self.subscription.symbols, detail)
+
+    def _stop(self) -> None:
+        """Leave a last mark without waiting: a stopped line is blind until it is started again."""
+        mark = self._mark(Event.DISCONNECTED, "stopped")
+        self.inbox.offer(LINK, mark.encode(), self._clock.now())
+        self.health = replace(self.health, state="stopped", since=self._clock.now(), heard=self._heard)
+        observe.gauge("lines_up", 0, line=self.name)
+
+
+def _loss(reading: asyncio.Task[None], host: str) -> TickhouseError:
+    """Why reading ended. An error that is not the network's is not ours to hide."""
+    error = reading.exception()
+    if not isinstance(error, NETWORK):
+        raise error or RuntimeError("reading a line ended without an error")
+    loss = translated(error, host)
+    loss.__cause__ = error
+    return loss
+
+
+async def _discarded(reading: asyncio.Task[None], successor: asyncio.Task[ClientConnection]) -> None:
+    """End both tasks; a successor that was made and is not used is closed."""
+    taken = successor.done()
+    for task in (reading, successor):
+        task.cancel()
+    results = await asyncio.gather(reading, successor, return_exceptions=True)
+    if not taken and isinstance(results[1], ClientConnection):
+        results[1].transport.abort()
