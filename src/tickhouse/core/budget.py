@@ -106,8 +106,8 @@ class Budget:
     def _sliding_wait(self, feed: str, now: int, limit: _Limit) -> float:
         """Seconds until the limit's span has room for what is asked for."""
         rows = self._db.execute(
-            "select at, iif(?, weight, 1) from spent where feed = ? and at > ? order by at",
-            (limit.counts_weight, feed, now - limit.span),
+            "select at, iif(?, weight, 1) from spent where feed = ? and at > ? and at <= ? order by at",
+            (limit.counts_weight, feed, now - limit.span, now + MINUTE),
         ).fetchall()
         over = sum(spent for _, spent in rows) + limit.asked - limit.most
         wait = 0
@@ -133,7 +133,7 @@ class Budget:
     def _spend(self, feed: str, pace: Pace, weight: int, now: int) -> None:
         day = self._local(now).date().isoformat()
         self._db.execute("insert into spent values (?, ?, ?)", (feed, now, weight))
-        # What lies ahead of now was counted before the clock was put back; it would block for as long as it was put back.
+        # What lies far ahead was counted before the clock was put back.
         oldest = now - max(MINUTE, *(limit.span for limit in _limits(pace, weight)), 0)
         self._db.execute("delete from spent where feed = ? and (at < ? or at > ?)", (feed, oldest, now + MINUTE))
         self._db.execute("delete from ban where until < ?", (now,))

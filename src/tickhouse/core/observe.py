@@ -188,7 +188,7 @@ _IN_TEXT = (
     ),
     (re.compile(r"(\w://[^/\s:@]*:)[^/\s@]+@"), r"\1********@"),
 )
-_NAMES = re.compile(r"(^|_)(key|token|secret|password|authorization|cookie|crumb)$", re.IGNORECASE)
+_NAMES = re.compile(r"(^|_)((api|access|secret)?key|token|secret|password|authorization|cookie|crumb)$", re.IGNORECASE)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
