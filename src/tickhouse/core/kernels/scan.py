@@ -6,20 +6,21 @@ to a strict decoder, so it may be narrow but must never be wrong.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import F64, I32, I64, RawBatch
+from tickhouse.core.batches import F64, I32, I64, U8, RawBatch
 from tickhouse.core.kernels import kernel
-from tickhouse.core.kernels.symbols import SymbolTable, find
-from tickhouse.core.kernels.words import (
-    BACKSLASHES, EIGHT, FOUR, FULL, LOWEST, ONE, ONES, POWERS, QUOTES, SPACES, TOPS, ZERO, U,
-    before, equal_to, load, number, piece,
+from tickhouse.core.kernels.symbols import SymbolTable, code_of, read_symbol
+
+from tickhouse.core.kernels.words import (  # isort: skip
+    BACKSLASHES, EIGHT, FOUR, FULL, LOWEST, ONE, POWERS, QUOTES, SPACES, TOPS, ZERO, U,
+    before, equal_to, load, number,
 )  # fmt: skip
 
 
@@ -37,12 +38,14 @@ class Part(IntEnum):
 
 LITERAL, INT, TIME, DECIMAL, BOOL, TEXT, SYMBOL = (U(part) for part in Part)
 NOT_KEPT = FULL
-PADDING = U(32)
-"""How far behind a message its last value may be read; messages nearer to the end of the buffer are copied first."""
-LONGEST = 1024
+PADDING = U(64)
+"""How far behind its message a value may be read; messages nearer to the end of the buffer are copied first."""
+LONGEST = 4096
 """Longer messages are not recognised."""
+SMALL = 1 << 14
+"""A buffer of fewer bytes is copied whole, which is quicker than to look after its end."""
 UNKNOWN, NEAR_END = -1, -2
-DOT, DIGIT_ZERO = np.uint8(46), np.uint8(48)
+BYTE, DOT, DIGIT_ZERO = U(255), U(46), U(48)
 EXACT, MOST_DIGITS = U(1 << 53), U(19)
 FLOAT_POWERS = np.array([10.0**i for i in range(23)])
 TEN, THOUSAND, THIRTEEN, SIXTEEN, EIGHTEEN, FIVE = U(10), U(1000), U(13), U(16), U(18), U(5)
@@ -50,16 +53,16 @@ TRUE, FALSE = U(int.from_bytes(b"true", "little")), U(int.from_bytes(b"false", "
 MASK_4, MASK_5 = U((1 << 32) - 1), U((1 << 40) - 1)
 
 
-@piece
-def _decimal(data: Any, at: Any) -> Any:
-    """The decimal number at `at` as (value, end), end 0 when it is not one or cannot be rounded right in one step."""
-    whole, count = number(data, at)
+@kernel
+def _decimal(at: Any) -> Any:
+    """The decimal number at an address as (value, end), end 0 when it is not one or one division does not round it right."""
+    whole, count = number(at)
     end = at + count
     if count == ZERO or count > MOST_DIGITS:
         return 0.0, ZERO
     places = ZERO
-    if data[end] == DOT:
-        part, places = number(data, end + ONE)
+    if load(end) & BYTE == DOT:
+        part, places = number(end + ONE)
         if places == ZERO or count + places > MOST_DIGITS:
             return 0.0, ZERO
         whole = whole * POWERS[places] + part
@@ -72,24 +75,41 @@ def _decimal(data: Any, at: Any) -> Any:
     return np.float64(whole) / FLOAT_POWERS[places], end
 
 
-@piece
-def _integer(data: Any, at: Any) -> Any:
-    """The integer at `at` as (value, count of digits), count 0 when it is not one of at most 18 digits."""
-    value, count = number(data, at)
-    if count > EIGHTEEN or (count > ONE and data[at] == DIGIT_ZERO):
+@kernel
+def _integer(at: Any) -> Any:
+    """The integer at an address as (value, count of digits), count 0 when it is not one of at most 18 digits."""
+    value, count = number(at)
+    if count > EIGHTEEN or (count > ONE and load(at) & BYTE == DIGIT_ZERO):
         return ZERO, ZERO
     return value, count
 
 
-@piece
-def _text_end(data: Any, at: Any, stop: Any) -> Any:
+@kernel
+def _time(at: Any) -> Any:
+    """The time at an address in microseconds, as (value, count of digits)."""
+    value, count = _integer(at)
+    if count == THIRTEEN:
+        return value * THOUSAND, count
+    return value, count if count == SIXTEEN else ZERO
+
+
+@kernel
+def _bool(at: Any) -> Any:
+    """How long the true or false at an address is, 0 when there is none."""
+    word = load(at)
+    if word & MASK_4 == TRUE:
+        return FOUR
+    return FIVE if word & MASK_5 == FALSE else ZERO
+
+
+@kernel
+def _text_end(at: Any, stop: Any) -> Any:
     """Where the plain ASCII text from `at` on ends (its closing quote), 0 when it is not plain."""
     while at < stop:
-        word = load(data, at)
+        word = load(at)
         quotes = equal_to(word, QUOTES)
-        plain = LOWEST[before(quotes)]
         odd = (equal_to(word, BACKSLASHES) | ((word - SPACES) & ~word) | word) & TOPS
-        if odd & plain:
+        if odd & LOWEST[before(quotes)]:
             return ZERO
         if quotes:
             return at + before(quotes)
@@ -97,113 +117,67 @@ def _text_end(data: Any, at: Any, stop: Any) -> Any:
     return ZERO
 
 
-@piece
-def _match(
-    data: Any,
-    at: Any,
-    stop: Any,
-    program: Any,
-    first: Any,
-    last: Any,
-    row: Any,
-    slots: Any,
-    words: Any,
-    sizes: Any,
-    used: Any,
-    ints: Any,
-    floats: Any,
-) -> Any:
-    """The code of the symbol when data[at:stop] is a message of the layout program[first:last], else -1."""
-    symbol = 0
-    for p in range(first, last):
-        if at >= stop:
-            return UNKNOWN
-        kind, a, b = program[p, 0], program[p, 1], program[p, 2]
-        if kind == LITERAL:
-            if (load(data, at) ^ a) & b:
-                return UNKNOWN
-            at += program[p, 3]
-        elif kind == INT or kind == TIME:
-            value, count = _integer(data, at)
-            if count == ZERO:
-                return UNKNOWN
-            if kind == TIME:
-                if count == THIRTEEN:
-                    value *= THOUSAND
-                elif count != SIXTEEN:
-                    return UNKNOWN
-            if a != NOT_KEPT:
-                ints[a, row] = np.int64(value)
-            if b != NOT_KEPT:
-                ints[b, row] = np.int64(value)
-            at += count
-        elif kind == DECIMAL:
-            real, end = _decimal(data, at)
-            if end == ZERO:
-                return UNKNOWN
-            floats[a, row] = real
-            at = end
-        elif kind == BOOL:
-            word = load(data, at)
-            if word & MASK_4 == TRUE:
-                at += FOUR
-            elif word & MASK_5 == FALSE:
-                at += FIVE
-            else:
-                return UNKNOWN
-        elif kind == TEXT:
-            at = _text_end(data, at, stop)
-            if at == ZERO:
-                return UNKNOWN
-        else:
-            symbol, end = find(data, at, stop, slots, words, sizes, used)
-            if symbol < 0:
-                return UNKNOWN
-            at = end
-    return symbol if at == stop else UNKNOWN
-
-
 @kernel
 def _scan(
-    data: Any, offsets: Any, ends: Any, program: Any, bounds: Any, table: Any, symbol: Any, ints: Any, floats: Any
-) -> Any:
-    """Fill the rows of the messages that are recognised and return how many are; those too near the end get NEAR_END."""
-    slots, words, sizes, used = table
-    likely, recognised = 0, 0
-    size = U(data.size)
+    data: Any, offsets: Any, ends: Any, program: Any, bounds: Any,
+    slots: Any, known: Any, sizes: Any, used: Any, symbol: Any, ints: Any, floats: Any,
+) -> Any:  # fmt: skip
+    """Fill the rows of the messages that are recognised; `symbol` is -1 where one is not, -2 where it ends too near the end
+    of the buffer to be read. Returns how many are recognised and how many too near the end."""
+    base, size, likely = U(data.ctypes.data), U(data.size), 0
+    recognised, near_end = 0, 0
     for row in range(U(offsets.size)):
-        at, stop = U(offsets[row]), U(ends[row])
         symbol[row] = UNKNOWN
-        if stop + PADDING > size:
+        if U(ends[row]) + PADDING > size:
             symbol[row] = NEAR_END
+            near_end += 1
             continue
-        code = _match(
-            data, at, stop, program, bounds[likely], bounds[likely + 1], row, slots, words, sizes, used, ints, floats
-        )
-        for layout in range(bounds.size - 1):
-            if code >= 0:
+        if offsets[row] < 0 or not 0 < ends[row] - offsets[row] <= LONGEST:
+            continue
+        stop = base + U(ends[row])
+        for attempt in range(bounds.size):
+            layout = likely if attempt == 0 else attempt - 1
+            if attempt > 0 and layout == likely:
+                continue
+            at, code = base + U(offsets[row]), UNKNOWN
+            for p in range(bounds[layout], bounds[layout + 1]):
+                kind, a, b = program[p, 0], program[p, 1], program[p, 2]
+                count = ZERO
+                if at >= stop:
+                    break
+                if kind == LITERAL:
+                    if (load(at) ^ a) & b == ZERO:
+                        count = program[p, 3]
+                elif kind in (INT, TIME):
+                    value, count = _integer(at) if kind == INT else _time(at)
+                    if a != NOT_KEPT:
+                        ints[a, row] = np.int64(value)
+                    if b != NOT_KEPT:
+                        ints[b, row] = np.int64(value)
+                elif kind == DECIMAL:
+                    real, end = _decimal(at)
+                    floats[a, row] = real
+                    count = end - at if end else ZERO
+                elif kind == SYMBOL:
+                    words, count, plain = read_symbol(at, stop)
+                    if count:
+                        code = code_of(words, count, plain, slots, known, sizes, used)
+                        if code < 0:
+                            count = ZERO
+                elif kind == BOOL:
+                    count = _bool(at)
+                else:
+                    end = _text_end(at, stop)
+                    count = end - at if end else ZERO
+                at += count
+                if count == ZERO:
+                    break
+            if at == stop and count:
+                symbol[row] = code
+                likely = layout
+                recognised += 1
                 break
-            if layout != likely:
-                code = _match(
-                    data,
-                    at,
-                    stop,
-                    program,
-                    bounds[layout],
-                    bounds[layout + 1],
-                    row,
-                    slots,
-                    words,
-                    sizes,
-                    used,
-                    ints,
-                    floats,
-                )
-                if code >= 0:
-                    likely = layout
-        symbol[row] = code
-        recognised += code >= 0
-    return recognised
+    return recognised, near_end
 
 
 @kernel
@@ -258,15 +232,28 @@ class Scanner:
         compiled = [compiled_layout(text, self._columns) for text in layouts]
         bounds = np.cumsum([0, *(len(program) for program in compiled)])
         self._layouts = np.concatenate(compiled), bounds.astype(np.uint64)
-        self._scratch = np.zeros(LONGEST + 64, np.uint8)
 
     def scan(self, raw: RawBatch) -> Scan:
         """The columns of the messages that have one of the layouts; symbols not seen before get new codes."""
-        n, (ints, floats) = len(raw), self._shape
-        out = np.empty(n, np.int32), np.empty((ints, n), np.int64), np.empty((floats, n), np.float64)
         self.table.make_room()
-        found = _scan(raw.data, raw.offsets, raw.ends, *self._layouts, self.table.arrays, *out)
-        return Scan(*out, recognised=int(found))
+        data = np.ascontiguousarray(raw.data)
+        if data.size < SMALL:
+            data = np.concatenate((data, np.zeros(int(PADDING), np.uint8)))
+        scan, near_end = self._run(data, raw.offsets, raw.ends)
+        if not near_end:
+            return scan
+        rows = np.flatnonzero(scan.symbol == NEAR_END)
+        padded = RawBatch.of("", "", [*(raw.payload(row) for row in rows.tolist()), bytes(int(PADDING))], 0)
+        rest, _ = self._run(padded.data, padded.offsets[:-1], padded.ends[:-1])
+        for whole, part in ((scan.symbol, rest.symbol), (scan.ints, rest.ints), (scan.floats, rest.floats)):
+            whole[..., rows] = part
+        return replace(scan, recognised=scan.recognised + rest.recognised)
+
+    def _run(self, data: U8, offsets: I64, ends: I64) -> tuple[Scan, int]:
+        n, (ints, floats) = len(offsets), self._shape
+        out = np.empty(n, np.int32), np.empty((ints, n), np.int64), np.empty((floats, n), np.float64)
+        recognised, near_end = _scan(data, offsets, ends, *self._layouts, *self.table.arrays, *out)
+        return Scan(*out, recognised=recognised), near_end
 
 
 def compiled_layout(text: str, columns: dict[str, int]) -> NDArray[np.uint64]:
@@ -301,12 +288,15 @@ def scan_reference(layout: str, message: bytes) -> dict[str, Any] | None:
         return None
     values: dict[str, Any] = {}
     for (name, where), text in zip([(n, w) for _, n, w in parts if n], match.groups(), strict=True):
-        value: Any = {"int": int, "time": _time, "decimal": float}.get(name, str)(text)
+        value = _READ.get(name, str)(text)
         values |= dict.fromkeys(where.split(",") if where else [], value)
         if name == "symbol":
             values[name] = text
     return values
 
 
-def _time(text: str) -> int:
+def _microseconds(text: str) -> int:
     return int(text) * (1000 if len(text) == 13 else 1)
+
+
+_READ: dict[str, Callable[[str], Any]] = {"int": int, "time": _microseconds, "decimal": float}

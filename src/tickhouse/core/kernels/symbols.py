@@ -6,7 +6,7 @@ import numpy as np
 
 from tickhouse.core.batches import I64
 from tickhouse.core.kernels import kernel
-from tickhouse.core.kernels.words import EIGHT, LOWEST, ONE, QUOTES, TOPS, ZERO, U, before, equal_to, load, piece
+from tickhouse.core.kernels.words import EIGHT, LOWEST, ONE, QUOTES, TOPS, ZERO, U, before, equal_to, load
 
 WORDS = 4
 """A symbol is at most 31 bytes: four words, zeros behind its end."""
@@ -30,48 +30,21 @@ def _plain(word: Any, count: Any) -> Any:
     return (~good & TOPS & LOWEST[count]) == ZERO
 
 
-@piece
-def _code(
-    w0: Any, w1: Any, w2: Any, w3: Any, size: Any, slots: Any, words: Any, sizes: Any, used: Any, add: bool
-) -> Any:
-    """The code of a symbol; a new one when it is not known and `add` is true and there is room, else -1."""
-    mixed = (((w0 * MIX ^ w1) * MIX ^ w2) * MIX ^ w3 ^ size) * MIX
-    slot = (mixed ^ (mixed >> SHIFT)) & SLOT_MASK
-    while slots[slot] >= 0:
-        code = slots[slot]
-        if (
-            words[code, 0] == w0
-            and words[code, 1] == w1
-            and words[code, 2] == w2
-            and words[code, 3] == w3
-            and sizes[code] == size
-        ):
-            return code
-        slot = (slot + ONE) & SLOT_MASK
-    if not add or used[0] >= sizes.size:
-        return np.int32(NO_SYMBOL)
-    code = np.int32(used[0])
-    used[0] += 1
-    slots[slot] = code
-    words[code, 0], words[code, 1], words[code, 2], words[code, 3] = w0, w1, w2, w3
-    sizes[code] = size
-    return code
+@kernel
+def read_symbol(at: Any, stop: Any) -> Any:
+    """The text from the address `at` to the next quote as (four words, length, whether it is all of A-Z and 0-9).
 
-
-@piece
-def find(data: Any, at: Any, stop: Any, slots: Any, words: Any, sizes: Any, used: Any) -> Any:
-    """The symbol from `at` to the next quote as (code, end). A new one is added when it is made of A-Z and 0-9 alone.
-
-    The code is -1 when the symbol is empty, too long, or new and of other letters.
+    The length is zero when the text is empty, longer than 31 bytes, or does not end before `stop`.
     """
-    w0, w1, w2, w3 = ZERO, ZERO, ZERO, ZERO
-    size, add = ZERO, True
+    words = (ZERO, ZERO, ZERO, ZERO)
+    w0, w1, w2, w3 = words
+    size, plain = ZERO, True
     for i in range(WORDS):
         if at + size >= stop:
-            return np.int32(NO_SYMBOL), at
-        word = load(data, at + size)
+            break
+        word = load(at + size)
         count = before(equal_to(word, QUOTES))
-        add = add and _plain(word, count)
+        plain = plain and _plain(word, count)
         word &= LOWEST[count]
         if i == 0:
             w0 = word
@@ -83,15 +56,36 @@ def find(data: Any, at: Any, stop: Any, slots: Any, words: Any, sizes: Any, used
             w3 = word
         size += count
         if count < EIGHT:
-            if size == ZERO:
-                return np.int32(NO_SYMBOL), at
-            return _code(w0, w1, w2, w3, size, slots, words, sizes, used, add), at + size
-    return np.int32(NO_SYMBOL), at
+            return (w0, w1, w2, w3), size, plain
+    return words, ZERO, False
 
 
 @kernel
-def _add(w0: Any, w1: Any, w2: Any, w3: Any, size: Any, slots: Any, words: Any, sizes: Any, used: Any) -> Any:
-    return _code(w0, w1, w2, w3, size, slots, words, sizes, used, True)
+def first_slot(words: Any, size: Any) -> Any:
+    """Where the search for a symbol begins."""
+    mixed = (((words[0] * MIX ^ words[1]) * MIX ^ words[2]) * MIX ^ words[3] ^ size) * MIX
+    return (mixed ^ (mixed >> SHIFT)) & SLOT_MASK
+
+
+@kernel
+def code_of(words: Any, size: Any, add: bool, slots: Any, known: Any, sizes: Any, used: Any) -> Any:
+    """The code of a symbol; a new one when it is not known, `add` is true and there is room, else -1."""
+    slot = first_slot(words, size)
+    while slots[slot] >= 0:
+        code = slots[slot]
+        same = known[code, 0] == words[0] and known[code, 1] == words[1] and sizes[code] == size
+        if same and known[code, 2] == words[2] and known[code, 3] == words[3]:
+            return code
+        slot = (slot + ONE) & SLOT_MASK
+    if not add or used[0] >= sizes.size:
+        return np.int32(NO_SYMBOL)
+    code = np.int32(used[0])
+    used[0] += 1
+    slots[slot] = code
+    for i in range(WORDS):
+        known[code, i] = words[i]
+    sizes[code] = size
+    return code
 
 
 class SymbolTable:
@@ -119,17 +113,5 @@ class SymbolTable:
             self._clear()
 
     def text(self, code: int) -> bytes:
-        """The bytes of a symbol.
-
-        >>> table = SymbolTable()
-        >>> table.text(table.add(b"BTCUSDT"))
-        b'BTCUSDT'
-        """
-        return self._words[code].tobytes()[: int(self._sizes[code])]
-
-    def add(self, symbol: bytes) -> int:
-        """The code of a symbol of any letters, or -1 when it is longer than 31 bytes, empty, or there is no room."""
-        if not 0 < len(symbol) <= LONGEST_SYMBOL:
-            return NO_SYMBOL
-        words = np.frombuffer(symbol.ljust(8 * WORDS, b"\0"), np.uint64)
-        return int(_add(words[0], words[1], words[2], words[3], U(len(symbol)), *self.arrays))
+        """The bytes of a symbol."""
+        return bytes(self._words[code].tobytes()[: int(self._sizes[code])])

@@ -3,12 +3,14 @@
 Positions and words are uint64 throughout: mixed with a signed number they would become floats.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
 
-from tickhouse.core.kernels import F, kernel
+from tickhouse.core.kernels import kernel
 
 U = np.uint64
 ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT = (U(i) for i in range(9))
@@ -26,24 +28,20 @@ LOWEST = np.array([(1 << 8 * i) - 1 for i in range(9)], np.uint64)
 """Masks of the lowest 0 to 8 bytes of a word."""
 
 
-def piece(function: F) -> F:
-    """A part of a kernel, put into its caller's body: handing arrays to a function costs more than what these do."""
-    return cast(F, njit(inline="always", error_model="numpy")(function))
+def _load(typing: Any, address: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return types.uint64(types.uint64), code
 
 
-@piece
-def load(data: Any, at: Any) -> Any:
-    """The eight bytes of `data` from `at` on; the compiler makes one load of it."""
-    return (
-        U(data[at])
-        | U(data[at + ONE]) << EIGHT
-        | U(data[at + TWO]) << BITS_16
-        | U(data[at + THREE]) << BITS_24
-        | U(data[at + FOUR]) << BITS_32
-        | U(data[at + FIVE]) << BITS_40
-        | U(data[at + SIX]) << BITS_48
-        | U(data[at + SEVEN]) << BITS_56
-    )
+load: Any = intrinsic(_load)
+"""The eight bytes at an address as a word.
+
+Texts are handed about as addresses (`data.ctypes.data`), since every array that goes into a function costs two atomic
+counts. Whoever calls sees to it that the bytes are there.
+"""
 
 
 def load_reference(data: bytes, at: int) -> int:
@@ -81,16 +79,16 @@ def digits_value(word: Any, count: Any) -> Any:
     return ((value & OCTETS) * TIMES_OCTET) >> BITS_32
 
 
-@piece
-def number(data: Any, at: Any) -> Any:
-    """The digits from `at` on as (value, count); count 20 stands for more than 19, and then the value means nothing."""
-    word = load(data, at)
+@kernel
+def number(at: Any) -> Any:
+    """The digits from the address `at` on as (value, count); count 20 stands for more than 19, and then the value means nothing."""
+    word = load(at)
     count = leading_digits(word)
     if count == ZERO:
         return ZERO, ZERO
     value = digits_value(word, count)
     while count & SEVEN == ZERO:
-        word = load(data, at + count)
+        word = load(at + count)
         more = leading_digits(word)
         if more == ZERO:
             break
