@@ -6,7 +6,7 @@ import numpy as np
 
 from tickhouse.core.batches import I64
 from tickhouse.core.kernels import kernel
-from tickhouse.core.kernels.words import EIGHT, LOWEST, ONE, QUOTES, TOPS, ZERO, U, before, equal_to, load
+from tickhouse.core.kernels.words import EIGHT, LOW_BITS, LOWEST, ONE, QUOTES, TOPS, ZERO, U, before, equal_to, load
 
 WORDS = 4
 """A symbol is at most 31 bytes: four words, zeros behind its end."""
@@ -16,7 +16,6 @@ SLOTS = 1 << 18
 MIX, SHIFT, SLOT_MASK = U(0x9E3779B97F4A7C15), U(29), U(SLOTS - 1)
 NOT_DIGIT_LOW, NOT_DIGIT_HIGH = U(0x5050505050505050), U(0x4646464646464646)
 NOT_LETTER_LOW, NOT_LETTER_HIGH = U(0x3F3F3F3F3F3F3F3F), U(0x2525252525252525)
-LOW_BITS = U(0x7F7F7F7F7F7F7F7F)
 NO_SYMBOL = -1
 
 

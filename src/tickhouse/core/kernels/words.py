@@ -15,6 +15,7 @@ from tickhouse.core.kernels import kernel
 U = np.uint64
 ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT = (U(i) for i in range(9))
 ONES, TOPS = U(0x0101010101010101), U(0x8080808080808080)
+LOW_BITS = U(0x7F7F7F7F7F7F7F7F)
 FULL = U(0xFFFFFFFFFFFFFFFF)
 TEN = U(10)
 TEXT_ZEROS, BEYOND_NINE = U(0x3030303030303030), U(0x7676767676767676)
@@ -44,6 +45,19 @@ counts. Whoever calls sees to it that the bytes are there.
 """
 
 
+def _store(typing: Any, address: Any, word: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        builder.store(arguments[1], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), code
+
+
+store: Any = intrinsic(_store)
+"""Put a word at an address; whoever calls sees to it that there is room for eight bytes."""
+
+
 def load_reference(data: bytes, at: int) -> int:
     """The same from bytes."""
     return int.from_bytes(data[at : at + 8], "little")
@@ -61,6 +75,13 @@ def equal_to(word: Any, repeated: Any) -> Any:
     """Marks of the bytes equal to one, given eight times; right up to and with the first mark."""
     rest = word ^ repeated
     return (rest - ONES) & ~rest & TOPS
+
+
+@kernel
+def all_equal_to(word: Any, repeated: Any) -> Any:
+    """Marks of all bytes equal to one, given eight times; a little slower than `equal_to`."""
+    rest = word ^ repeated
+    return ~(((rest & LOW_BITS) + LOW_BITS) | rest) & TOPS
 
 
 @kernel
