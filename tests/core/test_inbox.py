@@ -76,3 +76,16 @@ async def test_a_mark_is_a_message_of_the_link_channel_received_now(clock: Manua
     (batch,) = inbox.drain()
     assert (batch.channel, batch.received_at.tolist()) == (LINK, [clock.now()])
     assert marks.decode(batch.payload(0)) == mark
+
+
+async def test_after_close_the_rest_is_given_and_then_nothing() -> None:
+    inbox = Inbox("s")
+    inbox.offer("trade", b"x", 1)
+    inbox.close()
+    assert [len(batch) for batch in await inbox.take()] == [1]
+    assert await inbox.take() == []
+    waiting = Inbox("s")
+    taking = asyncio.create_task(waiting.take())
+    await asyncio.sleep(0)
+    waiting.close()
+    assert await taking == []

@@ -6,8 +6,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -291,6 +292,8 @@ async def test_a_refusal_that_waiting_cannot_heal_ends_the_stream(tmp_path: Path
         async with listening(tmp_path, wanted(url)) as heard:
             with pytest.raises(Final, match=message):
                 await heard.until(lambda: False)
+            health = heard.transport.health["one"]
+            assert (health.state, message in health.error) == ("stopped", True)
 
 
 async def test_a_failing_handshake_is_tried_again(tmp_path: Path) -> None:
@@ -373,3 +376,47 @@ async def test_carries_20_000_frames_a_second(tmp_path: Path) -> None:
             seen += sum(len(batch) for batch in await heard.inbox.take() if batch.channel == "trade")
         rate = total / (time.process_time() - began)
     assert rate > 20_000, f"{rate:.0f} frames a second of processor time, the server's included"
+
+
+async def test_whatever_the_server_does_each_connection_is_whole_and_framed_by_marks(tmp_path: Path) -> None:
+    """A server that misbehaves at random (seeded): frames of a connection come in order, without a hole, between its
+    CONNECTED mark and the next DISCONNECTED one, and every connection is announced."""
+    random, connections = Random(5), count()
+
+    async def handler(connection: ServerConnection) -> None:
+        number = next(connections)
+        for i in range(random.randrange(60)):
+            await connection.send(f"{number} {i}")
+            if random.random() < 0.2:
+                await asyncio.sleep(random.uniform(0, 0.005))
+        fault = random.choice(["abort", "close", "large", "mute", "garbage"])
+        if fault == "abort":
+            connection.transport.abort()
+        elif fault == "close":
+            await connection.close(random.choice([1000, 1001, 1011, 1012]))
+        elif fault == "large":
+            await connection.send("x" * 5000)
+        elif fault == "garbage":
+            connection.transport.write(b"\xff\xff no frame at all")
+        else:
+            connection.transport.pause_reading()  # type: ignore[attr-defined]
+            await asyncio.sleep(0.3)
+
+    subscription = {"mute_after": 0.1, "max_message_bytes": 4096}
+    async with serving(handler) as (_, url), listening(tmp_path, wanted(url, **subscription)) as heard:
+        await heard.until(lambda: heard.events().count(Event.CONNECTED) >= 25, seconds=20)
+    runs: list[list[list[int]]] = [[]]
+    up = False
+    for channel, payload in heard.items:
+        if channel == LINK:
+            event = marks.decode(payload).event
+            assert (event == Event.CONNECTED) != up or event in (Event.DISCONNECTED, Event.MUTE, Event.ALIVE)
+            up = event in (Event.CONNECTED, Event.ALIVE)
+            runs += [[]] if event == Event.CONNECTED else []
+        elif up:
+            runs[-1].append([int(part) for part in payload.split()])
+        else:
+            raise AssertionError("a frame while the line is down")
+    for run in runs:
+        assert len({number for number, _ in run}) <= 1
+        assert [i for _, i in run] == list(range(len(run)))

@@ -27,6 +27,7 @@ class Inbox:
         """Payload bytes inside now."""
         self.high_water = 0
         """The most messages that were ever inside."""
+        self._closed = False
         self._runs: list[_Run] = []
         self._something, self._room = asyncio.Event(), asyncio.Event()
 
@@ -62,11 +63,19 @@ class Inbox:
         await self.put(LINK, mark.encode(), self.clock.now())
 
     async def take(self) -> list[RawBatch]:
-        """Everything that has arrived, at least one message: one batch of lane `live` for each run of one channel."""
-        while not self.depth:
+        """Everything that has arrived, at least one message: one batch of lane `live` for each run of one channel.
+
+        After `close`, what is left, and then nothing: an empty list.
+        """
+        while not self.depth and not self._closed:
             self._something.clear()
             await self._something.wait()
         return self.drain()
+
+    def close(self) -> None:
+        """Nothing more will be put in; who waits in `take` is woken."""
+        self._closed = True
+        self._something.set()
 
     def drain(self) -> list[RawBatch]:
         """What is inside now, perhaps nothing, without waiting."""

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tickhouse.core import observe
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import Temporary, TickhouseError, Unreachable
+from tickhouse.core.errors import Final, Temporary, TickhouseError, Unreachable
 from tickhouse.core.foreign import NETWORK, host_of, translated
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.marks import LINK, Event, Mark
@@ -94,6 +94,9 @@ class Line:
                 connection, planned = await self._hold(connection, admit)
                 stable = self._clock.monotonic() - began >= self._options.stable_after
                 failures = 0 if planned and (stable or connection) else 1 if stable else failures + 1
+        except Final as error:
+            self.health = replace(self.health, error=str(error))
+            raise
         finally:
             self._stop()
 

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tickhouse.core import quantities
 from tickhouse.core.errors import BadSetting
-from tickhouse.core.model import interval_us
 from tickhouse.core.requests import Pace
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
@@ -56,6 +55,8 @@ def _secret(given: Any) -> Any:
 
 
 def _interval(text: str) -> str:
+    from tickhouse.core.model import interval_us
+
     interval_us(text)
     return text
 
@@ -169,6 +170,10 @@ class QualitySettings(Section):
     max_price: float = Field(1e12, gt=0, description="a price above it is refused")
     max_ahead: Duration = Field(60.0, description="how far ahead of the receive time an event time may be")
     stale_after: Duration = Field(60.0, description="a symbol without a tick for so long is reported")
+
+    def options(self) -> dict[str, float]:
+        """What checks may be told when they are opened, by name; durations in seconds."""
+        return {"max_price": self.max_price, "max_ahead": self.max_ahead, "stale_after": self.stale_after}
 
 
 class ServeSettings(Section):

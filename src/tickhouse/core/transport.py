@@ -61,7 +61,7 @@ class Transport:
     ) -> None:
         self.options = options or TransportOptions()
         self.lines: dict[str, Line] = {}
-        """The lines that are kept now, by name."""
+        """The lines there are, by name; one that ended is `stopped` and says why."""
         self._clock, self._sleep = clock, sleep
         self._budget = Budget(budget_dir / "budget.db", clock, day_zone=self.options.day_zone)
         self._breakers: dict[str, Breaker] = {}
@@ -91,11 +91,7 @@ class Transport:
         Raises `Final` when trying again cannot help.
         """
         kept = self.lines[line] = Line(line, subscription, inbox, self._clock, self.options.line)
-        try:
-            await kept.run(self._admit)
-        finally:
-            if self.lines.get(line) is kept:
-                del self.lines[line]
+        await kept.run(self._admit)
 
     def renew(self, symbol: str) -> bool:
         """Subscribe a symbol anew on the lines that have it, because it alone fell mute; whether any could."""
