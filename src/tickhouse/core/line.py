@@ -180,18 +180,19 @@ class Line:
         self, connection: ClientConnection, reading: asyncio.Task[None], successor: asyncio.Task[ClientConnection]
     ) -> TickhouseError | None:
         """Write evidence each tick; returns why the connection is over, or None when its successor is ready."""
-        said = self._heard
-        silent_since = self._clock.monotonic()
+        said, silent = self._heard, 0.0
         while True:
+            began = self._clock.monotonic()
             await asyncio.wait({reading, successor}, timeout=self._options.tick, return_when=asyncio.FIRST_COMPLETED)
+            # A pause of this process (a busy machine, a laptop asleep) is no silence of the provider.
+            passed = min(self._clock.monotonic() - began, 2 * self._options.tick)
             if successor.done():
                 return None
             if reading.done():
                 return _loss(reading, self._host)
             fresh = self._waiting or self._heard != said
-            if fresh:
-                silent_since = self._clock.monotonic()
-            elif self._clock.monotonic() - silent_since >= self.subscription.mute_after:
+            silent = 0.0 if fresh else silent + passed
+            if silent >= self.subscription.mute_after:
                 await self._say(Event.MUTE)
                 connection.transport.abort()
                 return Unreachable(f"{self._host} sent nothing for {self.subscription.mute_after:g} s")
