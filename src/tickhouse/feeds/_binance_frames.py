@@ -155,7 +155,7 @@ def _event(text: bytes | Raw, wrapped: bool, first: Exception | None = None) -> 
             _kind_of(head, only=OTHER_EVENTS)
         return "", text
     except (msgspec.DecodeError, RecursionError) as error:
-        refused = undecodable(bytes(text), first or error)
+        refused = undecodable(bytes(text), (first or error) if isinstance(error, msgspec.ValidationError) else error)
         raise Refused(
             "unknown_type" if refused.reason == "changed_field" else refused.reason, refused.detail
         ) from error

@@ -15,6 +15,8 @@ from tickhouse.core.batches import Parsed, RawBatch, every_kind
 from tickhouse.core.errors import BadMessage, BadSetting
 from tickhouse.core.model import Hole, Ids, Kind, Reject, Want, interval_us
 from tickhouse.core.requests import Answer, Pace, Request, Subscription
+from tickhouse.core.secrets import Secret
+from tickhouse.core.symbols import canonical
 from tickhouse.feeds._binance_answers import classify
 from tickhouse.feeds._binance_rows import Names, spelled
 
@@ -34,23 +36,20 @@ Params = dict[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The settings of the feed. `symbols` are canonical names that must be read back exactly as written."""
+    """The settings of the feed. `symbols` are canonical names that must be read back exactly as written; `key` is sent
+    with requests, and nothing that is asked for here needs one."""
 
     channel: str = "trade"
     rest_url: str = "https://api.binance.com"
     ws_url: str = "wss://stream.binance.com:9443"
     symbols_per_connection: int = MOST_STREAMS
-    weight_per_minute: int = 6000
     refill: str = "historicalTrades"
     symbols: Sequence[str] = ()
+    key: Secret | None = None
 
     def __post_init__(self) -> None:
         if self.channel.partition(":")[0] not in SOCKET_CHANNELS:
             raise BadSetting("feeds.binance.channel", self.channel, f"one of {', '.join(SOCKET_CHANNELS)}")
-        if not 1 <= self.symbols_per_connection <= MOST_STREAMS:
-            raise BadSetting(
-                "feeds.binance.symbols_per_connection", self.symbols_per_connection, f"1 to {MOST_STREAMS}"
-            )
         if self.refill not in REFILLS:
             raise BadSetting("feeds.binance.refill", self.refill, f"one of {', '.join(REFILLS)}")
 
@@ -69,10 +68,10 @@ class Binance:
         "klines": "bars of the past, by page",
     }
     ids = Ids.DENSE
+    pace = Pace(per_minute=6000)
 
     def __init__(self, options: "Options") -> None:
         self.options = options
-        self.pace = Pace(per_minute=options.weight_per_minute)
         self._names = Names()
         self._names.learn(options.symbols)
 
@@ -175,7 +174,8 @@ class Binance:
             where = {"fromId": page[-1].a + 1}
 
     def _request(self, path: str, channel: str, params: Params) -> Request:
-        return Request(f"{self.options.rest_url.rstrip('/')}/api/v3/{path}", channel, params, weight=WEIGHTS[path])
+        url, key = f"{self.options.rest_url.rstrip('/')}/api/v3/{path}", self.options.key
+        return Request(url, channel, params, secret_headers={"X-MBX-APIKEY": key} if key else {}, weight=WEIGHTS[path])
 
     def classify(self, answer: Answer) -> Exception | None:
         """The error that an answer stands for, None when it is data."""
@@ -262,4 +262,9 @@ def open(**options: Any) -> Binance:
     for name, value in options.items():
         if name not in known:
             raise BadSetting(f"feeds.binance.{name}", value, f"one of the options {', '.join(known)}")
-    return Binance(Options(**options))
+    size, symbols = str(options.get("symbols_per_connection", MOST_STREAMS)), options.get("symbols", ())
+    if not size.isdecimal() or not 1 <= int(size) <= MOST_STREAMS:
+        raise BadSetting("feeds.binance.symbols_per_connection", size, f"1 to {MOST_STREAMS}")
+    listed = symbols.replace(",", " ").split() if isinstance(symbols, str) else symbols
+    read = {"symbols_per_connection": int(size), "symbols": tuple(canonical(symbol) for symbol in listed)}
+    return Binance(Options(**{**options, **read}))
