@@ -6,12 +6,12 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.model import Ids, interval_us
 from tickhouse.core.plugins import load, open_url
 from tickhouse.core.settings import FeedSettings, Settings
-from tickhouse.core.transport import Transport
 from tickhouse.feeds import Feed
 from tickhouse.process import Engine
 from tickhouse.steps.archive import Archive
@@ -19,6 +19,9 @@ from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import Process
 from tickhouse.steps.suite import Suite
+
+if TYPE_CHECKING:
+    from tickhouse.core.transport import Transport
 
 
 def opened(name: str, section: FeedSettings) -> Feed:
@@ -50,8 +53,10 @@ class Pipeline:
         return {name: opened(name, section) for name, section in self.settings.feeds.items()}
 
     @cached_property
-    def transport(self) -> Transport:
+    def transport(self) -> "Transport":
         """The one way to the network."""
+        from tickhouse.core.transport import Transport
+
         return Transport(self.clock, budget_dir=self.settings.data)
 
     def suite(self) -> Suite:

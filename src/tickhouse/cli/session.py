@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tickhouse.core.clock import SystemClock
@@ -30,9 +31,10 @@ class Session:
 
     def run(self, seconds: float | None = None) -> dict[str, Any]:
         """Run and return the summary. Raises what made a step fail."""
-        from tickhouse.core.observe import configure
+        from tickhouse.core.observe import setup
 
-        configure(self.settings.log.level if not self._live() else "warning", self.settings.log.format)
+        calm = {"level": "warning"} if self._live() or self.quiet else {}
+        setup(self.settings.log.model_copy(update=calm))
         try:
             return asyncio.run(self._run(seconds))
         finally:
@@ -76,7 +78,7 @@ class Session:
     def summary(self) -> dict[str, Any]:
         """What was done, with the ledger of the house."""
         status = self.reader.status()
-        lines = [{"line": line.name, **line.health()} for line in self.local.lines]
+        lines = [asdict(health) for health in self.local.health.values()]
         refilled = self.local.refill.filled if self.local.refill else 0
         return {
             **self.stats.summary(), "refilled": refilled, "ledger": status["ledger"], "simulated": status["simulated"],

@@ -1,9 +1,11 @@
 """From raw messages to durable entries: parse, check, journal. Nothing is computed from a message before this returns."""
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from tickhouse.core import marks
-from tickhouse.core.batches import BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
+from tickhouse.core import marks, observe
+from tickhouse.core.batches import LIVE, BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
 from tickhouse.core.marks import LINK
 from tickhouse.core.model import Kind, Reject
 from tickhouse.feeds import Feed
@@ -24,8 +26,12 @@ class Ingest:
         """
         entries = [self.entry(raw) for raw in batches]
         if resume and entries:
-            entries[-1] = with_resume(entries[-1], resume)
+            entries[-1] = replace(entries[-1], resume=resume)
+        began = time.perf_counter()
         self.journal.append(entries)
+        observe.timing("append_seconds", time.perf_counter() - began)
+        for entry in entries:
+            _observed(entry)
         return self.journal.end()
 
     def entry(self, raw: RawBatch) -> Entry:
@@ -56,6 +62,13 @@ class Ingest:
         return good, self.suite.rejects(verdicts, batch.first_raw)
 
 
-def with_resume(entry: Entry, resume: tuple[str, str]) -> Entry:
-    """The entry with the place that its load goes on from."""
-    return Entry(entry.raw, entry.kinds, entry.ticks, entry.bars, entry.marks, entry.rejects, entry.invalid, resume)
+def _observed(entry: Entry) -> None:
+    source = entry.raw.source
+    for kind in Kind:
+        if n := int((entry.kinds == kind).sum()):
+            observe.count("messages", n, source=source, kind=kind.name.lower())
+    if entry.invalid:
+        observe.count("invalid", entry.invalid, source=source)
+    if entry.ticks is not None and len(entry.ticks) and entry.ticks.lane == LIVE:
+        observe.count("ticks", len(entry.ticks), source=source)
+        observe.timing("lag_seconds", max(0.0, (entry.ticks.received_at[-1] - entry.ticks.event_time[-1]) / 1e6), source=source)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from tickhouse.core import observe
 from tickhouse.core.batches import BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
 from tickhouse.journal import Journal
@@ -53,12 +54,18 @@ class Process:
         for record in records:
             if record.ticks is not None:
                 self.hot.ticks(record.ticks)
+        began = self.clock.monotonic()
         output = self._judged(records, self.engine.process(records))
+        observe.timing("process_seconds", self.clock.monotonic() - began)
         self._ledger.update(output.ledger)
         self._keep(output)
         for batch in (*output.bars, *output.forming):
             self.hot.bars(batch)
         self.publish(records, output)
+        observe.gauge("journal_position", output.position, group=GROUP)
+        observe.gauge("journal_end", self.journal.end())
+        for batch in output.bars:
+            observe.count("bars", len(batch), source=batch.source, interval="all")
         return output
 
     def catch_up(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -10,8 +11,11 @@ from tickhouse.core.clock import Clock
 from tickhouse.core.errors import Final, SettingsError, Temporary
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.model import Hole
-from tickhouse.core.transport import Transport
+from tickhouse.core.requests import Pace
 from tickhouse.feeds import Feed
+
+if TYPE_CHECKING:
+    from tickhouse.core.transport import Transport
 
 log = structlog.get_logger()
 Take = Callable[[Sequence[RawBatch]], Awaitable[None]]
@@ -23,7 +27,7 @@ MAX_WAITING = 10_000
 class Refill:
     """Asks for one hole after the other. A hole that cannot be filled now is tried again, a few times."""
 
-    def __init__(self, feeds: Mapping[str, Feed], transport: Transport, take: Take, clock: Clock) -> None:
+    def __init__(self, feeds: Mapping[str, tuple[Feed, Pace]], transport: "Transport", take: Take, clock: Clock) -> None:
         self.feeds, self.transport, self.take, self.clock = feeds, transport, take, clock
         self.waiting: asyncio.Queue[tuple[Hole, int]] = asyncio.Queue(MAX_WAITING)
         self.filled = 0
@@ -53,10 +57,10 @@ class Refill:
 
     async def fill(self, hole: Hole) -> None:
         """Ask the provider for exactly the trades of a hole and take what it answers."""
-        feed = self.feeds[hole.source]
+        feed, pace = self.feeds[hole.source]
         conversation = feed.refill(hole)
         batches = [self._mark(hole, Event.BEGIN)]
-        async for request, answer in self.transport.ask(feed.name, feed.pace, feed.classify, conversation):
+        async for request, answer in self.transport.ask(feed.name, pace, feed.classify, conversation):
             batches.append(RawBatch.of(feed.name, request.channel, [answer.body], answer.received_at, REFILL))
         await self.take([*batches, self._mark(hole, Event.END)])
 

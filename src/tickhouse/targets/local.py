@@ -10,14 +10,14 @@ import structlog
 from tickhouse.core.batches import Output, RawBatch, Record
 from tickhouse.core.errors import Busy, SettingsError
 from tickhouse.core.inbox import Inbox
+from tickhouse.core.line import Health
 from tickhouse.core.model import Hole, Want
-from tickhouse.core.transport import Line
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.locks import roles as held
 from tickhouse.steps.measure import Measure
 from tickhouse.steps.process import Published
-from tickhouse.steps.refill import Refill
+from tickhouse.steps.refill import Refill, Take
 
 log = structlog.get_logger()
 
@@ -34,8 +34,7 @@ class Local:
             raise SettingsError(f"no role named {', '.join(sorted(unknown))}; the roles are {', '.join(ROLES)}")
         self.pipeline, self.roles = pipeline, tuple(roles)
         self.publish: list[Published] = []
-        self.lines: list[Line] = []
-        self.inboxes: list[Inbox] = []
+        self.health: dict[str, Health] = {}
         self.refill: Refill | None = None
         self.ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,27 +75,24 @@ class Local:
         async def take(batches: Sequence[RawBatch]) -> None:
             await self._take(ingest, writer, batches)
 
-        self.refill = Refill(pipeline.feeds, pipeline.transport, take, pipeline.clock)
+        paced = {name: (feed, pipeline.settings.feeds[name].paced(feed.pace)) for name, feed in pipeline.feeds.items()}
+        self.refill = Refill(paced, pipeline.transport, take, pipeline.clock)
         streams, pumps = [asyncio.create_task(self.refill.run())], []
         for name, feed in pipeline.feeds.items():
             section = pipeline.settings.feeds[name]
-            inbox = Inbox(name)
-            self.inboxes.append(inbox)
+            inbox = Inbox(name, clock=pipeline.clock)
             pumps.append(asyncio.create_task(self._pump(inbox, take)))
             for number, subscription in enumerate(feed.subscriptions(Want(tuple(section.symbols), section.channel))):
-                line = Line(f"{name}-{number}")
-                self.lines.append(line)
-                streams.append(asyncio.create_task(pipeline.transport.stream(subscription, inbox, line=line)))
+                streams.append(asyncio.create_task(pipeline.transport.stream(subscription, inbox, line=f"{name}-{number}")))
         self.ready.set()
-        await self._until_stopped([*streams, *pumps])
-        for task in streams:
-            task.cancel()
-        await asyncio.gather(*streams, return_exceptions=True)
-        for inbox in self.inboxes:
-            inbox.close()
-        await asyncio.wait_for(asyncio.gather(*pumps), DRAIN_SECONDS)
-        writer.shutdown()
-        await pipeline.transport.close()
+        try:
+            await self._until_stopped([*streams, *pumps])
+        finally:
+            self.health = dict(pipeline.transport.health)
+            await _ended(streams)
+            await _ended(pumps)
+            writer.shutdown()
+            await pipeline.transport.close()
 
     async def _until_stopped(self, tasks: list["asyncio.Task[None]"]) -> None:
         stopped = asyncio.create_task(self._stop.wait())
@@ -105,9 +101,17 @@ class Local:
         for task in done - {stopped}:
             task.result()
 
-    async def _pump(self, inbox: Inbox, take: Callable[[Sequence[RawBatch]], "asyncio.Future[None]"]) -> None:
-        while batches := await inbox.take():
-            await take(batches)
+    async def _pump(self, inbox: Inbox, take: Take) -> None:
+        work: asyncio.Future[None] | None = None
+        try:
+            while True:
+                work = asyncio.ensure_future(take(await inbox.take()))
+                await asyncio.shield(work)
+        finally:
+            if work and not work.done():
+                await work
+            if rest := inbox.drain():
+                await take(rest)
 
     async def _take(self, ingest: Ingest, writer: ThreadPoolExecutor, batches: Sequence[RawBatch]) -> None:
         loop = asyncio.get_running_loop()
@@ -166,3 +170,10 @@ class Local:
     def _want(self, holes: list[Hole]) -> None:
         if self.refill:
             self.refill.want(holes)
+
+
+async def _ended(tasks: list["asyncio.Task[None]"]) -> None:
+    """Cancel tasks and wait until they are done; what they raise on the way has been seen before."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

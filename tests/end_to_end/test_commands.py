@@ -1,0 +1,152 @@
+"""Every command on a small house: what it prints, what it says of bad input, how it exits."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.end_to_end.tape import write
+
+
+def run(*arguments: object, cwd=None) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "tickhouse", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd)
+
+
+def good(*arguments: object, cwd=None) -> str:
+    done = run(*arguments, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """A house with a loaded tape of 20 minutes and 5 symbols."""
+    folder = tmp_path_factory.mktemp("commands")
+    tape = write(folder / "tape.ndjson", trades=60_000)
+    good("load", tape.path, "--as", "binance", "--data", folder / "house")
+    return folder / "house", tape
+
+
+def test_bars_as_json_have_the_promised_fields(house):
+    rows = json.loads(good("bars", "SYM1-USDT", "--format", "json", "--indicators", "sma(3) rsi(14)", "--data", house[0]))
+    expected = {
+        "symbol", "interval", "start", "open", "high", "low", "close", "volume", "vwap", "trades", "source", "completeness",
+        "state", "version", "indicators",
+    }  # fmt: skip
+    assert expected <= set(rows[0])
+    assert rows[0]["start"] == "2026-01-01T00:00:00Z"
+    closes = [row["close"] for row in rows]
+    assert rows[-1]["indicators"]["sma(3)"] == pytest.approx(sum(closes[-3:]) / 3)
+    assert "rsi(14)" in rows[-1]["indicators"]
+
+
+@pytest.mark.parametrize("form", ["csv", "table", "arrow", "parquet"])
+def test_bars_come_in_every_form(house, form):
+    done = subprocess.run(
+        [sys.executable, "-m", "tickhouse", "bars", "SYM1-USDT", "-f", form, "--data", str(house[0])], capture_output=True, check=True
+    )
+    assert len(done.stdout) > 500
+
+
+def test_ticks_are_those_of_the_tape(house):
+    rows = json.loads(good("ticks", "SYM1-USDT", "--start", "2026-01-01", "--format", "json", "--data", house[0]))
+    minutes = [bars["trades"] for (symbol, _), bars in house[1].bars.items() if symbol == "SYM1-USDT"]
+    distinct = {row["last_id"] for row in rows}
+    assert len(distinct) == sum(minutes)
+
+
+def test_status_has_the_ledger_by_source(house):
+    ledger = json.loads(good("status", "--json", "--data", house[0]))["ledger"]["binance"]
+    assert ledger["received"] == ledger["parsed"] + ledger["control"] + ledger["rejected"]
+    assert ledger["rows"] == ledger["accepted"] + ledger["duplicate"] + ledger["late"] + ledger["invalid"]
+
+
+def test_trace_shows_the_raw_messages_behind_a_bar(house):
+    found = json.loads(good("trace", "SYM1-USDT", "2026-01-01T00:01", "--json", "--data", house[0]))
+    assert found["versions"][-1]["trades"] <= found["ticks"]
+    assert all('"SYM1USDT"' in message["payload"] for message in found["raw"]["messages"])
+
+
+def test_sql_reads_bars_and_ticks_and_refuses_to_write(house):
+    rows = json.loads(good("sql", "select count(*) as n from bars where interval = '1m'", "--format", "json", "--data", house[0]))
+    assert rows[0]["n"] == len(house[1].bars)
+    ticks = json.loads(good("sql", "select count(distinct (symbol, last_id)) as n from ticks", "-f", "json", "--data", house[0]))
+    assert ticks[0]["n"] == house[1].trades
+    for bad in ("drop table bars", "copy bars to '/tmp/x.csv'", "select * from read_csv('/etc/passwd')", "select 1; select 2", "selec"):
+        done = run("sql", bad, "--data", house[0])
+        assert done.returncode == 2 and done.stderr.startswith("tickhouse: "), bad
+
+
+@pytest.mark.parametrize("command", ["coverage", "anomalies", "quality", "symbols", "verify", "doctor"])
+def test_the_other_questions_answer(house, command):
+    assert good(command, "--data", house[0])
+
+
+def test_what_was_broken_is_in_quarantine_with_its_bytes(house):
+    rows = json.loads(good("quarantine", "list", "--json", "--limit", 1000, "--data", house[0]))
+    assert len(rows) == house[1].malformed > 0
+    shown = good("quarantine", "show", rows[0]["position"], "--data", house[0])
+    assert len(shown) == rows[0]["bytes"] and shown.startswith('{"e":"trade"')
+    healed = json.loads(good("quarantine", "replay", "--json", "--data", house[0]))
+    assert healed == {"seen": len(rows), "healed": 0}
+
+
+def test_loading_the_same_file_again_does_nothing(house):
+    answer = json.loads(good("load", house[1].path, "--as", "binance", "--json", "--data", house[0]))
+    assert answer[0]["already"] and answer[0]["received"] == 0
+
+
+def test_a_replay_into_another_house_gives_the_same_bars(house, tmp_path):
+    good("replay", "--into", tmp_path / "again", "--data", house[0])
+    ask = ("bars", "SYM2-USDT", "--versions", "-f", "csv", "--indicators", "all", "--data")
+    assert good(*ask, tmp_path / "again") == good(*ask, house[0])
+
+
+def test_a_backup_is_a_house(house, tmp_path):
+    good("backup", tmp_path / "copy", "--data", house[0])
+    ask = ("bars", "SYM2-USDT", "-f", "csv", "--data")
+    assert good(*ask, tmp_path / "copy") == good(*ask, house[0])
+
+
+def test_init_writes_a_settings_file_that_loads(tmp_path):
+    good("init", tmp_path)
+    assert (tmp_path / ".env.example").exists()
+    assert good("doctor", "--config", tmp_path / "tickhouse.toml", "--data", tmp_path / "data")
+    assert run("init", tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("bars", "BTC-USDT", "--interval", "7x"), "interval"),
+        (("bars", "BTC-USDT", "--start", "yesterday-ish"), "time"),
+        (("bars", "BTC-USDT", "--format", "xml"), "--format"),
+        (("bars", "no symbol!"), "symbol"),
+        (("trace", "NONE-USDT", "2026-01-01"), "no 1m bar"),
+        (("run", "cook"), "cook"),
+        (("load", __file__, "--as", "nasdaq"), "--as"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence_and_an_honest_status(house, arguments, said):
+    done = run(*arguments, "--data", house[0])
+    assert done.returncode in (1, 2)
+    assert said in done.stderr and "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_house_that_is_not_there_is_said(tmp_path):
+    done = run("bars", "BTC-USDT", "--data", tmp_path / "nowhere")
+    assert done.returncode == 2 and "there is no house" in done.stderr
+
+
+def test_an_unknown_setting_names_the_nearest_known_one(tmp_path):
+    (tmp_path / "tickhouse.toml").write_text('[process]\nlatenes = "5s"\n')
+    done = run("status", "--data", tmp_path, cwd=tmp_path)
+    assert done.returncode == 2 and "lateness" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["", "demo", "up", "run", "exchange", "load", "replay", "parse", "bars", "sql", "trace", "quarantine list"])
+def test_help_has_an_example(command):
+    text = good(*command.split(), "--help")
+    assert "Example:" in text or not command
