@@ -50,7 +50,9 @@ def load(name: str) -> ConditionRule:
         values = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(str(path), str(error), "a TOML file") from error
-    return ConditionRule(name, _version(path, values), _texts(path, values, "no_price"), _texts(path, values, "no_volume"))
+    return ConditionRule(
+        name, _version(path, values), _texts(path, values, "no_price"), _texts(path, values, "no_volume")
+    )
 
 
 def _version(path: Path, values: dict[str, Any]) -> int:

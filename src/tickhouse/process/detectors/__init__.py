@@ -1,0 +1,1 @@
+"""One detector, one file; the file name is the name in settings."""

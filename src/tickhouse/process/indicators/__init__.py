@@ -1,0 +1,1 @@
+"""One indicator, one file; the file name is the name in settings."""

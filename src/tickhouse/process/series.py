@@ -1,0 +1,144 @@
+"""The state of every series (source, symbol, interval): one row of floats for each indicator and detector."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickhouse.core.batches import F64, I64, BarBatch
+from tickhouse.core.errors import SettingsError
+from tickhouse.process import Detector, Indicator
+
+DAY_US = 86_400_000_000
+NEVER = np.iinfo(np.int64).min
+"""The newest start, and the day, of a series that has seen no bar."""
+FIELDS = ("start", "open", "high", "low", "close", "volume", "vwap")
+
+VERDICT = ("value", "threshold")
+"""The outputs of every detector."""
+
+Key = tuple[str, int]
+"""A source and an interval in microseconds."""
+
+
+class SeriesTable:
+    """Rows of state, and of each an *anchor*: a copy as of the start of the UTC day of its newest bar.
+
+    `newest` is the start of the newest bar of each series. What a row says depends only on the bars that its series was fed,
+    not on how they were cut.
+    """
+
+    def __init__(self, members: Sequence[Indicator | Detector]) -> None:
+        self._members = list(members)
+        self._outputs = np.cumsum([0, *(len(getattr(one, "outputs", VERDICT)) for one in members)])
+        self._rows: dict[Key, dict[str, int]] = {}
+        self._count = 0
+        self.newest: I64 = np.empty(0, np.int64)
+        self._day: I64 = np.empty(0, np.int64)
+        self._states: list[F64] = [np.zeros((0, one.width)) for one in members]
+        self._anchors: list[F64] = [np.zeros((0, one.width)) for one in members]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def rows_of(self, bars: BarBatch) -> I64:
+        """The row of each bar's series; a series not seen before gets a new one."""
+        rows = np.empty(len(bars), np.int64)
+        for interval in np.unique(bars.interval).tolist():
+            known = self._rows.setdefault((bars.source, interval), {})
+            here = np.flatnonzero(bars.interval == interval)
+            codes, inverse = np.unique(bars.symbol[here], return_inverse=True)
+            names = [bars.symbols[code] for code in codes.tolist()]
+            for name in names:
+                if name not in known:
+                    known[name] = self._count
+                    self._count += 1
+            rows[here] = np.array([known[name] for name in names], np.int64)[inverse]
+        if self._count > len(self.newest):
+            self._grow(self._count)
+        return rows
+
+    def advance(self, rows: I64, bars: Mapping[str, NDArray[Any]]) -> F64:
+        """Feed n bars newer than all before them, those of a series in order of start; returns all outputs, shape (n, outputs).
+
+        Where a series comes to a new day, its anchor is set just before the first bar of the newest day.
+        """
+        day = bars["start"] // DAY_US
+        last = self._day.copy()
+        np.maximum.at(last, rows, day)
+        out = np.empty((len(rows), int(self._outputs[-1])))
+        turning = last[rows] > self._day[rows]
+        earlier = np.flatnonzero(day < last[rows])
+        self._feed(rows, bars, earlier, out)
+        turned = np.unique(rows[turning])
+        for state, anchor in zip(self._states, self._anchors, strict=True):
+            anchor[turned] = state[turned]
+        self._day = last
+        self._feed(rows, bars, np.flatnonzero(day == last[rows]), out)
+        np.maximum.at(self.newest, rows, bars["start"])
+        return out
+
+    def day_start(self, rows: I64) -> I64:
+        """Where the day of each series' newest bar starts (us), NEVER where it has none."""
+        day = self._day[rows]
+        return np.where(day == NEVER, NEVER, np.where(day == NEVER, 0, day) * DAY_US)
+
+    def to_anchor(self, rows: I64) -> None:
+        """Put series back to the start of the day of their newest bar."""
+        for state, anchor in zip(self._states, self._anchors, strict=True):
+            state[rows] = anchor[rows]
+
+    def to_nothing(self, rows: I64) -> None:
+        """Put series back to before their first bar."""
+        for state in self._states:
+            state[rows] = 0.0
+        self._day[rows] = self.newest[rows] = NEVER
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Everything as arrays of numbers."""
+        names = [[source, interval, list(known.items())] for (source, interval), known in self._rows.items()]
+        arrays: dict[str, NDArray[Any]] = {
+            "series": np.frombuffer(json.dumps(names).encode(), np.uint8),
+            "members": np.frombuffer(json.dumps(self._labels()).encode(), np.uint8),
+            "newest": self.newest[: self._count].copy(),
+            "day": self._day[: self._count].copy(),
+        }
+        for i, (state, anchor) in enumerate(zip(self._states, self._anchors, strict=True)):
+            arrays[f"state.{i}"], arrays[f"anchor.{i}"] = state[: self._count].copy(), anchor[: self._count].copy()
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a snapshot. Raises `SettingsError` when it was made with other indicators or detectors."""
+        made = json.loads(arrays["members"].tobytes())
+        if made != self._labels():
+            raise SettingsError(
+                f"the stored state has {', '.join(made)}, the settings have {', '.join(self._labels())}; "
+                "put the settings back, or begin a new house"
+            )
+        named = json.loads(arrays["series"].tobytes())
+        self._rows = {(source, interval): dict(known) for source, interval, known in named}
+        self.newest, self._day = arrays["newest"].copy(), arrays["day"].copy()
+        self._count = len(self.newest)
+        self._states = [arrays[f"state.{i}"].copy() for i in range(len(self._members))]
+        self._anchors = [arrays[f"anchor.{i}"].copy() for i in range(len(self._members))]
+
+    def _grow(self, count: int) -> None:
+        """Room for `count` series and half as many more."""
+        more = count + count // 2 - len(self.newest)
+        self.newest, self._day = (np.append(old, np.full(more, NEVER)) for old in (self.newest, self._day))
+        self._states, self._anchors = (
+            [np.concatenate((old, np.zeros((more, old.shape[1])))) for old in kind]
+            for kind in (self._states, self._anchors)
+        )
+
+    def _feed(self, rows: I64, bars: Mapping[str, NDArray[Any]], chosen: I64, out: F64) -> None:
+        if not len(chosen):
+            return
+        part = {name: np.ascontiguousarray(values[chosen]) for name, values in bars.items()}
+        for i, one in enumerate(self._members):
+            out[chosen, self._outputs[i] : self._outputs[i + 1]] = one.update(self._states[i], rows[chosen], part)
+
+    def _labels(self) -> list[str]:
+        return [one.label for one in self._members]
