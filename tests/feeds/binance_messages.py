@@ -48,11 +48,21 @@ def trade(number: int, symbol: str = "BTCUSDT", price: str = "100.5", size: str 
     return json.dumps({**fields, "m": True, "M": True, **changed}, separators=(",", ":")).encode()
 
 
+def words(*lines: str) -> tuple[str, ...]:
+    """The words of some lines."""
+    return tuple(" ".join(lines).split())
+
+
 NASTY = (
-    *b'" \\ , : { } [ ] \0 \x7f \xff \xc3\xa9 - + . 0 00 1 e E5 1e308 NaN -0 null true false \\u0041 \\n / u A'.split(
-        b" "
+    *(
+        word.encode("latin-1")
+        for word in words('" \\ , : { } [ ] \0 \x7f \xff \xc3\xa9 - + . 0 00 1 e E5 1e308 NaN -0 / u A')
     ),
-    *b'"e":"trade", "p":"1.5", "t":1.0, "s":"ETHUSDT", "stream":"x", "data":{}, "T":1, aggTrade trade'.split(b" "),
+    *(word.encode() for word in words(r"null true false \u0041 \n aggTrade trade")),
+    *(
+        word.encode()
+        for word in words('"e":"trade", "p":"1.5", "t":1.0, "s":"ETHUSDT", "stream":"x", "data":{}, "T":1,')
+    ),
     *(b" ", b"\n", b"\t", b"9" * 20),
 )
 
@@ -96,11 +106,11 @@ def with_fields_changed(message: bytes, choose: random.Random) -> bytes:
 
 
 VALUES = (
-    *["0", "-0", "-1", "1", "01", "1.0", "1e3", "9223372036854775807", "9223372036854775808", "123456789012345678", "1234567890123456789"],
-    *["1767225600123", "1767225600123456", "17672256001234", "true", "false", "null", "[]", "{}"],
-    *['"0"', '"-1"', '"1e308"', '"1e400"', '"NaN"', '"Infinity"', '"007.50"', '"1."', '".5"', '"+1"', '"1_0"', '"0.1234567890123456789"'],
-    *['"9007199254740993"', '"9007199254740993.00000000"', '"99999999.99999999"', '"123456789012345678901234567890.5"'],
-    *['""', '"btcusdt"', '"BTC-USDT"', '"\\u0042TCUSDT"', '"币安人生USDT"', '"A\\u0000B"', '"trade"', '"aggTrade"', '"kline"'],
+    *words("0 -0 -1 1 01 1.0 1e3 9223372036854775807 9223372036854775808 123456789012345678 1234567890123456789"),
+    *words("1767225600123 1767225600123456 17672256001234 true false null [] {}"),
+    *words('"0" "-1" "1e308" "1e400" "NaN" "Infinity" "007.50" "1." ".5" "+1" "1_0" "0.1234567890123456789"'),
+    *words('"9007199254740993" "9007199254740993.00000000" "99999999.99999999" "123456789012345678901234567890.5"'),
+    *words('"" "btcusdt" "BTC-USDT" "币安人生USDT" "trade" "aggTrade" "kline"', r'"\u0042TCUSDT" "A\u0000B"'),
     *('" 1"', '"' + "A" * 31 + '"', '"' + "A" * 32 + '"'),
 )
 
