@@ -1,0 +1,217 @@
+"""The journal in the memory of this process, for tests and quick runs. It ends with the process."""
+
+import threading
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tickhouse.core.batches import BarBatch, Entry, Record
+from tickhouse.core.errors import BadQuery, BadSetting
+from tickhouse.journal import Check, Quarantined, Topic
+from tickhouse.journal._accounts import NAMES, Limits, events, not_quarantined, refused, tally, untally
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One journaled entry: both topics, its event times, its bytes, and the bytes of all up to and with it."""
+
+    raw: Record
+    ticks: Record
+    events: tuple[int, int] | tuple[None, None]
+    size: int
+    total: int
+
+
+class MemoryJournal:
+    """A `Journal` in memory. Bytes are those of the payloads and 64 a tick."""
+
+    recovered: str | None = None
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._changed = threading.Condition()
+        self._records: list[_Kept] = []
+        self._firsts: list[int] = []
+        self._end = self._total = 0
+        self._groups: dict[str, int] = {}
+        self._resumes: dict[str, str] = {}
+        self._ledger: Counter[tuple[str, str]] = Counter()
+        self._quarantine: dict[int, tuple[Quarantined, int]] = {}
+        self._closed = False
+
+    def append(self, entries: Sequence[Entry]) -> list[int]:
+        """See `Journal.append`."""
+        return self._append(entries, ())
+
+    def heal(self, positions: Sequence[int], entries: Sequence[Entry]) -> list[int]:
+        """See `Journal.heal`. Raises `BadQuery` for a position that is not in quarantine."""
+        return self._append(entries, positions)
+
+    def _append(self, entries: Sequence[Entry], healed: Sequence[int]) -> list[int]:
+        copies = [_copied(entry) for entry in entries]
+        with self._changed:
+            if self._closed:
+                raise BadQuery("the journal is closed")
+            if self._groups and not healed:
+                slowest = min(self._groups.values())
+                self.limits.guard(sum(k.size for k in self._from(slowest)), list(self._groups.items()))
+            missing = next((p for p in healed if p not in self._quarantine), None)
+            if missing is not None or len(set(healed)) < len(healed):
+                raise not_quarantined(missing if missing is not None else healed[0])
+            for position in healed:
+                item, kind = self._quarantine.pop(position)
+                self._count(item.source, untally(kind))
+            firsts = [self._keep(entry) for entry in copies]
+            self._changed.notify_all()
+        return firsts
+
+    def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
+        """See `Journal.read`."""
+        found: list[Record] = []
+        taken = 0
+        with self._changed:
+            for kept in self._from(position):
+                if found and taken + kept.raw.count > max_messages:
+                    break
+                found.append(kept.raw if topic == "raw" else kept.ticks)
+                taken += kept.raw.count
+        return found
+
+    def window(self, source: str, symbol: str, start: int, end: int) -> Iterator[Record]:
+        """See `Journal.window`."""
+        with self._changed:
+            kept = list(self._records)
+        for record, (low, high) in ((k.ticks, k.events) for k in kept):
+            if record.source != source or low is None or high is None or high < start or low >= end:
+                continue
+            if any(rows is not None and symbol in rows.symbols for rows in (record.ticks, record.bars)):
+                yield record
+
+    def begin(self) -> int:
+        """See `Journal.begin`."""
+        with self._changed:
+            return self._firsts[0] if self._firsts else self._end
+
+    def end(self) -> int:
+        """See `Journal.end`."""
+        return self._end
+
+    def wait(self, position: int, timeout: float) -> bool:
+        """See `Journal.wait`. False at once when the journal is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._end > position or self._closed, timeout)
+            return self._end > position and not self._closed
+
+    def commit(self, group: str, position: int) -> None:
+        """See `Journal.commit`."""
+        with self._changed:
+            self._groups[group] = position
+            self._end = max(self._end, position)
+
+    def committed(self, group: str) -> int:
+        """See `Journal.committed`."""
+        with self._changed:
+            return self._groups.get(group, self.begin_now())
+
+    def begin_now(self) -> int:
+        """The first position, for one who holds the lock."""
+        return self._firsts[0] if self._firsts else self._end
+
+    def groups(self) -> Mapping[str, int]:
+        """See `Journal.groups`."""
+        with self._changed:
+            return dict(sorted(self._groups.items()))
+
+    def resume(self, key: str) -> str | None:
+        """See `Journal.resume`."""
+        return self._resumes.get(key)
+
+    def ledger(self) -> Mapping[tuple[str, str], int]:
+        """See `Journal.ledger`."""
+        with self._changed:
+            return dict(self._ledger)
+
+    def quarantine(self, reason: str | None = None, limit: int = 100, after: int = -1) -> list[Quarantined]:
+        """See `Journal.quarantine`."""
+        with self._changed:
+            items = sorted((item for item, _ in self._quarantine.values()), key=lambda item: item.position)
+        return [i for i in items if i.position > after and reason in (None, i.reason)][:limit]
+
+    def verify(self) -> Check:
+        """See `Journal.verify`."""
+        with self._changed:
+            return Check(len(self._records), sum(k.raw.count for k in self._records))
+
+    def trim(self, now: int) -> int:
+        """See `Journal.trim`."""
+        with self._changed:
+            slowest = min(self._groups.values(), default=self._end)
+            gone = 0
+            for kept in self._records:
+                before = kept.total - kept.size
+                if kept.raw.end > slowest or not self.limits.expired(kept.raw.received_at, self._total - before, now):
+                    break
+                gone += 1
+            del self._records[:gone], self._firsts[:gone]
+            return self.begin_now()
+
+    def close(self) -> None:
+        """See `Journal.close`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _from(self, position: int) -> Iterator[_Kept]:
+        index = max(bisect_right(self._firsts, position) - 1, 0)
+        return (k for k in self._records[index:] if k.raw.end > position)
+
+    def _keep(self, entry: Entry) -> int:
+        first, raw = self._end, entry.raw
+        if entry.resume:
+            self._resumes[entry.resume[0]] = entry.resume[1]
+        if not len(raw):
+            return first
+        about = (first, len(raw), raw.source, raw.channel, raw.lane, int(raw.received_at[-1]))
+        ticks = entry.ticks.journaled(first) if entry.ticks else None
+        rows = Record(*about, ticks=ticks, bars=_journaled(entry.bars, first), marks=entry.marks)
+        size = raw.size + 64 * len(entry.ticks or ())
+        self._total += size
+        self._records.append(
+            _Kept(Record(*about, replace(raw, first=first), entry.kinds), rows, events(entry), size, self._total)
+        )
+        self._firsts.append(first)
+        self._end += len(raw)
+        self._count(raw.source, tally(entry))
+        self._quarantine.update({item.position: (item, kind) for item, kind in refused(entry, first)})
+        return first
+
+    def _count(self, source: str, counts: tuple[int, ...]) -> None:
+        for name, count in zip(NAMES, counts, strict=True):
+            self._ledger[source, name] += count
+
+
+def open(url: str, **options: Any) -> MemoryJournal:
+    """A new journal in memory. Options as for `sqlite`; `durability` means nothing here.
+
+    >>> open("memory://").end()
+    0
+    """
+    if not url.startswith("memory:"):
+        raise BadSetting("journal.url", url, "memory://")
+    return MemoryJournal(Limits(**options))
+
+
+def _copied(entry: Entry) -> Entry:
+    """The entry with bytes of its own: the caller may use its receive buffer again."""
+    raw = entry.raw
+    data = np.frombuffer(raw.data.tobytes(), np.uint8)
+    own = replace(raw, data=data, offsets=raw.offsets.copy(), ends=raw.ends.copy(), received_at=raw.received_at.copy())
+    return replace(entry, raw=own, kinds=entry.kinds.copy())
+
+
+def _journaled(bars: BarBatch | None, first: int) -> BarBatch | None:
+    return replace(bars, first_raw=bars.first_raw + first, last_raw=bars.last_raw + first) if bars else None

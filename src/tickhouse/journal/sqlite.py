@@ -1,0 +1,248 @@
+"""The journal in one SQLite file in WAL mode: one row is one entry, consumers are cursors in the same file.
+
+Durability: with `full` every append is fsynced before it returns and survives a power cut. With `normal` the log is
+fsynced only when it is copied into the database: a crash of the process loses nothing, a power cut the last moments.
+A consumer's cursor is written without an fsync of its own: lost with the power, it is repeated, which is harmless.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from tickhouse.core.batches import Entry, Record
+from tickhouse.core.clock import SystemClock
+from tickhouse.core.errors import BadSetting
+from tickhouse.journal import Check, Quarantined, Topic
+from tickhouse.journal import _recovery as recovery
+from tickhouse.journal._accounts import NAMES, Limits, not_quarantined, refused, tally, untally
+from tickhouse.journal._file import JournalFile, damaged
+from tickhouse.journal._rows import COLUMNS, INSERT, Row, Sealed, fault, opened, quarantine_check, seal
+from tickhouse.journal._trim import trim
+from tickhouse.journal._verify import verify
+
+POLL = 0.008
+"""Seconds between looks at the file for appends of other processes."""
+
+END = """SELECT max(coalesce((SELECT first + count FROM records ORDER BY first DESC LIMIT 1), 0), position),
+    coalesce((SELECT total FROM records ORDER BY first DESC LIMIT 1), total) FROM floor"""
+BEFORE = """SELECT coalesce((SELECT total FROM records WHERE first < :p AND first + count <= :p ORDER BY first DESC LIMIT 1),
+    total) FROM floor"""
+READ = """SELECT {} FROM records WHERE first >= coalesce((SELECT first FROM records WHERE first <= :p ORDER BY first DESC LIMIT 1),
+    :p) ORDER BY first"""
+WINDOW = "SELECT first FROM records WHERE source = ? AND event_max >= ? AND event_min < ? ORDER BY first"
+ADD = f"""INSERT INTO ledger (source, {", ".join(NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source) DO UPDATE SET
+    {", ".join(f"{name} = {name} + excluded.{name}" for name in NAMES)}"""  # noqa: S608
+REFUSE = "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+REFUSED = "SELECT position, source, channel, received_at, reason, detail, payload FROM quarantine WHERE healed = 0 AND position > ?"
+RESUME = "INSERT INTO resumes VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+COMMIT = "INSERT INTO groups VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position"
+LOST = "UPDATE floor SET position = ? WHERE position < ?"
+
+
+class SqliteJournal:
+    """A `Journal` in a file. `recovered` says in a sentence what had to be cut or is damaged, or is None."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path, self.limits = path, limits
+        self._lock: list[IO[bytes]] = []
+        self._grown = threading.Condition()
+        self._known_end = 0
+        self._clock = SystemClock()
+        self.recovered: str | None = None
+        with recovery.first_opener(path, self._lock) as alone:
+            found = recovery.log_salt(path) if alone else None
+            self._file = JournalFile(path, limits.durability)
+            if alone:
+                said = (recovery.torn_log(self._file, found), recovery.cut_tail(self._file))
+                self.recovered = "; ".join(text for text in said if text) or None
+
+    def append(self, entries: Sequence[Entry]) -> list[int]:
+        """See `Journal.append`."""
+        return self._append(entries, ())
+
+    def heal(self, positions: Sequence[int], entries: Sequence[Entry]) -> list[int]:
+        """See `Journal.heal`. Raises `BadQuery` for a position that is not in quarantine."""
+        return self._append(entries, positions)
+
+    def _append(self, entries: Sequence[Entry], healed: Sequence[int]) -> list[int]:
+        sealed = [seal(entry) if len(entry.raw) else None for entry in entries]
+        size = sum(s.size for s in sealed if s)
+        with self._file.transaction(size) as connection:
+            end, total = connection.execute(END).fetchone()
+            groups = connection.execute("SELECT name, position FROM groups").fetchall()
+            if groups and not healed:
+                slowest = {"p": min(position for _, position in groups)}
+                self.limits.guard(total - connection.execute(BEFORE, slowest).fetchone()[0], groups)
+            for position in healed:
+                _heal(connection, position)
+            firsts = _insert(connection, entries, sealed, (end, total))
+            end = firsts.pop()
+        with self._grown:
+            self._known_end = max(self._known_end, end)
+            self._grown.notify_all()
+        return firsts
+
+    def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
+        """See `Journal.read`."""
+        rows: list[Row] = []
+        taken = 0
+        with self._file.reader() as connection:
+            cursor = connection.execute(READ.format(COLUMNS[topic]), {"p": position})
+            for row in cursor:
+                if row[0] + row[1] <= position:
+                    continue
+                if rows and taken + row[1] > max_messages:
+                    break
+                rows.append(row)
+                taken += row[1]
+                if taken >= max_messages:
+                    break
+            cursor.close()
+        return [self._record(topic, row) for row in rows]
+
+    def window(self, source: str, symbol: str, start: int, end: int) -> Iterator[Record]:
+        """See `Journal.window`."""
+        with self._file.reader() as connection:
+            firsts = connection.execute(WINDOW, (source, start, end)).fetchall()
+        for first in firsts:
+            with self._file.reader() as connection:
+                row = connection.execute(f"SELECT {COLUMNS['ticks']} FROM records WHERE first = ?", first).fetchone()  # noqa: S608
+            record = self._record("ticks", row) if row else None
+            if record and any(rows is not None and symbol in rows.symbols for rows in (record.ticks, record.bars)):
+                yield record
+
+    def begin(self) -> int:
+        """See `Journal.begin`."""
+        with self._file.reader() as connection:
+            (first,) = connection.execute("SELECT min(first) FROM records").fetchone()
+            return int(first) if first is not None else int(connection.execute(END).fetchone()[0])
+
+    def end(self) -> int:
+        """See `Journal.end`."""
+        with self._file.reader() as connection:
+            return int(connection.execute(END).fetchone()[0])
+
+    def wait(self, position: int, timeout: float) -> bool:
+        """See `Journal.wait`. False at once when the journal is closed."""
+        until = self._clock.monotonic() + timeout
+        while not self._file.closed:
+            if self.end() > position:
+                return True
+            with self._grown:
+                if self._known_end > position:
+                    return True
+                left = until - self._clock.monotonic()
+                if left <= 0:
+                    return False
+                self._grown.wait(min(left, POLL))
+        return False
+
+    def commit(self, group: str, position: int) -> None:
+        """See `Journal.commit`. A position beyond the end shows that the end was lost; it is not given out again."""
+        with self._file.transaction(durable=False) as connection:
+            connection.execute(COMMIT, (group, position))
+            if position > connection.execute(END).fetchone()[0]:
+                connection.execute(LOST, (position, position))
+
+    def committed(self, group: str) -> int:
+        """See `Journal.committed`."""
+        with self._file.reader() as connection:
+            row = connection.execute("SELECT position FROM groups WHERE name = ?", (group,)).fetchone()
+        return int(row[0]) if row else self.begin()
+
+    def groups(self) -> Mapping[str, int]:
+        """See `Journal.groups`."""
+        with self._file.reader() as connection:
+            return dict(connection.execute("SELECT name, position FROM groups ORDER BY name").fetchall())
+
+    def resume(self, key: str) -> str | None:
+        """See `Journal.resume`."""
+        with self._file.reader() as connection:
+            row = connection.execute("SELECT value FROM resumes WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def ledger(self) -> Mapping[tuple[str, str], int]:
+        """See `Journal.ledger`."""
+        with self._file.reader() as connection:
+            rows = connection.execute(f"SELECT source, {', '.join(NAMES)} FROM ledger ORDER BY source").fetchall()  # noqa: S608
+        return {(source, name): n for source, *counts in rows for name, n in zip(NAMES, counts, strict=True)}
+
+    def quarantine(self, reason: str | None = None, limit: int = 100, after: int = -1) -> list[Quarantined]:
+        """See `Journal.quarantine`."""
+        only, values = ("AND reason = ?", (after, reason, limit)) if reason is not None else ("", (after, limit))
+        with self._file.reader() as connection:
+            rows = connection.execute(f"{REFUSED} {only} ORDER BY position LIMIT ?", values).fetchall()
+        return [Quarantined(*row) for row in rows]
+
+    def verify(self) -> Check:
+        """See `Journal.verify`."""
+        return verify(self._file)
+
+    def trim(self, now: int) -> int:
+        """See `Journal.trim`."""
+        trim(self._file, self.limits, now)
+        return self.begin()
+
+    def close(self) -> None:
+        """See `Journal.close`."""
+        self._file.close()
+        with self._grown:
+            self._grown.notify_all()
+        while self._lock:
+            self._lock.pop().close()
+
+    def _record(self, topic: Topic, row: Row) -> Record:
+        what = fault(topic, row)
+        if what:
+            raise damaged(self.path, f"the record at position {row[0]} ({row[1]} messages): {what}")
+        return opened(topic, row)
+
+
+def open(url: str, **options: Any) -> SqliteJournal:
+    """The journal of a URL such as `sqlite:///data/journal.db` (four slashes for an absolute path).
+
+    Options: `durability` ("full", "normal"), `max_bytes`, `retain_bytes`, `retain_seconds`. The bytes are those stored,
+    which are compressed. Raises `BadSetting`; `CorruptLog` when the file is no journal.
+    """
+    scheme, _, path = url.partition(":///")
+    if scheme != "sqlite" or not path:
+        raise BadSetting("journal.url", url, "sqlite:///path/to/journal.db")
+    return SqliteJournal(Path(path), Limits(**options))
+
+
+def _insert(
+    connection: sqlite3.Connection, entries: Sequence[Entry], sealed: Iterable[Sealed | None], at: tuple[int, int]
+) -> list[int]:
+    """Write entries from (end, total) on; the positions of each, and the end at last."""
+    first, total = at
+    firsts = [first]
+    for entry, parts in zip(entries, sealed, strict=True):
+        if parts is not None:
+            total += parts.size
+            connection.execute(INSERT, parts.row(first, total))
+            connection.execute(ADD, (entry.raw.source, *tally(entry)))
+            if entry.rejects or entry.kinds.max() == 2:
+                connection.executemany(REFUSE, (_refused_row(item, kind) for item, kind in refused(entry, first)))
+        if entry.resume:
+            connection.execute(RESUME, entry.resume)
+        first += len(entry.raw)
+        firsts.append(first)
+    return firsts
+
+
+def _refused_row(item: Quarantined, kind: int) -> Row:
+    about = (item.position, item.source, item.channel, item.received_at, kind, item.reason, item.detail)
+    return (*about, quarantine_check(item, kind), item.payload)
+
+
+def _heal(connection: sqlite3.Connection, position: int) -> None:
+    """Take one message out of quarantine and out of the ledger's counts: it is counted where it is appended again."""
+    found = connection.execute(
+        "SELECT source, kind FROM quarantine WHERE position = ? AND healed = 0", (position,)
+    ).fetchone()
+    if not found:
+        raise not_quarantined(position)
+    connection.execute("UPDATE quarantine SET healed = 1 WHERE position = ?", (position,))
+    connection.execute(ADD, (found[0], *untally(found[1])))
