@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tickhouse.core.clock import ManualClock
+
+# The first call of a kernel compiles it, which is no fault of the example that happens to make it.
+settings.register_profile("tickhouse", deadline=None)
+settings.load_profile("tickhouse")
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 

@@ -1,0 +1,195 @@
+"""Laws that every feed obeys, whatever its provider sends."""
+
+import random
+from importlib import import_module
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.feeds.samples import Samples
+from tickhouse.core.batches import BarBatch, Parsed, RawBatch, TickBatch
+from tickhouse.core.errors import SettingsError, TickhouseError
+from tickhouse.core.model import Ids, Kind, Want
+from tickhouse.core.plugins import names
+from tickhouse.core.requests import Answer, Pace
+from tickhouse.core.symbols import CANONICAL
+
+ALL = [samples for name in names("feeds") for samples in import_module(f"tests.feeds.samples_{name}").samples()]
+every_channel = pytest.mark.parametrize("samples", ALL, ids=str)
+seeds = st.integers(0, 2**32).map(random.Random)
+
+TICK_TYPES = {
+    "symbol": np.int32, "event_time": np.int64, "received_at": np.int64, "price": np.float64, "size": np.float64,
+    "first_id": np.int64, "last_id": np.int64, "raw": np.int64, "condition": np.int32,
+}  # fmt: skip
+BAR_TYPES = {
+    "symbol": np.int32, "interval": np.int64, "start": np.int64, "open": np.float64, "high": np.float64, "low": np.float64,
+    "close": np.float64, "volume": np.float64, "vwap": np.float64, "trades": np.int64, "completeness": np.float64,
+    "state": np.uint8, "version": np.int32, "first_raw": np.int64, "last_raw": np.int64, "known_at": np.int64,
+}  # fmt: skip
+
+
+def batch(samples: Samples, payloads: list[bytes], lane: str = "load:x") -> RawBatch:
+    """The messages, each received a microsecond after the one before."""
+    times = samples.received_at + np.arange(len(payloads))
+    return RawBatch.of(samples.feed.name, samples.channel, payloads, times, lane)
+
+
+def mixed(samples: Samples, choose: random.Random, most: int = 12) -> list[bytes]:
+    """Good, control, bad, damaged and random messages."""
+    kinds = [samples.good, samples.good, samples.control or samples.good, samples.bad]
+    payloads = [choose.choice(choose.choice(kinds)) for _ in range(choose.randrange(most + 1))]
+    return [damaged(payload, samples, choose) if choose.random() < 0.4 else payload for payload in payloads]
+
+
+def damaged(payload: bytes, samples: Samples, choose: random.Random) -> bytes:
+    data = bytearray(payload)
+    for _ in range(choose.choice((1, 1, 2, 5))):
+        at, length = choose.randrange(len(data) + 1), choose.choice((0, 1, 1, 3, 20))
+        put = choose.choice((b"", choose.choice(samples.nasty), choose.randbytes(2), bytes(data[at : at + length])))
+        data[at : at + length] = put
+    return bytes(data)
+
+
+def rows_of(parsed: Parsed) -> list[tuple[dict[str, object], int]]:
+    """Every row as plain values with the index of its message, independent of how symbols are coded."""
+    found = []
+    if parsed.ticks is not None:
+        found += [(row | {"raw": 0}, row["raw"]) for row in parsed.ticks.to_arrow().to_pylist()]
+    if parsed.bars is not None:
+        plain = parsed.bars.to_arrow().to_pylist()
+        found += [(row | {"first_raw": 0, "last_raw": 0}, row["first_raw"]) for row in plain]
+    return [({k: str(v) for k, v in row.items()}, index) for row, index in found]
+
+
+def assert_lawful(samples: Samples, raw: RawBatch, parsed: Parsed) -> None:
+    n = len(raw)
+    assert parsed.kinds.shape == (n,)
+    assert parsed.kinds.dtype == np.uint8
+    assert sum(parsed.count(kind) for kind in Kind) == n
+    said = {reject.index for reject in parsed.rejects}
+    with_rows = {index for _, index in rows_of(parsed)}
+    assert said <= set(range(n))
+    for index, kind in enumerate(parsed.kinds.tolist()):
+        assert (kind != Kind.REJECTED) or index in said, "a rejected message says why"
+        assert (kind != Kind.CONTROL) or index not in said, "a control message has no reason"
+        assert (index in with_rows) == (kind == Kind.PARSED), "a parsed message has rows, no other has"
+    for reject in parsed.rejects:
+        assert reject.reason and reject.reason == reject.reason.lower() and " " not in reject.reason
+        assert 0 < len(reject.detail) < 500
+    for rows, types in ((parsed.ticks, TICK_TYPES), (parsed.bars, BAR_TYPES)):
+        if rows is not None:
+            assert_columns(samples, raw, rows, types)
+
+
+def assert_columns(samples: Samples, raw: RawBatch, rows: TickBatch | BarBatch, types: dict[str, type]) -> None:
+    assert len(rows) > 0, "no rows are None, not an empty batch"
+    assert rows.source == samples.feed.name
+    for name, dtype in types.items():
+        column = getattr(rows, name)
+        assert column.dtype == dtype and column.shape == (len(rows),), name
+    assert len(set(rows.symbols)) == len(rows.symbols)
+    assert all(CANONICAL.fullmatch(symbol) for symbol in rows.symbols)
+    assert rows.symbol.min() >= 0 and rows.symbol.max() < len(rows.symbols)
+    index = rows.raw if isinstance(rows, TickBatch) else rows.first_raw
+    assert (np.diff(index) >= 0).all(), "rows come in the order of their messages"
+    assert index[0] >= 0 and index[-1] < len(raw)
+    received = rows.received_at if isinstance(rows, TickBatch) else rows.known_at
+    assert (received == raw.received_at[index]).all()
+    if isinstance(rows, TickBatch):
+        assert rows.lane == raw.lane
+        assert np.isfinite(rows.price).all()
+        assert (rows.first_id <= rows.last_id).all()
+
+
+@pytest.mark.parametrize("name", names("feeds"))
+def test_a_feed_says_what_it_is(name: str) -> None:
+    feeds = {samples.feed.name: samples.feed for samples in ALL}
+    feed = feeds[name]
+    assert feed.ids in Ids
+    assert isinstance(feed.pace, Pace)
+    tested = {samples.channel.partition(":")[0] for samples in ALL if samples.feed.name == name}
+    assert tested == set(feed.channels), "every channel has samples"
+    assert all(line and "\n" not in line for line in feed.channels.values())
+    with pytest.raises(SettingsError):
+        feed.subscriptions(Want(("BTC-USDT",), "no such channel"))
+
+
+@every_channel
+def test_samples_are_what_they_are_said_to_be(samples: Samples) -> None:
+    for kind, payloads in ((Kind.PARSED, samples.good), (Kind.CONTROL, samples.control), (Kind.REJECTED, samples.bad)):
+        for payload in payloads:
+            assert samples.feed.parse(batch(samples, [payload])).kinds.tolist() == [kind], payload
+
+
+@every_channel
+def test_no_messages_are_nothing(samples: Samples) -> None:
+    parsed = samples.feed.parse(batch(samples, []))
+    assert (len(parsed.kinds), parsed.ticks, parsed.bars, parsed.rejects) == (0, None, None, ())
+
+
+@every_channel
+@settings(max_examples=60)
+@given(choose=seeds)
+def test_whatever_comes_is_parsed_control_or_rejected(samples: Samples, choose: random.Random) -> None:
+    raw = batch(samples, mixed(samples, choose))
+    assert_lawful(samples, raw, samples.feed.parse(raw))
+
+
+@every_channel
+@settings(max_examples=40)
+@given(payloads=st.lists(st.binary(max_size=80), max_size=6))
+def test_random_bytes_are_parsed_control_or_rejected(samples: Samples, payloads: list[bytes]) -> None:
+    raw = batch(samples, payloads)
+    assert_lawful(samples, raw, samples.feed.parse(raw))
+
+
+@every_channel
+@settings(max_examples=40)
+@given(choose=seeds)
+def test_the_parse_of_a_cut_is_the_cut_of_the_parse(samples: Samples, choose: random.Random) -> None:
+    raw = batch(samples, mixed(samples, choose, most=20))
+    start = choose.randrange(len(raw) + 1)
+    stop = choose.randrange(start, len(raw) + 1)
+    whole, part = samples.feed.parse(raw), samples.feed.parse(raw.take(start, stop))
+    assert whole.kinds[start:stop].tolist() == part.kinds.tolist()
+    assert [(row, i - start) for row, i in rows_of(whole) if start <= i < stop] == rows_of(part)
+    cut = [(r.index - start, r.reason, r.detail) for r in whole.rejects if start <= r.index < stop]
+    assert sorted(cut) == sorted((r.index, r.reason, r.detail) for r in part.rejects)
+
+
+@every_channel
+@settings(max_examples=30)
+@given(choose=seeds)
+def test_the_same_bytes_give_the_same_rows_for_ever(samples: Samples, choose: random.Random) -> None:
+    """What was parsed in between, and where in a buffer a message stands, changes nothing; the bytes stay as they are."""
+    raw = batch(samples, mixed(samples, choose))
+    before, first = raw.data.tobytes(), samples.feed.parse(raw)
+    samples.feed.parse(batch(samples, mixed(samples, choose)))
+    again = samples.feed.parse(raw)
+    data = np.frombuffer(b"[{" + before + b'0"}]', np.uint8)
+    moved = RawBatch(raw.source, raw.channel, raw.lane, data, raw.offsets + 2, raw.ends + 2, raw.received_at)
+    assert raw.data.tobytes() == before
+    for other in (again, samples.feed.parse(moved)):
+        assert first.kinds.tolist() == other.kinds.tolist()
+        assert rows_of(first) == rows_of(other)
+        assert first.rejects == other.rejects
+        if first.ticks is not None and other.ticks is not None:
+            assert list(first.ticks.symbols) == list(other.ticks.symbols)
+
+
+@every_channel
+@settings(max_examples=60)
+@given(
+    choose=seeds,
+    status=st.sampled_from([200, 204, 301, 400, 401, 403, 404, 418, 429, 451, 500, 503]),
+    body=st.binary(max_size=60),
+)
+def test_an_answer_is_data_or_one_of_our_errors(
+    samples: Samples, choose: random.Random, status: int, body: bytes
+) -> None:
+    for text in (body, damaged(choose.choice(samples.good), samples, choose)):
+        found = samples.feed.classify(Answer(status, {}, text, samples.received_at))
+        assert found is None or isinstance(found, TickhouseError)
