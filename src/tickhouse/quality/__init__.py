@@ -17,8 +17,8 @@ class Verdict:
     """What a check says of the rows of a batch.
 
     `rows` are the indexes of the rows it speaks of. With `reject` true these rows cannot be used: they go to quarantine with
-    their bytes. Otherwise they stay and the verdict becomes a finding. `reason` is a short stable word, `detail` one
-    sentence for a person.
+    their bytes. Otherwise they stay and the verdict becomes a finding of that `severity`, info or warning. `reason` is a
+    short stable word, `detail` one sentence for a person.
     """
 
     check: str
@@ -26,6 +26,7 @@ class Verdict:
     detail: str
     rows: NDArray[np.int64]
     reject: bool = False
+    severity: str = "warning"
 
 
 class Check(Protocol):

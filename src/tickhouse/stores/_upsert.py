@@ -1,0 +1,32 @@
+"""What happens to a row whose key is stored already, the same in every database."""
+
+from typing import Any
+
+from sqlalchemy import Table, case
+
+from tickhouse.stores._tables import COVERED, LEDGER, POSITIONS, SYMBOLS
+
+
+def upsert(statement: Any, table: Table) -> Any:
+    """`statement`, the dialect's INSERT into the table, told what to do where the key is there already.
+
+    A row replaces the one before. But a position, and what goes by it, never goes back, and a summary only grows.
+    """
+    new, key = statement.excluded, [column.name for column in table.primary_key]
+    changed: dict[str, Any] = {c.name: new[c.name] for c in table.columns if c.name not in key}
+    where = None
+    if table in (POSITIONS, LEDGER):
+        where = new.position >= table.c.position
+    elif table is SYMBOLS:
+        s = SYMBOLS.c
+        earlier, later = new.first_start < s.first_start, new.last_start > s.last_start
+        changed = {
+            "first_start": case((earlier, new.first_start), else_=s.first_start),
+            "last_start": case((later, new.last_start), else_=s.last_start),
+        }
+        where = earlier | later
+    elif table is COVERED:
+        where = new.longest > table.c.longest
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    return statement.on_conflict_do_update(index_elements=key, set_=changed, where=where)

@@ -1,0 +1,274 @@
+"""The warm store on any database that SQLAlchemy knows. A backend's file brings the engine and how rows are saved."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, Select, Table, and_, delete, func, select, update
+
+from tickhouse.core.batches import Output
+from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, TIME, Query
+from tickhouse.stores import Checkpoint, _migrate, _queries, _rows, _tables
+
+METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
+KEPT_CHECKPOINTS = 2
+CHUNK = 20_000
+TRIMMED_AT_ONCE = 64
+"""Series whose old rows go in one transaction: a writer beside it waits no longer than that takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What differs from one database to the next.
+
+    `reader` and `writer` are engines on the same database; a transaction of `writer` takes the lock for writing when it
+    begins. `save` writes rows (tuples in the order of the table's columns) by key, replacing what is there as
+    `_upsert.upsert` says. `translated` turns the database's errors into ours.
+    """
+
+    reader: Engine
+    writer: Engine
+    save: Callable[[Connection, Table, _rows.Rows], None]
+    translated: Callable[[], AbstractContextManager[None]]
+
+
+class SqlWarm:
+    """`Warm` on a database. A float that is NaN comes back as null."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def write(self, group: str, output: Output, checkpoint: bytes | None = None) -> None:
+        """Everything of an output, the group's position and the checkpoint, in one transaction, durable on return.
+
+        Raises `DiskFull`, `Busy`.
+        """
+        parts = [(table, rows) for table, rows in _rows.of_output(output) if rows]
+        with self._writing() as connection:
+            for table, rows in parts:
+                self._database.save(connection, table, rows)
+            self._database.save(connection, _tables.POSITIONS, [(group, output.position)])
+            if checkpoint is not None:
+                self._database.save(connection, _tables.CHECKPOINTS, [(group, output.position, checkpoint)])
+                connection.execute(_surplus(group))
+
+    def position(self, group: str) -> int | None:
+        """Up to where the group's output is stored; None before its first write."""
+        p = _tables.POSITIONS.c
+        with self._reading() as connection:
+            return connection.execute(select(p.position).where(p.group == group)).scalar()
+
+    def checkpoint(self, group: str) -> Checkpoint | None:
+        """The newest checkpoint of the group."""
+        c = _tables.CHECKPOINTS.c
+        found = select(c.position, c.state).where(c.group == group).order_by(c.position.desc()).limit(1)
+        with self._reading() as connection:
+            row = connection.execute(found).one_or_none()
+        return Checkpoint(row.position, row.state) if row else None
+
+    def bars(self, query: Query) -> pa.Table:
+        """Bars, schema `model.BAR`: the newest version of each, or as the query says."""
+        return self._versioned(_tables.BARS, BAR, query)
+
+    def indicators(self, query: Query) -> pa.Table:
+        """Indicator rows, schema `model.INDICATOR`, likewise."""
+        return self._versioned(_tables.INDICATORS, INDICATOR, query)
+
+    def anomalies(self, query: Query) -> pa.Table:
+        """Anomalies, schema `model.ANOMALY`, likewise; retracted ones only with `versions`.
+
+        Their key, for `Query.after`, has the detector as its last part.
+        """
+        return self._versioned(_tables.ANOMALIES, ANOMALY, query)
+
+    def findings(self, query: Query) -> pa.Table:
+        """Findings, schema `model.FINDING`, newest last."""
+        _queries.checked(_tables.FINDINGS, query)
+        return self._timed(FINDING, _queries.findings(FINDING.names, query), query)
+
+    def metrics(self, query: Query) -> pa.Table:
+        """The kept quality metrics: at, source, name, value."""
+        _queries.checked(_tables.QUALITY_METRICS, query)
+        return self._timed(METRIC, _queries.metrics(METRIC.names, query), query)
+
+    def coverage(self, query: Query) -> pa.Table:
+        """Coverage, schema `model.COVERAGE`: the stretches that overlap the range, by (symbol, start, source, channel)."""
+        _queries.checked(_tables.COVERAGE, query)
+        found = _Page(COVERAGE, query.limit)
+        with self._reading() as connection:
+            for symbol, longest in _queries.covered(connection, query):
+                statement = _queries.coverage(COVERAGE.names, query, symbol, longest)
+                if found.fill(_chunks(connection, statement, {}, query)):
+                    break
+        return found.table()
+
+    def symbols(self) -> list[dict[str, Any]]:
+        """Every (symbol, source) with its intervals, first and last bar start (us)."""
+        s = _tables.SYMBOLS.c
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        with self._reading() as connection:
+            rows = connection.execute(select(s.symbol, s.source, s.interval, s.first_start, s.last_start)).all()
+        for symbol, source, interval, first, last in sorted(map(tuple, rows)):
+            new = {"symbol": symbol, "source": source, "intervals": [], "first_start": first, "last_start": last}
+            entry = found.setdefault((symbol, source), new)
+            entry["intervals"].append(interval)
+            entry["first_start"], entry["last_start"] = min(entry["first_start"], first), max(entry["last_start"], last)
+        return list(found.values())
+
+    def ledger(self) -> Mapping[tuple[str, str], int]:
+        """The tick totals of the engine by (source, name)."""
+        t = _tables.LEDGER.c
+        with self._reading() as connection:
+            rows = connection.execute(select(t.source, t.name, t.total)).all()
+        return {(source, name): total for source, name, total in rows}
+
+    def measure(self, at: int, values: Mapping[tuple[str, str], float]) -> None:
+        """Keep quality metrics (source, name) as a point of a time series."""
+        if values:
+            with self._writing() as connection:
+                self._database.save(connection, _tables.QUALITY_METRICS, _rows.of_metrics(at, values))
+
+    def trim(self, before: int, interval: str | None = None) -> int:
+        """Delete rows whose bar starts before a time (us), of one interval or of all; returns how many bars."""
+        s = _tables.SYMBOLS.c
+        wanted = select(s.symbol, s.interval, s.source).where(s.first_start < before)
+        wanted = wanted.where(s.interval == interval) if interval else wanted
+        with self._reading() as connection:
+            series = [tuple(row) for row in connection.execute(wanted.order_by(s.symbol, s.interval, s.source)).all()]
+        gone = 0
+        for first in range(0, len(series), TRIMMED_AT_ONCE):
+            with self._writing() as connection:
+                for one in series[first : first + TRIMMED_AT_ONCE]:
+                    gone += _trim(connection, one, before)
+        return gone
+
+    def upgrade(self) -> str:
+        """Bring the tables to the newest version and return its name."""
+        with self._database.translated():
+            return _migrate.upgrade(self._database.writer)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._database.reader.dispose()
+
+    def _versioned(self, table: Table, schema: pa.Schema, query: Query) -> pa.Table:
+        query = _queries.checked(table, query)
+        statements = {
+            beyond: _queries.versioned(table, schema.names, query, beyond=beyond)
+            for beyond in ({False, True} if query.after is not None else {False})
+        }
+        order = itemgetter(*(schema.names.index(name) for name in _queries.key(table)[2:]))
+        found = _Page(schema, query.limit)
+
+        def ask(one: _queries.Series) -> Iterator[Sequence[Any]]:
+            beyond = query.after is not None and one[:2] == tuple(query.after[:2])
+            return _chunks(connection, statements[beyond], _queries.bound(one, query, found.room), query)
+
+        with self._reading() as connection:
+            for parts in _by_pair(_queries.series(connection, query)):
+                chunks: Iterable[Sequence[Any]] = (chunk for one in parts for chunk in ask(one))
+                if len(parts) > 1:
+                    chunks = [sorted((row for chunk in chunks for row in chunk), key=order)]
+                if found.fill(chunks):
+                    break
+        return found.table()
+
+    def _timed(self, schema: pa.Schema, statement: Select[Any], query: Query) -> pa.Table:
+        found = _Page(schema, query.limit)
+        with self._reading() as connection:
+            found.fill(_chunks(connection, statement, {}, query))
+        return found.table()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._database.translated(), self._database.reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._database.translated(), self._database.writer.begin() as connection:
+            yield connection
+
+
+class _Page:
+    """Rows gathered up to a limit, turned into Arrow a bounded number at a time."""
+
+    def __init__(self, schema: pa.Schema, limit: int | None) -> None:
+        self._schema, self.room = schema, limit
+        self._rows: list[Sequence[Any]] = []
+        self._tables: list[pa.Table] = []
+
+    def fill(self, chunks: Iterable[Sequence[Any]]) -> bool:
+        """Take rows in; true when there is room for no more."""
+        for chunk in chunks:
+            rows = chunk if self.room is None else chunk[: self.room]
+            if self.room is not None:
+                self.room -= len(rows)
+            self._rows.extend(rows)
+            if len(self._rows) >= CHUNK:
+                self._flush()
+        return self.room == 0
+
+    def table(self) -> pa.Table:
+        """All of it."""
+        self._flush()
+        return self._tables[0] if len(self._tables) == 1 else pa.concat_tables(self._tables).combine_chunks()
+
+    def _flush(self) -> None:
+        self._tables.append(_rows.to_arrow(self._schema, self._rows))
+        self._rows = []
+
+
+def _chunks(
+    connection: Connection, statement: Select[Any], values: dict[str, Any], query: Query
+) -> Iterator[Sequence[Any]]:
+    """The rows of an answer, in ascending order, a bounded number at a time."""
+    answer = connection.execute(statement, values)
+    return answer.partitions(CHUNK) if query.last is None else iter([answer.all()[::-1]])
+
+
+def _by_pair(series: Iterator[_queries.Series]) -> Iterator[list[_queries.Series]]:
+    """Series of the same symbol and interval together."""
+    parts: list[_queries.Series] = []
+    for one in series:
+        if parts and one[:2] != parts[0][:2]:
+            yield parts
+            parts = []
+        parts.append(one)
+    if parts:
+        yield parts
+
+
+def _surplus(group: str) -> Any:
+    """Delete all but the newest checkpoints of a group."""
+    c = _tables.CHECKPOINTS.c
+    newest = select(c.position).where(c.group == group).order_by(c.position.desc()).limit(KEPT_CHECKPOINTS).subquery()
+    oldest = select(func.min(newest.c.position)).scalar_subquery()
+    return delete(_tables.CHECKPOINTS).where(c.group == group, c.position < oldest)
+
+
+def _trim(connection: Connection, one: tuple[Any, ...], before: int) -> int:
+    """Delete the old rows of one series and correct the summary; returns how many bars went."""
+    gone = 0
+    for table in (_tables.BARS, _tables.INDICATORS, _tables.ANOMALIES):
+        c = table.c
+        old = delete(table).where(c.symbol == one[0], c.interval == one[1], c.source == one[2], c.start < before)
+        count = connection.execute(old).rowcount
+        gone += count if table is _tables.BARS else 0
+    firsts = [_first(connection, table, one) for table in (_tables.BARS, _tables.INDICATORS, _tables.ANOMALIES)]
+    left = [first for first in firsts if first is not None]
+    s = _tables.SYMBOLS.c
+    same = and_(s.symbol == one[0], s.interval == one[1], s.source == one[2])
+    summary = update(_tables.SYMBOLS).values(first_start=min(left)) if left else delete(_tables.SYMBOLS)
+    connection.execute(summary.where(same))
+    return gone
+
+
+def _first(connection: Connection, table: Table, one: tuple[Any, ...]) -> int | None:
+    c = table.c
+    same = (c.symbol == one[0], c.interval == one[1], c.source == one[2])
+    found: int | None = connection.execute(select(c.start).where(*same).order_by(c.start).limit(1)).scalar()
+    return found

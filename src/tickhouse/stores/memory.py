@@ -1,0 +1,196 @@
+"""The hot store in the memory of one process: the newest prices, bars and ticks, as arrays with one row a series."""
+
+from collections.abc import Iterator, Sequence
+from math import isnan
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickhouse.core.batches import LIVE, NO_ID, BarBatch, TickBatch
+from tickhouse.core.errors import BadSetting
+from tickhouse.core.model import State, interval_text
+from tickhouse.stores._ring import COLUMNS, Groups, Rings
+
+I64 = NDArray[np.int64]
+
+LONG_AGO = -(1 << 62)
+REAL = {"price", "size", "open", "high", "low", "close", "volume", "vwap", "completeness"}
+PRICE_COLUMNS = ("price", "size", "event_time", "received_at")
+BAR_COLUMNS = (
+    "start", "open", "high", "low", "close", "volume", "vwap", "trades", "completeness", "state", "version",
+    "first_raw", "last_raw", "known_at",
+)  # fmt: skip
+
+
+def open(url: str = "memory://", *, recent: int = 200, total: int = 500_000) -> "MemoryHot":
+    """An empty store. It keeps `recent` ticks a series, and no more than about `total` of all together.
+
+    Raises `BadSetting` for a URL with a path or for a number below 1.
+    """
+    if url.removeprefix("memory:").strip("/"):
+        raise BadSetting("hot.url", url, "memory://")
+    for name, value in (("recent", recent), ("total", total)):
+        if value < 1:
+            raise BadSetting(f"hot.{name}", value, "a number of ticks, 1 or more")
+    return MemoryHot(Rings(recent, total))
+
+
+class MemoryHot:
+    """`Hot` in memory. Each batch costs a few array operations, whatever its size."""
+
+    def __init__(self, rings: Rings) -> None:
+        self._lock = Lock()
+        self._rings = rings
+        self._conditions: dict[str, int] = {"": 0}
+        self._prices = _Series()
+        self._newest = _Columns("event_time", PRICE_COLUMNS)
+        self._bars = _Series()
+        self._shown = _Columns("start", BAR_COLUMNS)
+
+    def ticks(self, batch: TickBatch) -> None:
+        """Take in ticks just journaled."""
+        if not len(batch):
+            return
+        with self._lock:
+            series = self._prices.rows(batch.source, batch.symbols)[batch.symbol]
+            self._newest.reserve(len(self._prices))
+            if batch.lane != LIVE:
+                newer = batch.event_time >= self._newest["event_time"][series]
+                batch, series = batch.take(newer), series[newer]
+            if len(batch):
+                self._take(batch, Groups.of(series))
+
+    def _take(self, batch: TickBatch, groups: Groups) -> None:
+        columns = {name: getattr(batch, name) for name in COLUMNS}
+        codes = [self._conditions.setdefault(text, len(self._conditions)) for text in batch.conditions]
+        columns["condition"] = np.array(codes, np.int32)[batch.condition]
+        self._rings.add(groups, columns)
+        newest = groups.newest(batch.event_time)
+        newer = batch.event_time[newest] >= self._newest["event_time"][groups.series]
+        for name in PRICE_COLUMNS:
+            self._newest[name][groups.series[newer]] = columns[name][newest[newer]]
+
+    def bars(self, batch: BarBatch) -> None:
+        """Take in forming, closed or corrected bars."""
+        if not len(batch):
+            return
+        lengths, codes = np.unique(batch.interval, return_inverse=True)
+        pairs, series = np.unique(batch.symbol * np.int64(len(lengths)) + codes, return_inverse=True)
+        names = [interval_text(i) for i in lengths.tolist()]
+        keys = [(batch.symbols[p // len(names)], names[p % len(names)]) for p in pairs.tolist()]
+        rank = [batch.start, batch.version.astype(np.int64), batch.state != State.FORMING, batch.known_at]
+        with self._lock:
+            order = np.lexsort(rank[::-1])
+            rows, last = self._bars.rows(batch.source, keys), np.zeros(len(keys), np.intp)
+            last[series[order]] = order
+            self._shown.reserve(len(self._bars))
+            held = [self._shown[name][rows] for name in ("start", "version", "state", "known_at")]
+            held[2] = held[2] != State.FORMING
+            newer = _not_before([part[last] for part in rank], held)
+            rows, last = rows[newer], last[newer]
+            for name in BAR_COLUMNS:
+                self._shown[name][rows] = getattr(batch, name)[last]
+
+    def latest(self, symbols: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The newest price of each symbol: symbol, source, price, size, event_time, received_at (us), or of all symbols."""
+        with self._lock:
+            keys = self._prices.found(symbols)
+            return [{"symbol": symbol, "source": source, **row} for (source, symbol), row in self._newest.plain(keys)]
+
+    def forming(self, symbols: Sequence[str] = (), interval: str | None = None) -> list[dict[str, Any]]:
+        """The newest bar of each (symbol, source, interval), forming or not, as plain values: the names of `model.BAR`."""
+        with self._lock:
+            keys = [(key, row) for key, row in self._bars.found(symbols) if interval in (None, key[1][1])]
+            found = list(self._shown.plain(keys))
+        states = [state.name.lower() for state in State]
+        return [
+            {"symbol": symbol, "source": source, "interval": length, **row, "state": states[row["state"]]}
+            for (source, (symbol, length)), row in found
+        ]
+
+    def recent(self, symbol: str, limit: int = 100) -> Iterator[dict[str, Any]]:
+        """The newest ticks of a symbol, newest first, from a bounded ring: the names of `model.TICK`, times in us."""
+        with self._lock:
+            parts = [(key[0], self._rings.newest(row)) for key, row in self._prices.found([symbol])]
+            conditions = list(self._conditions)
+        rows = [
+            {"symbol": symbol, "source": source, **dict(zip(COLUMNS, values, strict=True))}
+            for source, columns in parts
+            for values in list(zip(*(columns[name].tolist() for name in COLUMNS), strict=True))[::-1]
+        ]
+        rows.sort(key=lambda row: row["event_time"], reverse=True)
+        for row in rows[: max(0, limit)]:
+            condition = conditions[row.pop("condition")]
+            ids = {name: None if row[name] == NO_ID else row[name] for name in ("first_id", "last_id")}
+            yield {**row, "size": None if isnan(row["size"]) else row["size"], **ids, "conditions": condition or None}
+
+
+class _Series:
+    """Rows of arrays by source and name: a name is a symbol, or a tuple that begins with one."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[Any, int]] = {}
+        self._by_symbol: dict[str, list[tuple[Any, int]]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def rows(self, source: str, names: Sequence[Any]) -> I64:
+        """The rows of names, new ones included."""
+        known = self._rows.setdefault(source, {})
+        for name in [name for name in names if name not in known]:
+            self._add(source, name)
+        return np.fromiter(map(known.__getitem__, names), np.int64, len(names))
+
+    def found(self, symbols: Sequence[str]) -> list[tuple[Any, int]]:
+        """((source, name), row) of symbols, or of all."""
+        if not symbols:
+            return [pair for pairs in self._by_symbol.values() for pair in pairs]
+        return [pair for symbol in symbols for pair in self._by_symbol.get(symbol, ())]
+
+    def _add(self, source: str, name: Any) -> None:
+        symbol = name if isinstance(name, str) else name[0]
+        self._rows[source][name] = self._size
+        self._by_symbol.setdefault(symbol, []).append(((source, name), self._size))
+        self._size += 1
+
+
+class _Columns:
+    """Columns of the same length that grow; the column `time` is long ago in rows that hold nothing yet."""
+
+    def __init__(self, time: str, names: Sequence[str]) -> None:
+        self._time = time
+        self._columns = {name: np.zeros(0, np.float64 if name in REAL else np.int64) for name in names}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._columns[name]
+
+    def reserve(self, rows: int) -> None:
+        """Make room."""
+        have = len(self._columns[self._time])
+        if rows <= have:
+            return
+        for name, column in self._columns.items():
+            more = np.full(max(16, rows, 2 * have) - have, LONG_AGO if name == self._time else 0, column.dtype)
+            self._columns[name] = np.concatenate((column, more))
+
+    def plain(self, keys: Sequence[tuple[Any, int]]) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """The values of rows, NaN as None."""
+        rows = np.fromiter((row for _, row in keys), np.int64, len(keys))
+        columns = [
+            [None if isnan(v) else v for v in column[rows].tolist()] if name in REAL else column[rows].tolist()
+            for name, column in self._columns.items()
+        ]
+        for (key, _), values in zip(keys, zip(*columns, strict=True), strict=True):
+            yield key, dict(zip(self._columns, values, strict=True))
+
+
+def _not_before(new: list[NDArray[Any]], held: list[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Where `new` is equal to or after `held`, compared column by column."""
+    answer = np.ones(len(new[0]), np.bool_)
+    for a, b in reversed(list(zip(new, held, strict=True))):
+        answer = (a > b) | ((a == b) & answer)
+    return answer
