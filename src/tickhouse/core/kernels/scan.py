@@ -274,7 +274,7 @@ _PATTERNS = {
     "time": r"([1-9]\d{12}|[1-9]\d{15})",
     "decimal": r"(\d+(?:\.\d+)?)",
     "bool": r"(true|false)",
-    "text": r'([^"\\\x00-\x1f\x7f-\xff]*)',
+    "text": r'([^"\\\x00-\x1f\x80-\xff]+)',
     "symbol": r'([^"\\\x00-\x1f\x7f-\xff]+)',
 }
 
