@@ -268,7 +268,7 @@ def test_a_consumer_that_stops_makes_append_wait_instead_of_growing(backend):
     journal.append([noise(1, 80_000, 1)])  # nobody is registered yet
     journal.commit("process", 2)
     journal.commit("archive", 1)
-    with pytest.raises(Busy, match="archive.*position 1.*max_bytes") as busy:
+    with pytest.raises(Busy, match=r"archive.*position 1.*max_bytes") as busy:
         journal.append([entry(3)])
     assert busy.value.retry_after
     assert (journal.end(), journal.ledger().get(("binance", "received"))) == (2, None)
@@ -285,7 +285,7 @@ def test_retention_by_age_never_passes_the_slowest_group(backend):
     far = T0 + 3600 * SECOND
     assert journal.trim(far) == 6  # the record that holds 7 is kept whole
     assert journal.begin() == 6
-    assert [r.first for r in journal.read("raw", 0)][0] == 6
+    assert next(r.first for r in journal.read("raw", 0)) == 6
     assert journal.committed("new") == 6
     journal.commit("archive", 20)
     assert journal.trim(T0 + 70 * SECOND) == 10  # received at T0 + 10 s and before

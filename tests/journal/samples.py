@@ -54,7 +54,8 @@ def link(at: int, event: Event = Event.ALIVE) -> Entry:
 def bars(n: int = 2) -> BarBatch:
     ints, floats = np.arange(n, dtype=np.int64), np.arange(n) + 0.5
     return BarBatch(
-        source="csv", symbols=["UNUSED", "AAPL"], symbol=np.ones(n, np.int32), interval=ints + 60 * SECOND, start=ints * 60 * SECOND + T0,
+        source="csv", symbols=["UNUSED", "AAPL"], symbol=np.ones(n, np.int32), interval=ints + 60 * SECOND,
+        start=ints * 60 * SECOND + T0,
         open=floats, high=floats + 1, low=floats - 1, close=floats, volume=floats * 10, vwap=floats, trades=ints,
         completeness=np.ones(n), state=np.ones(n, np.uint8), version=np.zeros(n, np.int32), first_raw=ints, last_raw=ints,
         known_at=ints + T0,

@@ -45,9 +45,12 @@ class Quarantined:
 class Journal(Protocol):
     """A durable log that one process appends to and several read.
 
-    Safe to call from several threads. A second process that wants to append gets `HouseLocked`, unless it is told to
-    share (quarantine replay and loads use the same file as a running pipeline: appends are short transactions).
+    Safe to call from several threads. Other processes may append too (quarantine replay and loads use the same file as
+    a running pipeline: appends are short transactions); who has which role in a house is decided above. `recovered` says in
+    a sentence what had to be cut or is damaged when the journal was opened, or is None.
     """
+
+    recovered: str | None
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
         """Make entries durable, all or none, and return the position of the first message of each.
@@ -81,7 +84,8 @@ class Journal(Protocol):
         same process, within about 10 ms for those of another."""
 
     def commit(self, group: str, position: int) -> None:
-        """Remember that consumer group `group` has finished everything before `position`. Registers the group."""
+        """Remember that consumer group `group` has finished everything before `position`. Registers the group. A position beyond
+        `end` shows that the log lost its end: it is the end from then on, so that no position means two messages."""
 
     def committed(self, group: str) -> int:
         """Where the group goes on: its committed position, or `begin()` when it has none."""

@@ -22,17 +22,17 @@ class Checkpoints:
         self._path, self._page, self._connect = path, page, connect
         self._written = self._log = 0
         self._due, self._stop, self._failed = threading.Event(), threading.Event(), threading.Event()
+        self._copying = threading.Lock()
         self._thread: threading.Thread | None = None
         self._inline: sqlite3.Connection | None = None
 
     def before(self, size: int) -> None:
         """Called before a write of about `size` bytes, by the one that writes."""
         self._written += size
-        if self._log > HARD or self._failed.is_set():
+        if self._log + self._written > HARD or self._failed.is_set():
             if self._inline is None:
                 self._inline = self._connect()
-            self._copy(self._inline)
-            self._log = 0
+            self._log = 0 if self._copy(self._inline) else self._log
             self._failed.clear()
         elif self._written > SOFT:
             if self._thread is None:
@@ -59,7 +59,10 @@ class Checkpoints:
                 self._failed.set()
         connection.close()
 
-    def _copy(self, connection: sqlite3.Connection) -> None:
-        self._written = 0
-        _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self._log = max(frames, 0) * self._page
+    def _copy(self, connection: sqlite3.Connection) -> bool:
+        """Copy what can be; true when that was everything. Then the next write begins the log anew."""
+        with self._copying:
+            self._written = 0
+            _, frames, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._log = max(frames, 0) * self._page
+        return bool(frames == copied)

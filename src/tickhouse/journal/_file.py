@@ -74,6 +74,19 @@ class JournalFile:
                 if connection.in_transaction:
                     connection.rollback()
 
+    def vacuum(self, pages: int) -> None:
+        """Give free pages back to the disk. (Only a script steps through all of them; a statement would free one.)"""
+        with self._writing:
+            self._must_be_open()
+            try:
+                self.checkpoints.before(pages * PAGE)
+                self._writer.executescript(f"BEGIN IMMEDIATE; PRAGMA incremental_vacuum({pages}); COMMIT")
+            except sqlite3.Error as error:
+                raise translated(error, self.path, writing=True) from error
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.rollback()
+
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
         """A connection to read with; read what is needed at once and leave."""
@@ -127,11 +140,11 @@ class JournalFile:
             raise BadSetting(
                 "journal.url", str(self.path), f"a journal of format {FORMAT}; a newer tickhouse wrote this one"
             )
+        if version == FORMAT:
+            return
         self._writer.execute(f"PRAGMA page_size = {PAGE}")
         self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._writer.execute("PRAGMA journal_mode = WAL")
-        if version == FORMAT:
-            return
         self._writer.execute("BEGIN IMMEDIATE")
         if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:
             if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:

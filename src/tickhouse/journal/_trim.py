@@ -49,5 +49,4 @@ def _give_back(file: JournalFile) -> None:
     if free * PAGE <= 2 * ROOM:
         return
     for _ in range((free - ROOM // PAGE) // PAGES_AT_A_TIME):
-        with file.transaction(PAGES_AT_A_TIME * PAGE) as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_A_TIME})").fetchall()
+        file.vacuum(PAGES_AT_A_TIME)
