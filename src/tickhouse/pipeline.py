@@ -18,7 +18,7 @@ from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import Process
-from tickhouse.steps.suite import Suite
+from tickhouse.quality._suite import Suite
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport

@@ -10,7 +10,7 @@ from tickhouse.core.marks import LINK
 from tickhouse.core.model import Kind, Reject
 from tickhouse.feeds import Feed
 from tickhouse.journal import Journal
-from tickhouse.steps.suite import Suite
+from tickhouse.quality._suite import Suite
 
 
 class Ingest:

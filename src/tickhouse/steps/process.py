@@ -11,7 +11,7 @@ from tickhouse.core.clock import Clock
 from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
-from tickhouse.steps.suite import Suite
+from tickhouse.quality._suite import Suite
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
