@@ -137,8 +137,8 @@ def test_no_changed_message_is_recognised_unless_the_reference_reads_it_the_same
         message(p="12345678901234567890"), message(p="0.12345678901234567891"), message(p="9007199254740993"),
         message(ok="True"), message(ok="null"), message(ok="1"), message(x='a\\"b'), message(x="é"), message(x="a\tb"),
         message(symbol=""), message(symbol="abc"), message(symbol="A-B"), message(symbol="A" * 32), message(symbol="Ä"),
-        message(symbol="A\0"), message() + b" ", b" " + message(), message() + b"}", message()[:-1],
-        message().replace(b":", b": ", 1), message(x="a" * LONGEST), b"", b"{", b'{"s":"',
+        message(symbol="A\0"), message(symbol="ABC\0"), message() + b" ", b" " + message(), message() + b"}", message()[:-1],
+        message().replace(b":", b": ", 1), message(x="a" * int(LONGEST)), b"", b"{", b'{"s":"',
     ],
 )  # fmt: skip
 def test_what_is_not_of_the_narrow_form_is_left_to_the_judge(payload: bytes) -> None:
@@ -175,10 +175,10 @@ def test_a_batch_with_nonsense_bounds_recognises_nothing() -> None:
     """Bounds come from a file or the journal; whatever they say, no other memory is read."""
     scanner = Scanner([LAYOUT], **COLUMNS)
     data = np.frombuffer(message() * 200, np.uint8)
-    offsets = np.array([-5, 0, 10, len(data), 10**15, -(10**15)])
-    ends = np.array([50, -1, 5, len(data) + 10**6, 10**15 + 60, 60])
-    scan = scanner.scan(RawBatch("x", "y", "live", data, offsets, ends, np.zeros(6, np.int64)))
-    assert scan.symbol.tolist() == [-1] * 6
+    offsets = np.array([-5, -60, 0, 10, len(data), 10**15, -(10**15)])
+    ends = np.array([50, -5, -1, 5, len(data) + 10**6, 10**15 + 60, 60])
+    scan = scanner.scan(RawBatch("x", "y", "live", data, offsets, ends, np.zeros(7, np.int64)))
+    assert scan.symbol.tolist() == [-1] * 7
 
 
 def test_the_layout_that_fitted_last_is_tried_first_and_every_one_is_tried() -> None:

@@ -78,6 +78,7 @@ lines_like = st.builds(
 @settings(max_examples=500)
 @given(st.lists(lines_like, min_size=1, max_size=5))
 @example([LINE])
+@example([LINE + b"x", LINE + b" ", LINE + b"}", LINE[:-1], LINE[:-2]])
 @example([b'{"recv":1.5,"raw":"a"}'])
 @example([b'{"raw":"a","recv":1.5}'])
 def test_a_changed_capture_line_is_read_as_the_strict_decoder_reads_it(lines: list[bytes]) -> None:

@@ -52,6 +52,7 @@ class Names:
 
     >>> names = Names()
     >>> names.learn({"FOO-BAR"})
+    True
     >>> names.of("FOOBAR"), names.of("BTCUSDT")
     ('FOO-BAR', 'BTC-USDT')
     """

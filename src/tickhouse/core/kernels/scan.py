@@ -40,7 +40,7 @@ LITERAL, INT, TIME, DECIMAL, BOOL, TEXT, SYMBOL = (U(part) for part in Part)
 NOT_KEPT = FULL
 PADDING = U(64)
 """How far behind its message a value may be read; messages nearer to the end of the buffer are copied first."""
-LONGEST = 4096
+LONGEST = U(4096)
 """Longer messages are not recognised."""
 SMALL = 1 << 14
 """A buffer of fewer bytes is copied whole, which is quicker than to look after its end."""
@@ -119,27 +119,27 @@ def _text_end(at: Any, stop: Any) -> Any:
 
 @kernel
 def _scan(
-    data: Any, offsets: Any, ends: Any, program: Any, bounds: Any,
+    base: Any, size: Any, offsets: Any, ends: Any, program: Any, bounds: Any,
     slots: Any, known: Any, sizes: Any, used: Any, symbol: Any, ints: Any, floats: Any,
 ) -> Any:  # fmt: skip
     """Fill the rows of the messages that are recognised; `symbol` is -1 where one is not, -2 where it ends too near the end
     of the buffer to be read. Returns how many are recognised and how many too near the end."""
-    base, size, likely = U(data.ctypes.data), U(data.size), 0
-    recognised, near_end = 0, 0
-    for row in range(U(offsets.size)):
+    likely, recognised, near_end = 0, 0, 0
+    for row in range(U(symbol.size)):
         symbol[row] = UNKNOWN
-        if U(ends[row]) + PADDING > size:
+        first, last = load(offsets + EIGHT * row), load(ends + EIGHT * row)
+        if last > size or last + PADDING > size:
             symbol[row] = NEAR_END
             near_end += 1
             continue
-        if offsets[row] < 0 or not 0 < ends[row] - offsets[row] <= LONGEST:
+        if first >= last or last - first > LONGEST:
             continue
-        stop = base + U(ends[row])
+        stop = base + last
         for attempt in range(bounds.size):
             layout = likely if attempt == 0 else attempt - 1
             if attempt > 0 and layout == likely:
                 continue
-            at, code = base + U(offsets[row]), UNKNOWN
+            at, code = base + first, UNKNOWN
             for p in range(bounds[layout], bounds[layout + 1]):
                 kind, a, b = program[p, 0], program[p, 1], program[p, 2]
                 count = ZERO
@@ -217,11 +217,11 @@ class Scan:
 
 
 class Scanner:
-    """Reads messages of a few layouts into columns. Not for two threads at once.
+    """Reads messages of a few layouts, each with one symbol, into columns. Not for two threads at once.
 
     >>> scanner = Scanner(['{"s":"<symbol>","p":"<decimal:price>","n":<int:id>}'], ints=("id",), floats=("price",))
     >>> scan = scanner.scan(RawBatch.of("x", "y", [b'{"s":"AB","p":"1.50","n":7}', b'{"s":"AB"}'], 0))
-    >>> scan.symbol.tolist(), scan.floats[0, 0], scan.ints[0, 0]
+    >>> scan.symbol.tolist(), scan.floats[0, 0].item(), scan.ints[0, 0].item()
     ([0, -1], 1.5, 7)
     """
 
@@ -252,8 +252,15 @@ class Scanner:
     def _run(self, data: U8, offsets: I64, ends: I64) -> tuple[Scan, int]:
         n, (ints, floats) = len(offsets), self._shape
         out = np.empty(n, np.int32), np.empty((ints, n), np.int64), np.empty((floats, n), np.float64)
-        recognised, near_end = _scan(data, offsets, ends, *self._layouts, *self.table.arrays, *out)
+        offsets, ends = np.ascontiguousarray(offsets, np.int64), np.ascontiguousarray(ends, np.int64)
+        places = _address(data), U(data.size), _address(offsets), _address(ends)
+        recognised, near_end = _scan(*places, *self._layouts, *self.table.arrays, *out)
         return Scan(*out, recognised=recognised), near_end
+
+
+def _address(array: NDArray[Any]) -> np.uint64:
+    """Where an array's memory begins; handed over as a number, arrays that may and may not be written compile to one kernel."""
+    return U(array.__array_interface__["data"][0])
 
 
 def compiled_layout(text: str, columns: dict[str, int]) -> NDArray[np.uint64]:
