@@ -1,0 +1,60 @@
+"""How objects are named, and what a name says."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, unquote
+
+from tickhouse.core.clock import SECOND
+from tickhouse.core.errors import BadSetting
+from tickhouse.lake import LakeObject
+
+SUFFIXES = {"bronze": ".ndjson.gz", "ticks": ".parquet"}
+
+_NAME = re.compile(
+    r"(?P<kind>bronze|ticks)/source=(?P<source>[^/]*)(/channel=(?P<channel>[^/]*))?/date=(?P<date>\d{4}-\d\d-\d\d)"
+    r"/(?P<first>\d{20})-(?P<last>\d{20})\.(ndjson\.gz|parquet)"
+)
+
+
+def folder(kind: str, source: str) -> str:
+    """The folder of a source's objects of a kind.
+
+    >>> folder("bronze", "binance"), folder("ticks", "a/b")
+    ('bronze/source=binance', 'ticks/source=a%2Fb')
+    """
+    return f"{kind}/source={_safe(source)}"
+
+
+def name(kind: str, about: tuple[str, str], received_at: int, span: tuple[int, int]) -> str:
+    """The name of an object of (source, channel), received from `received_at` on, with positions first to last.
+
+    >>> name("ticks", ("csv", ""), 0, (3, 14))
+    'ticks/source=csv/date=1970-01-01/00000000000000000003-00000000000000000014.parquet'
+    """
+    day = datetime.fromtimestamp(received_at // SECOND, UTC).date().isoformat()
+    channel = f"/channel={_safe(about[1])}" if kind == "bronze" else ""
+    return f"{folder(kind, about[0])}{channel}/date={day}/{span[0]:020d}-{span[1]:020d}{SUFFIXES[kind]}"
+
+
+def parsed(name: str, size: int) -> LakeObject | None:
+    """The object of a name, or None when it is none of ours."""
+    match = _NAME.fullmatch(name)
+    if not match or not name.endswith(SUFFIXES[match["kind"]]):
+        return None
+    said: dict[str, Any] = match.groupdict()
+    source, channel = unquote(said["source"]), unquote(said["channel"] or "")
+    return LakeObject(name, said["kind"], source, channel, said["date"], int(said["first"]), int(said["last"]), size)
+
+
+def made(name: str, size: int) -> LakeObject:
+    """The object of a name that we gave."""
+    item = parsed(name, size)
+    if item is None:
+        raise BadSetting("received_at", name, "a time between the years 0001 and 9999")
+    return item
+
+
+def _safe(text: str) -> str:
+    """A text as a part of a path."""
+    return quote(text, safe="").replace(".", "%2E") if set(text) <= {"."} else quote(text, safe="")
