@@ -55,7 +55,8 @@ def series(connection: Connection, query: Query) -> Iterator[Series]:
     """The series a question is about, in order; with `last` one for each source."""
     each_source = query.last is not None
     if len(query.symbols) == 1 and query.interval and (query.source or not each_source):
-        yield query.symbols[0], query.interval, query.source
+        if query.after is None or (query.symbols[0], query.interval) >= tuple(query.after[:2]):
+            yield query.symbols[0], query.interval, query.source
         return
     s = SYMBOLS.c
     where = [column == value for column, value in ((s.interval, query.interval), (s.source, query.source)) if value]
@@ -81,8 +82,13 @@ def versioned(table: Table, names: list[str], query: Query, *, beyond: bool) -> 
     Built once and asked for each series with the values of `bound`. `beyond` is for the series that `after` is in.
     """
     c = table.c
-    where = [c.symbol == bindparam("a_symbol"), c.interval == bindparam("an_interval"), *_believed(table, query)]
-    where += [c.source == bindparam("a_source")] if query.source or query.last is not None else []
+    where: list[ColumnElement[bool]] = [
+        c.symbol == bindparam("a_symbol"),
+        c.interval == bindparam("an_interval"),
+        *_believed(table, query),
+    ]
+    if query.source or query.last is not None:  # not `==`: SQLite would drop the column from the order and then sort
+        where.append(c.source.between(bindparam("a_source"), bindparam("a_source")))
     where += [c.start >= query.start] if query.start is not None else []
     where += [c.start < query.end] if query.end is not None else []
     where += [after(table, query, skip=2)] if beyond else []
