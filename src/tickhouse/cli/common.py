@@ -120,7 +120,7 @@ def _print(frame: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 400)
     if frame.is_empty():
         console.print("no rows")
         return
