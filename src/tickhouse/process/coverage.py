@@ -1,0 +1,155 @@
+"""What is known of each stretch of time: live, quiet, blind, delayed or backfilled, for every series of a lane."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tickhouse.core.batches import I32, I64, U8
+from tickhouse.core.model import COVERAGE, TIME, Cover
+
+COVERS = (Cover.LIVE, Cover.QUIET, Cover.BLIND, Cover.DELAYED, Cover.BACKFILLED)
+LIVE, QUIET, BLIND, DELAYED, BACKFILLED = range(5)
+NOTHING = 255
+RUN = np.dtype([("start", "i8"), ("end", "i8"), ("missing", "i8"), ("state", "u1"), ("traded", "u1")], align=True)
+"""A stretch of one state; `traded` is whether any trade is in it."""
+
+Lost = Callable[[I64, I64, I64], I64]
+"""For each (row, start, end) how many trades are known to be lost."""
+
+Run = tuple[int, int, int, int, int]
+MOST_BLIND = 1000
+"""So many blind stretches of a series are watched for what fills them."""
+
+
+class Coverage:
+    """The newest stretch of each series, the one before it, and the blind ones that may still be filled.
+
+    A change of an older stretch than these two is left out: coverage is then as it was first seen.
+    """
+
+    def __init__(self, base: int, lost: Lost) -> None:
+        self.base, self.lost = base, lost
+        self.now, self.past = np.zeros(0, RUN), np.zeros(0, RUN)
+        self.blind: dict[int, list[Run]] = {}
+        self._out: list[tuple[Any, ...]] = []
+
+    def grow(self, rows: int) -> None:
+        """Make room for `rows` series."""
+        if rows > len(self.now):
+            more = np.zeros(max(rows, 2 * len(self.now)) - len(self.now), RUN)
+            more["state"] = NOTHING
+            self.now, self.past = np.append(self.now, more), np.append(self.past, more)
+
+    def paint(self, rows: I64, start: int, end: int, state: U8, traded: NDArray[np.bool_]) -> None:
+        """Say of some series that [start, end) has a state; it follows on what was painted before."""
+        now = self.now[rows]
+        same = (now["state"] == state) & (now["end"] == start)
+        for row in rows[~same & (now["state"] == BLIND)].tolist():
+            self._watch(row, self.now[row].tolist())
+        self.past[rows[~same]] = now[~same]
+        now["start"] = np.where(same, now["start"], start)
+        now["end"], now["state"] = end, state
+        now["traded"] = np.where(same, now["traded"], 0) | traded
+        now["missing"] = 0
+        blind = state == BLIND
+        if blind.any():
+            now["missing"][blind] = self.lost(rows[blind], now["start"][blind].copy(), now["end"][blind].copy())
+        self.now[rows] = now
+        self._out.append((rows, now["start"].copy(), now["end"].copy(), now["state"].copy(), now["missing"].copy()))
+
+    def repaint(self, row: int, start: int, end: int, state: int) -> None:
+        """Say that a part of the last two stretches of a series has another state: BLIND, or LIVE where it was quiet."""
+        runs = [self.past[row].tolist(), self.now[row].tolist()]
+        pieces: list[Run] = []
+        for run in runs:
+            pieces += self._cut(row, run, start, end, state)
+        kept = [piece for piece in pieces if piece[3] != NOTHING]
+        if pieces == runs or not kept:
+            return
+        for piece in kept[:-1]:
+            if piece[3] == BLIND:
+                self._watch(row, piece)
+        self.now[row] = kept[-1]
+        if len(kept) > 1:
+            self.past[row] = kept[-2]
+        for piece in kept:
+            self._say(row, piece)
+
+    def recheck(self, row: int, since: int, until: int) -> None:
+        """Look again at the blind stretches of a series between two times: more is known of what is missing."""
+        run: Run = self.now[row].tolist()
+        if run[3] == BLIND and run[0] < until and run[1] > since:
+            self.now[row] = self._judged(row, run)
+        kept = []
+        for old in self.blind.get(row, ()):
+            again = self._judged(row, old) if old[0] < until and old[1] > since else old
+            if again[3] == BLIND:
+                kept.append(again)
+        self.blind[row] = kept
+
+    def take(self, code: I32, symbols: Sequence[str], channel: Sequence[str], source: str) -> pa.Table | None:
+        """The stretches that changed since the last call, the newest of each key, as rows of `model.COVERAGE`.
+
+        `code` is the symbol of each row, `channel` its channel.
+        """
+        if not self._out:
+            return None
+        row, start, end, state, missing = (np.concatenate(column) for column in zip(*self._out, strict=True))
+        self._out = []
+        order = np.lexsort((np.arange(len(row)), start, row))
+        row, start, end, state, missing = (column[order] for column in (row, start, end, state, missing))
+        last = np.append((row[1:] != row[:-1]) | (start[1:] != start[:-1]), True)
+        row, start, end, state, missing = (column[last] for column in (row, start, end, state, missing))
+        columns = [
+            pa.repeat(pa.scalar(source), len(row)),
+            pa.array([symbols[i] for i in code[row].tolist()], pa.string()),
+            pa.array([channel[i] for i in row.tolist()], pa.string()),
+            pa.array(start).cast(TIME), pa.array(end).cast(TIME),
+            pa.array([COVERS[i].value for i in state.tolist()], pa.string()), pa.array(missing),
+        ]  # fmt: skip
+        return pa.table(columns, schema=COVERAGE)
+
+    def _cut(self, row: int, run: Run, start: int, end: int, state: int) -> list[Run]:
+        """A run without the part in [start, end), and that part in its new state."""
+        a, b = max(run[0], start), min(run[1], end)
+        keeps = run[3] in (NOTHING, BLIND, state) or (state == LIVE and run[3] != QUIET)
+        if keeps or a >= b:
+            return [run]
+        missing = self._missing(row, a, b) if state == BLIND else 0
+        middle = (a, b, missing, state, 1 if state == LIVE else run[4])
+        parts = ((run[0], a, *run[2:]), middle, (b, run[1], *run[2:]))
+        return [part for part in parts if part[0] < part[1]]
+
+    def _judged(self, row: int, run: Run) -> Run:
+        start, end, before, state, traded = run
+        missing = self._missing(row, start, end)
+        if not missing:
+            state = BACKFILLED if before else (LIVE if traded else QUIET)
+        again = (start, end, missing, state, traded)
+        if again != run:
+            self._say(row, again)
+        return again
+
+    def _missing(self, row: int, start: int, end: int) -> int:
+        return int(self.lost(*(np.array([value], np.int64) for value in (row, start, end)))[0])
+
+    def _watch(self, row: int, run: Run) -> None:
+        runs = self.blind.setdefault(row, [])
+        runs[:] = [*(old for old in runs if old[0] != run[0]), run][-MOST_BLIND:]
+
+    def _say(self, row: int, run: Run) -> None:
+        start, end, missing, state, _ = run
+        self._out.append(tuple(np.array([value]) for value in (row, start, end, state, missing)))
+
+    def snapshot(self, rows: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """All state as arrays, and what is not an array."""
+        return {"now": self.now[:rows], "past": self.past[:rows]}, {"blind": self.blind}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Go on from a snapshot."""
+        self.grow(len(arrays["now"]))
+        self.now[: len(arrays["now"])], self.past[: len(arrays["past"])] = arrays["now"], arrays["past"]
+        self.blind = {int(row): [tuple(run) for run in runs] for row, runs in values["blind"].items()}

@@ -1,0 +1,1 @@
+"""Engines: one file each, all with the contract of `tickhouse.process.Engine`."""

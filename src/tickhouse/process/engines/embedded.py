@@ -1,0 +1,260 @@
+"""The embedded engine: compiled, in this process, and a pure function of the journal.
+
+**One tick.** A batch of ticks is cut into *segments*. Within a segment no window closes and no correction comes out, so
+its ticks only run through three kernels: `advance` moves the watermark tick by tick, in order of arrival, and stops where
+it would cross the end of a window; the identity kernel says which ticks are repeats; `fold` puts the others into the slot
+of their window, one for each interval. The tick at which the watermark crosses begins the next segment, and between
+the two lies a *moment*.
+
+**One moment** (`process/closing.py`). What comes out comes out here: losses of ids become holes, windows whose end the
+watermark has passed become bars, corrections of older bars get their next version, coverage gets its next stretch.
+A moment is a place in the order of arrival, and what it makes depends on the ticks before that place only. So the way
+records are cut into calls, and ticks into records, changes nothing: this is what makes live, replay and restart equal.
+Moments come from ticks (the end of a window; the next whole second, when a late tick was seen), and from marks.
+
+**Lanes.** Live ticks, and each load, have a watermark and windows of their own (`process/lane.py`); what refills holes goes
+into the live lane and moves nothing. The ids that a symbol has shown are known over all lanes (`process/source.py`).
+When a window comes out that another lane, an earlier run or a file may have made a bar of, the stores are asked for it;
+if there is one, the bar is made again from the ticks of all lanes, as its next version (`process/again.py`). So is
+a bar whose slot is gone. The past is read as it was at the start of the call for bars, and up to the tick of the
+moment for ticks, so a second run over the same records sees the same past.
+
+**Completeness** is the product of what ids prove (trades there / trades there should be) and of the part of the window that was
+watched; blind time after the last id counts until the next id proves that nothing was lost.
+
+**Sums** are double-double, so bars do not depend on the order of arrival, bit for bit.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tickhouse.core.batches import LIVE, REFILL, BarBatch, Output, Record
+from tickhouse.core.errors import SettingsError
+from tickhouse.core.kernels.tumbling import NEVER, TOP
+from tickhouse.core.marks import Event, Mark
+from tickhouse.core.model import COVERAGE, Hole
+from tickhouse.process import History, given, state
+from tickhouse.process.again import Again
+from tickhouse.process.closing import Moment
+from tickhouse.process.emitted import Emitted
+from tickhouse.process.evidence import FAR
+from tickhouse.process.lane import Lane
+from tickhouse.process.rules import Rules
+from tickhouse.process.source import Source
+from tickhouse.process.windows import Columns
+
+
+class Analyses(Protocol):
+    """What makes indicators and anomalies of closed bars."""
+
+    def closed(self, bars: BarBatch, before: int) -> tuple[pa.Table | None, pa.Table | None]:
+        """Indicator and anomaly rows that follow from closed or corrected bars."""
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """All state as arrays."""
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Go on from a snapshot."""
+
+
+class Embedded:
+    """The `Engine` of one process. Not for two threads at once."""
+
+    def __init__(self, rules: Rules, analysis: Analyses | None, history: History) -> None:
+        self.rules, self.position = rules, 0
+        self._analysis, self._history = analysis, history
+        self._again = Again(rules, history)
+        self._sources: dict[str, Source] = {}
+        self._calls = 0
+
+    def process(self, records: Sequence[Record]) -> Output:
+        """Take records in and say what follows. The caller stores each output before it calls again."""
+        self._calls += 1
+        call = _Call(self.position)
+        for record in records:
+            if record.end > self.position:
+                self._take(record, call)
+                self.position = record.end
+        return self._output(call)
+
+    def snapshot(self) -> bytes:
+        """All state, with the position."""
+        names = tuple(self._sources)
+        arrays: dict[str, NDArray[Any]] = {}
+        values: dict[str, Any] = {"position": self.position, "rules": self.rules.fingerprint(names), "sources": {}}
+        for number, (name, source) in enumerate(self._sources.items()):
+            made, values["sources"][name] = source.snapshot()
+            arrays |= {f"source.{number}.{key}": array for key, array in made.items()}
+        if self._analysis is not None:
+            arrays |= {f"analysis.{key}": array for key, array in self._analysis.snapshot().items()}
+        return state.packed(arrays, values)
+
+    def restore(self, state_: bytes) -> None:
+        """Go on from a snapshot. Raises `SettingsError` when it was made with other rules."""
+        arrays, values = state.unpacked(state_)
+        rules = self.rules.fingerprint(tuple(values["sources"]))
+        for key, given_ in rules.items():
+            if values["rules"].get(key) != given_:
+                raise SettingsError(
+                    f"the stored state was made with {key} = {values['rules'].get(key)}, the settings say {given_}; "
+                    "put the setting back, or begin a new house"
+                )
+        self._sources = {}
+        for number, (name, value) in enumerate(values["sources"].items()):
+            self._source(name).restore(state.part(arrays, f"source.{number}."), value)
+        if self._analysis is not None:
+            self._analysis.restore(state.part(arrays, "analysis."))
+        self.position = values["position"]
+
+    def _source(self, name: str) -> Source:
+        if name not in self._sources:
+            self._sources[name] = Source(name, self.rules)
+        return self._sources[name]
+
+    def _take(self, record: Record, call: "_Call") -> None:
+        if record.ticks is not None and len(record.ticks):
+            self._ticks(record, call)
+        if record.bars is not None and len(record.bars):
+            source = self._source(record.bars.source)
+            moment = self._moment(call, source, source.lane(record.lane), record.end, record.received_at)
+            call.stretches(source, given.take(moment, record.bars, record.channel))
+        for number, mark in enumerate(record.marks):
+            last = number == len(record.marks) - 1
+            self._mark(record, mark, record.received_at if last else mark.at, call)
+
+    def _moment(self, call: "_Call", source: Source, lane: Lane, before: int, now: int) -> Moment:
+        emitted = call.emitted.get(source.name)
+        if emitted is None:
+            emitted = call.emitted[source.name] = Emitted(source, self._history)
+        return Moment(source, lane, emitted, self._again, call.past, before, now, call.holes)
+
+    def _ticks(self, record: Record, call: "_Call") -> None:
+        """Segments and the moments between them."""
+        batch = record.ticks
+        assert batch is not None
+        source, refill = self._source(batch.source), batch.lane == REFILL
+        lane = source.lane(batch.lane)
+        columns = Columns.of(batch, source.rows(lane, batch, record.channel), source.meaning(batch.conditions))
+        ahead = self.rules.max_ahead_us if lane.live and not refill else -1
+        how, windows, begin, n = (self._calls, ahead, refill), lane.windows, 0, len(batch)
+        while begin < n:
+            stop, odd = (n, n) if refill else windows.advance(columns, begin, ahead)
+            if stop > begin:
+                lane.judge(columns, begin, stop)
+                missed = windows.fold(columns, begin, stop, how, odd)
+                lane.pending.update((window, None) for window in map(tuple, missed.tolist()))
+            if stop < n:
+                time, position = int(columns.event_time[stop]), int(columns.raw[stop]) + 1
+                windows.clock[TOP] = time
+                moment = self._moment(call, source, lane, position, int(columns.received_at[stop]))
+                moment.cross(time - self.rules.lateness_us)
+            begin = stop
+        if refill:
+            windows.hurry()
+        call.touched[source.name, lane.name] = lane
+
+    def _mark(self, record: Record, mark: Mark, now: int, call: "_Call") -> None:
+        """Evidence of a lane: it begins, it ends, its lines hear or do not, time goes on."""
+        source = self._source(record.source)
+        lane = source.lane(record.lane)
+        moment = self._moment(call, source, lane, record.end, now)
+        if mark.event is Event.BEGIN:
+            return
+        if mark.event is Event.END:
+            moment.cross(None, complete=not lane.live)
+            if not lane.live:
+                moment.release(1)
+                call.ended(source, lane)
+                source.end(lane)
+        elif record.lane == LIVE:
+            self._evidence(source, lane, mark)
+            moment.cross(max(mark.at, now) - self.rules.lateness_us - self.rules.grace_us)
+
+    def _evidence(self, source: Source, lane: Lane, mark: Mark) -> None:
+        windows, began = lane.windows, lane.rows
+        if mark.event is Event.CONNECTED and lane.connected == FAR and windows.watermark == NEVER:
+            lane.connected = mark.at
+        blind_from = lane.evidence.take(mark)
+        number = lane.evidence.number(mark.line)
+        for symbol in mark.symbols:
+            row = lane.row(source.code(symbol), mark.channel)
+            lane.line[row] = number
+            if row >= began:
+                lane.edge[row] = mark.at
+        if blind_from < windows.closed:
+            mine = lane.line[: lane.rows] == number if mark.line else np.ones(lane.rows, np.bool_)
+            lane.changed += [(row, blind_from, windows.closed) for row in np.flatnonzero(mine).tolist()]
+
+    def _output(self, call: "_Call") -> Output:
+        bars, indicators, anomalies = [], [], []
+        for emitted in call.emitted.values():
+            batch = emitted.batch(emitted.groups)
+            if batch is not None:
+                bars.append(batch)
+            if self._analysis is not None:
+                for _, groups in emitted.runs:
+                    part = emitted.batch(groups)
+                    if part is not None:
+                        said, odd = self._analysis.closed(part, call.past)
+                        indicators.append(said)
+                        anomalies.append(odd)
+        lanes = [(source, lane) for source in self._sources.values() for lane in source.lanes.values()]
+        coverage = [*call.coverage, *(covered(source, lane) for source, lane in lanes)]
+        ledger = {key: count for source in self._sources.values() for key, count in source.ledger().items()}
+        return Output(
+            self.position, tuple(bars), tuple(self._forming(call)), _joined(indicators), _joined(anomalies),
+            None, _joined(coverage), tuple(call.holes), ledger,
+        )  # fmt: skip
+
+    def _forming(self, call: "_Call") -> Iterable[BarBatch]:
+        """The open windows of live lanes that changed in a call."""
+        for (name, _), lane in call.touched.items():
+            found = lane.windows.forming(lane.code)
+            if found is None or not lane.live:
+                continue
+            (code, interval, start, trades, first_raw, last_raw, known_at), floats = found
+            symbol = code.astype(np.int32)
+            complete = np.ones(len(code))
+            if lane.dense is not None:
+                complete = trades / (trades + lane.lost(lane.row_of[symbol], start, start + interval))
+            open_, high, low, close, volume, vwap = floats
+            yield BarBatch(
+                name, self._sources[name].symbols, symbol, interval, start, open_, high, low, close, volume, vwap,
+                trades, complete, np.zeros(len(code), np.uint8), np.zeros(len(code), np.int32),
+                first_raw, last_raw, known_at,
+            )  # fmt: skip
+
+
+class _Call:
+    """What one call of `process` gathers. `past` is the position at its start: what is stored of it counts."""
+
+    def __init__(self, past: int) -> None:
+        self.past = past
+        self.emitted: dict[str, Emitted] = {}
+        self.touched: dict[tuple[str, str], Lane] = {}
+        self.holes: list[Hole] = []
+        self.coverage: list[pa.Table | None] = []
+
+    def ended(self, source: Source, lane: Lane) -> None:
+        """Keep what a lane said before it goes."""
+        self.coverage.append(covered(source, lane))
+        self.touched.pop((source.name, lane.name), None)
+
+    def stretches(self, source: Source, found: list[given.Stretch]) -> None:
+        """Keep the coverage of ready-made bars."""
+        rows = given.live_rows(found, source.name, source.symbols)
+        self.coverage.append(pa.Table.from_pylist(rows, schema=COVERAGE))
+
+
+def covered(source: Source, lane: Lane) -> pa.Table | None:
+    """What changed in the coverage of a lane."""
+    return lane.coverage.take(lane.code, source.symbols, lane.channels, source.name)
+
+
+def _joined(tables: Iterable[pa.Table | None]) -> pa.Table | None:
+    present = [table for table in tables if table is not None and table.num_rows]
+    return pa.concat_tables(present) if present else None

@@ -1,0 +1,181 @@
+"""One lane of one source: its series, windows, evidence, and what waits to be corrected."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickhouse.core.batches import F64, I32, I64, LIVE
+from tickhouse.core.kernels.tumbling import NEVER
+from tickhouse.core.model import Ids
+from tickhouse.process.coverage import Coverage
+from tickhouse.process.emitted import BARS
+from tickhouse.process.evidence import FAR, NO_LINE, Evidence
+from tickhouse.process.identity import DenseIds, UniqueIds
+from tickhouse.process.rules import Rules
+from tickhouse.process.state import part
+from tickhouse.process.windows import Columns, Windows
+
+Window = tuple[int, int, int]
+"""A row, the index of an interval, and a start (us)."""
+
+
+class Lane:
+    """The state of a lane. A row is one symbol of it; rows are numbered in the order in which symbols come."""
+
+    def __init__(self, name: str, rules: Rules, ids: Ids, dense: DenseIds | None) -> None:
+        self.name, self.rules, self.dense = name, rules, dense
+        self.windows = Windows(rules)
+        self.unique = UniqueIds() if ids is Ids.UNIQUE else None
+        self.evidence = Evidence()
+        self.coverage = Coverage(rules.base_us, self.lost)
+        self.row_of: I32 = np.zeros(0, np.int32)
+        self.code: I32 = np.zeros(0, np.int32)
+        self.ids: I32 = np.zeros(0, np.int32)
+        self.line: NDArray[np.int16] = np.zeros(0, np.int16)
+        self.edge: I64 = np.zeros(0, np.int64)
+        self.channels: list[str] = []
+        self.memory = FAR
+        self.connected = FAR
+        self.pending: dict[Window, None] = {}
+        self.changed: list[tuple[int, int, int]] = []
+        self.bar_codes: set[int] = set()
+        self.bar_span = [FAR, NEVER]
+        self.bar_runs: dict[tuple[int, int], list[int]] = {}
+        self.held: list[NDArray[Any]] = []
+
+    @property
+    def live(self) -> bool:
+        """Whether it is the lane of what arrives now."""
+        return self.name == LIVE
+
+    @property
+    def rows(self) -> int:
+        """How many series it has."""
+        return len(self.channels)
+
+    def row(self, code: int, channel: str) -> int:
+        """The row of a symbol; a new one gets the next."""
+        if code >= len(self.row_of):
+            more = np.full(max(16, 2 * code) - len(self.row_of), -1, np.int32)
+            self.row_of = np.append(self.row_of, more)
+        if self.row_of[code] < 0:
+            row = self.row_of[code] = self.rows
+            if row >= len(self.code):
+                self._grow(max(16, 2 * row))
+            self.channels.append(channel)
+            self.windows.grow(self.rows)
+            self.coverage.grow(self.rows)
+            self.code[row] = code
+            if self.dense is not None:
+                self.ids[row] = self.dense.add(code)
+        return int(self.row_of[code])
+
+    def _grow(self, rows: int) -> None:
+        more = rows - len(self.code)
+        self.code, self.ids = (np.append(old, np.zeros(more, np.int32)) for old in (self.code, self.ids))
+        self.line = np.append(self.line, np.full(more, NO_LINE, np.int16))
+        self.edge = np.append(self.edge, np.full(more, FAR, np.int64))
+
+    def judge(self, c: Columns, begin: int, end: int) -> None:
+        """Say of ticks whether they are new."""
+        if self.dense is not None:
+            self.dense.judge(self.ids, c, begin, end)
+        elif self.unique is not None:
+            self.unique.judge(c, begin, end)
+
+    def has(self, code: int) -> bool:
+        """Whether it has ticks or bars of a symbol."""
+        return code in self.bar_codes or bool(code < len(self.row_of) and self.row_of[code] >= 0)
+
+    def span(self) -> tuple[int, int]:
+        """The oldest and the newest event time it has seen."""
+        return min(self.windows.oldest, self.bar_span[0]), max(self.windows.newest, self.bar_span[1])
+
+    @property
+    def began(self) -> int:
+        """Since when this lane has been watching: its first connection, else its first event time."""
+        if self.memory != FAR:
+            return self.memory
+        return self.connected if self.connected != FAR else self.windows.oldest
+
+    def freeze(self) -> None:
+        """From the first closed window on it is settled when this lane began."""
+        self.memory = self.began
+
+    def lost(self, rows: I64, start: I64, end: I64) -> I64:
+        """For each (row, window) how many trades are known to be lost."""
+        if self.dense is None:
+            return np.zeros(len(rows), np.int64)
+        return self.dense.missing(self.ids[rows], start, end)
+
+    def watched(self, rows: I64, start: I64, end: I64) -> tuple[F64, NDArray[np.bool_]]:
+        """Which part of each window was watched, as far as no trade ids prove more; and whether the next id may prove more."""
+        own = self.edge[rows]
+        edge = np.where(own != FAR, own, self.began)
+        begin = np.maximum(start, edge)
+        if self.dense is not None:
+            for i in np.flatnonzero(begin > start).tolist():
+                if self.dense.knows_earlier(int(self.ids[rows[i]])):
+                    begin[i] = start[i]
+        finish = end if self.live else np.minimum(end, self.windows.newest)
+        seconds = np.maximum(finish - begin, 0)
+        unproven = np.zeros(len(rows), np.bool_)
+        if self.evidence.lines:
+            after = begin
+            if self.dense is not None:
+                after = np.maximum(begin, self.dense.ids["top_time"][self.ids[rows]])
+            blind = np.minimum(self.evidence.blind(self._lines(rows), after, finish), seconds)
+            unproven = blind > 0
+            seconds = seconds - blind
+        return seconds / (end - start), unproven
+
+    def await_proof(self, rows: I64, start: I64) -> None:
+        """Have the next id of some series say again how complete their windows from `start` on are."""
+        if self.dense is not None:
+            np.minimum.at(self.dense.ids["unproven"], self.ids[rows], start)
+
+    def _lines(self, rows: I64) -> NDArray[np.int16]:
+        lines = self.line[rows]
+        default = self.evidence.lines.get("")
+        return np.where(lines == NO_LINE, self.evidence.number(""), lines) if default else lines
+
+    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """All state as arrays, and what is not an array."""
+        n = self.rows
+        cover, blind = self.coverage.snapshot(n)
+        arrays = {f"windows.{name}": array for name, array in self.windows.snapshot().items()}
+        arrays |= {f"cover.{name}": array for name, array in cover.items()}
+        arrays |= {f"unique.{name}": array for name, array in (self.unique.snapshot() if self.unique else {}).items()}
+        arrays |= {"code": self.code[:n], "ids": self.ids[:n], "line": self.line[:n], "edge": self.edge[:n]}
+        if self.held:
+            arrays["held"] = np.concatenate(self.held)
+        values = {
+            "channels": self.channels, "memory": self.memory, "connected": self.connected,
+            "pending": list(self.pending), "changed": self.changed, "bar_codes": sorted(self.bar_codes),
+            "bar_span": self.bar_span, "bar_runs": [[*key, *run] for key, run in self.bar_runs.items()],
+            "evidence": self.evidence.snapshot(), "cover": blind,
+        }  # fmt: skip
+        return arrays, values
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Go on from a snapshot."""
+
+        self.windows.restore(part(arrays, "windows."))
+        self.unique = UniqueIds.restored(part(arrays, "unique.")) if self.unique else None
+        self.channels = list(values["channels"])
+        n = self.rows
+        self._grow(n)
+        for name in ("code", "ids", "line", "edge"):
+            getattr(self, name)[:n] = arrays[name]
+        self.row_of = np.full(int(self.code.max()) + 1 if n else 0, -1, np.int32)
+        self.row_of[self.code[:n]] = np.arange(n)
+        self.coverage.restore(part(arrays, "cover."), values["cover"])
+        self.evidence.restore(values["evidence"])
+        self.memory, self.connected = values["memory"], values["connected"]
+        self.pending = dict.fromkeys((row, k, start) for row, k, start in values["pending"])
+        self.changed = [(row, since, until) for row, since, until in values["changed"]]
+        self.bar_codes, self.bar_span = set(values["bar_codes"]), list(values["bar_span"])
+        self.bar_runs = {(code, interval): [start, end] for code, interval, start, end in values["bar_runs"]}
+        self.held = [arrays["held"].astype(BARS)] if "held" in arrays else []

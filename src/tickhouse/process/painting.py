@@ -1,0 +1,99 @@
+"""Coverage of the windows that a moment closes."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickhouse.core import batches
+from tickhouse.core.batches import I64
+from tickhouse.core.kernels.tumbling import NEVER
+from tickhouse.process.coverage import BLIND, DELAYED, LIVE, NOTHING, QUIET
+from tickhouse.process.evidence import FAR
+from tickhouse.process.lane import Lane
+from tickhouse.process.source import Source
+
+
+def paint(lane: Lane, source: Source, since: int, due: NDArray[np.int32]) -> None:
+    """Say how the time from `since` to the lane's closed time was, where `due` are the slots that closed."""
+    windows, base = lane.windows, lane.rules.base_us
+    shortest = due[windows.interval_of(due) == 0]
+    flat = windows.slots.reshape(-1)
+    starts = np.unique(flat["start"][shortest])
+    if not lane.live:
+        live = source.lanes.get(batches.LIVE)
+        for start in starts.tolist():
+            _paint_loaded(lane, live, start, shortest)
+        return
+    if since == NEVER:
+        first = min(starts.min(initial=FAR), lane.edge[: lane.rows].min(initial=FAR))
+        since = int(first - first % base)
+    for start, end in pieces(lane, starts, since, windows.closed):
+        _paint_live(lane, start, end)
+
+
+def pieces(lane: Lane, starts: I64, since: int, until: int) -> list[tuple[int, int]]:
+    """The stretches between two times in which nothing changes but at their ends, in whole windows of the shortest interval."""
+    base = lane.rules.base_us
+    cuts = {since, until, *starts.tolist(), *(starts + base).tolist()}
+    for moment in lane.evidence.edges(since, until):
+        cuts |= {moment - moment % base, moment - moment % base + base}
+    ordered = sorted(cut for cut in cuts if since <= cut <= until)
+    return list(pairwise(ordered))
+
+
+def _paint_live(lane: Lane, start: int, end: int) -> None:
+    """One stretch of every series of a live lane that has begun."""
+    n, base = lane.rows, lane.rules.base_us
+    _, _, width, _ = lane.windows.plan[0].tolist()
+    slots = lane.windows.slots[:n, start // base % width]
+    traded = (slots["start"] == start) & (slots["ticks"] > 0) & (slots["state"] > 0)
+    edge = lane.edge[:n]
+    begun = traded | (lane.coverage.now["state"][:n] != NOTHING) | (edge < end)
+    rows = np.flatnonzero(begun)
+    if not len(rows):
+        return
+    state = _states(lane, rows, start, end, traded[rows])
+    late = (state == LIVE) & (2 * slots["delayed"][rows] > slots["ticks"][rows])
+    lane.coverage.paint(rows, start, end, np.where(late, DELAYED, state).astype(np.uint8), traded[rows])
+
+
+def _states(lane: Lane, rows: I64, start: int, end: int, traded: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """LIVE, QUIET or BLIND for a stretch of some series."""
+    starts, ends = np.full(len(rows), start), np.full(len(rows), end)
+    state = np.where(traded, LIVE, QUIET)
+    blind = lane.lost(rows, starts, ends) > 0
+    if lane.evidence.lines:
+        unproven = lane.watched(rows, starts, ends)[1]
+        lane.await_proof(rows[unproven], starts[unproven])
+        blind |= unproven
+    return np.where(blind, BLIND, state).astype(np.uint8)
+
+
+def _paint_loaded(lane: Lane, live: Lane | None, start: int, due: NDArray[np.int32]) -> None:
+    """One window of the series of a load that traded in it, and the quiet time before it."""
+    base, flat = lane.rules.base_us, lane.windows.slots.reshape(-1)
+    here = due[flat["start"][due] == start]
+    rows = np.unique(here // lane.windows.per_row).astype(np.int64)
+    if live is not None:
+        known = [row for row in rows.tolist() if not _painted(live, int(lane.code[row]), start)]
+        rows = np.array(known, np.int64)
+    if not len(rows):
+        return
+    ends = lane.coverage.now["end"][rows]
+    begun = lane.coverage.now["state"][rows] != NOTHING
+    for since in np.unique(ends[begun & (ends < start)]).tolist():
+        quiet = rows[begun & (ends == since)]
+        none = np.zeros(len(quiet), np.bool_)
+        lane.coverage.paint(quiet, since, start, _states(lane, quiet, since, start, none), none)
+    traded = np.ones(len(rows), np.bool_)
+    lane.coverage.paint(rows, start, start + base, _states(lane, rows, start, start + base, traded), traded)
+
+
+def _painted(live: Lane, code: int, start: int) -> bool:
+    """Whether the live lane says itself how a time was."""
+    if code >= len(live.row_of) or live.row_of[code] < 0:
+        return False
+    now, past = live.coverage.now[live.row_of[code]], live.coverage.past[live.row_of[code]]
+    first = past["start"] if past["state"] != NOTHING else now["start"]
+    return bool(now["state"] != NOTHING and first <= start < now["end"])

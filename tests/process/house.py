@@ -1,0 +1,210 @@
+"""A little house for engine tests: a journal and a store in memory, and the engine that runs between them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
+from tickhouse.core.kernels.tumbling import bar_reference
+from tickhouse.core.marks import LINK, Event, Mark
+from tickhouse.core.model import BAR, Hole, Ids, Query, State, interval_text
+from tickhouse.process.engines.embedded import Embedded
+from tickhouse.process.rules import Rules
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+T0 = 1_767_225_600 * SECOND
+VALUES = ("open", "high", "low", "close", "volume", "vwap", "trades", "completeness")
+Row = dict[str, Any]
+
+
+def tick(at: float, price: float = 1.0, size: float | None = 1.0, symbol: str = "A", **more: Any) -> Row:
+    """A tick `at` seconds after T0; `id` stands for first and last id, `received` is in seconds after T0 too."""
+    row = {"symbol": symbol, "event_time": T0 + round(at * SECOND), "price": price, "size": size}
+    row["received_at"] = T0 + round(more.pop("received", at) * SECOND)
+    if "id" in more:
+        row["first_id"] = row["last_id"] = more.pop("id")
+    return row | more
+
+
+@dataclass
+class Feeder:
+    """Makes records with journal positions, one message a tick."""
+
+    source: str = "s"
+    position: int = 0
+
+    def ticks(self, rows: Sequence[Row], lane: str = LIVE, channel: str = "trade") -> Record:
+        batch = replace(TickBatch.of(self.source, rows, lane), raw=self.position + np.arange(len(rows)))
+        return self._record(len(rows), channel, lane, int(batch.received_at[-1]), ticks=batch)
+
+    def mark(self, event: Event, at: float, lane: str = LIVE, symbols: tuple[str, ...] = (), **more: Any) -> Record:
+        us, received = T0 + round(at * SECOND), T0 + round(more.pop("received", at) * SECOND)
+        mark = Mark(event, us, more.pop("line", "one"), "trade" if symbols else "", symbols)
+        return self._record(1, LINK, lane, received, marks=(mark,))
+
+    def bars(self, batch: BarBatch, lane: str = "load:bars") -> Record:
+        return self._record(len(batch), "bars", lane, int(batch.known_at.max()), bars=batch)
+
+    def _record(self, count: int, channel: str, lane: str, received: int, **what: Any) -> Record:
+        self.position += count
+        return Record(self.position - count, count, self.source, channel, lane, received, **what)
+
+
+@dataclass
+class House:
+    """Runs an engine over records and keeps what it says, as the pipeline does."""
+
+    rules: Rules = field(default_factory=lambda: Rules(ids={"s": Ids.DENSE}))
+    analysis: Any = None
+    records: list[Record] = field(default_factory=list)
+    made: list[Row] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.engine = Embedded(self.rules, self.analysis, self)
+
+    def run(self, *records: Record) -> Output:
+        """One call of the engine."""
+        self.records += records
+        output = self.engine.process(records)
+        self.outputs.append(output)
+        for batch in output.bars:
+            self.made += [row | {"position": output.position} for row in rows_of(batch)]
+        return output
+
+    def restart(self) -> None:
+        """Go on with a new engine from a snapshot of the old one."""
+        state = self.engine.snapshot()
+        self.engine = Embedded(self.rules, self.analysis, self)
+        self.engine.restore(state)
+
+    def newest(self, interval: str = "1m") -> dict[tuple[str, int], Row]:
+        """The newest version of every bar, by symbol and start in seconds after T0."""
+        found: dict[tuple[str, int], Row] = {}
+        for row in self.made:
+            if row["interval"] == interval:
+                key = row["symbol"], (row["start"] - T0) // SECOND
+                assert row["version"] == found.get(key, {"version": -1})["version"] + 1, (key, row)
+                found[key] = row
+        return found
+
+    def versions(self, symbol: str = "A", at: int = 0, interval: str = "1m") -> list[Row]:
+        """Every version of one bar."""
+        rows = (row for row in self.made if (row["symbol"], row["interval"]) == (symbol, interval))
+        return [row for row in rows if row["start"] == T0 + at * SECOND]
+
+    @property
+    def holes(self) -> list[Hole]:
+        return [hole for output in self.outputs for hole in output.holes]
+
+    def coverage(self) -> dict[tuple[str, int], tuple[int, str, int]]:
+        """The newest row of each key (symbol, start): end, state, missing; seconds after T0."""
+        found = {}
+        for table in (output.coverage for output in self.outputs if output.coverage is not None):
+            for row in table.cast(
+                pa.schema([f if f.type != pa.timestamp("us", "UTC") else f.with_type(pa.int64()) for f in table.schema])
+            ).to_pylist():
+                key = row["symbol"], (row["start"] - T0) // SECOND
+                found[key] = ((row["end"] - T0) // SECOND, row["state"], row["missing"])
+        return found
+
+    def ticks(self, source: str, symbol: str, start: int, end: int, before: int) -> Sequence[TickBatch]:
+        self.asked += 1
+        found = []
+        for batch in (record.ticks for record in self.records if record.ticks is not None and record.source == source):
+            code = list(batch.symbols).index(symbol) if symbol in batch.symbols else -1
+            inside = (
+                (batch.symbol == code) & (batch.event_time >= start) & (batch.event_time < end) & (batch.raw < before)
+            )
+            found.append(batch.take(inside))
+        return [batch for batch in found if len(batch)]
+
+    def bars(self, query: Query) -> pa.Table:
+        self.asked += 1
+        newest: dict[tuple[Any, ...], Row] = {}
+        for row in self.made:
+            fits = (not query.symbols or row["symbol"] in query.symbols) and row["interval"] == query.interval
+            stored = row["source"] == query.source and row["position"] <= query.before
+            if fits and stored and query.start <= row["start"] < query.end:
+                newest[row["symbol"], row["start"]] = row
+        plain = pa.schema([f if f.type != pa.timestamp("us", "UTC") else f.with_type(pa.int64()) for f in BAR])
+        rows = [{name: row[name] for name in BAR.names} for row in newest.values()]
+        return pa.Table.from_pylist(rows, schema=plain).cast(BAR)
+
+    def indicators(self, query: Query) -> pa.Table:
+        raise AssertionError("not asked here")
+
+    def anomalies(self, query: Query) -> pa.Table:
+        raise AssertionError("not asked here")
+
+
+def rows_of(batch: BarBatch) -> list[Row]:
+    """The bars of a batch as plain values."""
+    names = [name for name in BarBatch.__slots__ if name not in ("source", "symbols", "symbol")]
+    columns = [getattr(batch, name).tolist() for name in names]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    for row, code in zip(rows, batch.symbol.tolist(), strict=True):
+        row |= {"symbol": batch.symbols[code], "source": batch.source, "interval": interval_text(row["interval"])}
+        row["state"] = State(row["state"]).name.lower()
+    return rows
+
+
+def cut(records: Iterable[Record], random: Any) -> list[list[Record]]:
+    """The same records cut anew: ticks into smaller records, records into calls."""
+    pieces: list[Record] = []
+    for record in records:
+        at = 0
+        while record.ticks is not None and record.count - at > 1 and random.random() < 0.8:
+            step = random.randint(1, record.count - at)
+            part = record.ticks.take(slice(at, at + step))
+            pieces.append(
+                replace(record, first=record.first + at, count=step, ticks=part, received_at=int(part.received_at[-1]))
+            )
+            at += step
+        if record.ticks is None:
+            pieces.append(record)
+        elif at < record.count:
+            pieces.append(
+                replace(
+                    record, first=record.first + at, count=record.count - at, ticks=record.ticks.take(slice(at, None))
+                )
+            )
+    calls: list[list[Record]] = []
+    for piece in pieces:
+        if calls and random.random() < 0.6:
+            calls[-1].append(piece)
+        else:
+            calls.append([piece])
+    return calls
+
+
+def truth(
+    records: Iterable[Record], ids: bool, interval: int = MINUTE, flags: dict[str, int] | None = None
+) -> dict[tuple[str, int], Row]:
+    """What a plain loop over all ticks of all records says of every window."""
+    seen: set[tuple[str, int]] = set()
+    windows: dict[tuple[str, int], list[Any]] = {}
+    for batch in (record.ticks for record in records if record.ticks is not None):
+        for i in range(len(batch)):
+            symbol, t = batch.symbols[batch.symbol[i]], int(batch.event_time[i])
+            first, last = int(batch.first_id[i]), int(batch.last_id[i])
+            own = {(symbol, id_) for id_ in range(first, last + 1)} if ids and last >= 0 else set()
+            if own & seen:
+                continue
+            seen |= own
+            key = symbol, (t - t % interval - T0) // SECOND
+            bits = (flags or {}).get(batch.conditions[batch.condition[i]], 0)
+            windows.setdefault(key, []).append((t, first, last, float(batch.price[i]), float(batch.size[i]), bits))
+    bars = {key: bar_reference(ticks) for key, ticks in windows.items()}
+    return {key: bar for key, bar in bars.items() if "open" in bar}
+
+
+def same(got: Row, expected: Row) -> bool:
+    """Whether a bar has exactly the expected values."""
+    return all(got[name] == value or (math.isnan(value) and math.isnan(got[name])) for name, value in expected.items())
