@@ -345,6 +345,7 @@ def test_closing_ends_every_wait(backend):
     journal.close()
     waiter.join(5)
     assert woken == [False]
+    assert journal.wait(-1, 5) is False
     journal.close()
 
 

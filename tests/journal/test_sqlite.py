@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.journal.samples import SECOND, T0, entry, noise, rejected
+from tickhouse.core.batches import Entry, RawBatch, every_kind
 from tickhouse.core.errors import BadQuery, BadSetting, CorruptLog, DiskFull
+from tickhouse.core.model import Kind
 from tickhouse.journal.sqlite import SqliteJournal
 from tickhouse.journal.sqlite import open as open_journal
 
@@ -471,3 +473,11 @@ def test_a_closed_journal_says_so(path):
 def test_closing_leaves_one_file_and_its_lock(path):
     filled(path)
     assert sorted(p.name for p in path.parent.iterdir()) == ["journal.db", "journal.db.lock"]
+
+
+def test_recorded_messages_of_every_provider_come_back_exactly(path, recordings):
+    files = [p for p in sorted(recordings.rglob("*")) if p.is_file() and p.stat().st_size < 300_000]
+    payloads = [piece for p in files for piece in (p.read_bytes(), *p.read_bytes().splitlines()[:200])]
+    journal = opened(path)
+    journal.append([Entry(RawBatch.of("s", "c", payloads, T0), every_kind(len(payloads), Kind.PARSED))])
+    assert list(journal.read("raw", 0)[0].raw.payloads()) == payloads

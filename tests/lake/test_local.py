@@ -172,3 +172,12 @@ def test_a_bad_level_or_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadSetting, match="can be written"):
         open_lake(f"file://{tmp_path}/file").write(records(entry(1)))
+
+
+def test_recorded_messages_of_every_provider_come_back_exactly(lake, recordings):
+    """Whole answers, frames and lines, as captured: JSON on many lines, text, binary."""
+    files = [p for p in sorted(recordings.rglob("*")) if p.is_file() and p.stat().st_size < 300_000]
+    payloads = [piece for p in files for piece in (p.read_bytes(), *p.read_bytes().splitlines()[:200])]
+    lake.write(records(raws(payloads)))
+    assert [p for *_, p in everything(lake)] == payloads
+    assert lake.verify() == (1, ())

@@ -182,6 +182,12 @@ def translated(error: Exception, path: Path, writing: bool = False) -> Tickhouse
         return Busy(f"another process has held the journal {path} for {BUSY_SECONDS:g} s; try again", retry_after=1.0)
     if basic in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM) or isinstance(error, OSError):
         return BadSetting("journal.url", str(path), f"a file that can be created and written ({error})")
+    if isinstance(error, sqlite3.ProgrammingError):
+        return BadQuery(f"the journal {path} was closed while it was used ({error})")
+    if basic == sqlite3.SQLITE_TOOBIG:
+        return BadQuery(
+            f"an entry is too large for the journal {path} ({error}); nothing was taken: append it in smaller parts"
+        )
     return damaged(path, str(error))
 
 

@@ -126,17 +126,22 @@ class SqliteJournal:
 
     def wait(self, position: int, timeout: float) -> bool:
         """See `Journal.wait`. False at once when the journal is closed."""
-        until = self._clock.monotonic() + timeout
-        while not self._file.closed:
-            if self.end() > position:
-                return True
-            with self._grown:
-                if self._known_end > position:
+        if self._file.closed:
+            return False
+        until, seen = self._clock.monotonic() + timeout, None
+        with self._file.reader() as connection:
+            while not self._file.closed:
+                version = connection.execute("PRAGMA data_version").fetchone()
+                if version != seen and connection.execute(END).fetchone()[0] > position:
                     return True
-                left = until - self._clock.monotonic()
-                if left <= 0:
-                    return False
-                self._grown.wait(min(left, POLL))
+                seen = version
+                with self._grown:
+                    if self._known_end > position:
+                        return True
+                    left = until - self._clock.monotonic()
+                    if left <= 0:
+                        return False
+                    self._grown.wait(min(left, POLL))
         return False
 
     def commit(self, group: str, position: int) -> None:

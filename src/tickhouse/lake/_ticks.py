@@ -1,6 +1,8 @@
 """Ticks as Parquet and back."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,15 +31,37 @@ def write(batches: Sequence[TickBatch], out: BinaryIO) -> None:
 
 def matching(path: Path, symbol: str, start: int, end: int) -> pa.Table | None:
     """The ticks of a symbol with event times in [start, end) (us), or None when the file's statistics rule out any."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        groups = [g for g in range(file.num_row_groups) if _possible(file.metadata.row_group(g), symbol, start, end)]
-        table = file.read_row_groups(groups, use_threads=False) if groups else None
-    if table is None:
+    possible = [r.possible(symbol, start, end) for r in ranges(path)]
+    if not any(possible):
         return None
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read_row_groups([i for i, yes in enumerate(possible) if yes], use_threads=False)
     time = table["event_time"].cast(pa.int64())
     rows = pc.and_(pc.equal(table["symbol"], symbol), pc.and_(pc.greater_equal(time, start), pc.less(time, end)))
     found = table.filter(rows)
     return found if found.num_rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What the statistics of one row group say: event times (us) and symbols from lowest to highest, where they say it."""
+
+    times: tuple[int, int] | None
+    symbols: tuple[str, str] | None
+
+    def possible(self, symbol: str, start: int, end: int) -> bool:
+        """Whether ticks of a symbol in a time range can be here."""
+        if self.symbols is not None and not self.symbols[0] <= symbol <= self.symbols[1]:
+            return False
+        return self.times is None or (self.times[0] < end and self.times[1] >= start)
+
+
+@lru_cache(maxsize=65_536)
+def ranges(path: Path) -> tuple[Range, ...]:
+    """The statistics of each row group; an object never changes, so they are read once."""
+    with pq.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        return tuple(_range(group) for group in groups)
 
 
 def split(tables: Sequence[pa.Table]) -> Iterator[TickBatch]:
@@ -67,13 +91,8 @@ def _table(batch: TickBatch) -> pa.Table:
     return table.append_column("lane", pa.repeat(pa.scalar(batch.lane), len(batch))).cast(SCHEMA)
 
 
-def _possible(group: pq.RowGroupMetaData, symbol: str, start: int, end: int) -> bool:
-    """Whether a row group can hold ticks of a symbol in a time range, by its statistics."""
-    by_name = {group.column(i).path_in_schema: group.column(i).statistics for i in range(group.num_columns)}
-    times, symbols = by_name["event_time"], by_name["symbol"]
-    if symbols and symbols.has_min_max and not symbols.min <= symbol <= symbols.max:
-        return False
-    if times and times.has_min_max:
-        low, high = (pa.scalar(t, TIME).cast(pa.int64()).as_py() for t in (times.min, times.max))
-        return bool(low < end and high >= start)
-    return True
+def _range(group: pq.RowGroupMetaData) -> Range:
+    known = {group.column(i).path_in_schema: group.column(i).statistics for i in range(group.num_columns)}
+    times, symbols = (s if s is not None and s.has_min_max else None for s in (known["event_time"], known["symbol"]))
+    low_high = times and tuple(pa.scalar(t, TIME).cast(pa.int64()).as_py() for t in (times.min, times.max))
+    return Range(low_high or None, (symbols.min, symbols.max) if symbols else None)
