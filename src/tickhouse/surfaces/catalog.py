@@ -1,0 +1,65 @@
+"""What symbols and intervals a house has, so that an empty answer can say why it is empty."""
+
+from typing import Any
+
+from tickhouse.core.clock import Clock
+from tickhouse.core.errors import NoData, UnknownSymbol, nearest
+from tickhouse.surfaces import House
+
+KEEP_SECONDS = 1.0
+
+
+class Catalog:
+    """The symbols of a house, read at most once a second. Used from worker threads."""
+
+    def __init__(self, house: House, clock: Clock) -> None:
+        self._house, self._clock = house, clock
+        self._read_at = float("-inf")
+        self._rows: list[dict[str, Any]] = []
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every (symbol, source) with its intervals, `first` and `last` bar start; those with prices but no bar yet too."""
+        now = self._clock.monotonic()
+        if now - self._read_at >= KEEP_SECONDS:
+            found = {(row["symbol"], row["source"]): _spelled(row) for row in self._house.symbols()}
+            for row in self._house.latest():
+                key = (row["symbol"], row["source"])
+                new = {"symbol": key[0], "source": key[1], "intervals": [], "first": None, "last": None}
+                found.setdefault(key, new)
+            self._rows, self._read_at = [found[key] for key in sorted(found)], now
+        return self._rows
+
+    def explain(self, symbol: str, interval: str | None = None) -> None:
+        """Raise why there is nothing: `UnknownSymbol`, or `NoData` for an interval that is not kept; else return."""
+        rows = self.rows()
+        mine = [row for row in rows if row["symbol"] == symbol]
+        if not mine:
+            known = sorted({row["symbol"] for row in rows})
+            near = nearest(symbol, known)
+            hint = (
+                f"; did you mean {near}?"
+                if near
+                else f"; there are {_some(known)}"
+                if known
+                else "; it is empty so far"
+            )
+            raise UnknownSymbol(f"this house has no symbol {symbol}{hint}")
+        intervals = list(dict.fromkeys(i for row in mine for i in row["intervals"]))
+        if interval and intervals and interval not in intervals:
+            raise NoData(f"{symbol} has no bars of {interval} here; it has {', '.join(intervals)}")
+
+
+def _spelled(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with the names of the API, whatever the store calls the first and the last start."""
+    first, last = row.get("first_start", row.get("first")), row.get("last_start", row.get("last"))
+    return {
+        "symbol": row["symbol"],
+        "source": row["source"],
+        "intervals": list(row["intervals"]),
+        "first": first,
+        "last": last,
+    }
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

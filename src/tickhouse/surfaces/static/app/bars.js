@@ -1,0 +1,108 @@
+// The bars of one symbol and interval, as this page knows them.
+
+import { epoch } from "./format.js";
+
+export class Bars {
+  constructor(step) {
+    this.step = step;
+    this.byTime = new Map();
+    this.values = new Map();
+    this.anomalies = new Map();
+    this.coverage = new Map();
+    this.sorted = [];
+  }
+
+  /** Takes a row in unless something newer is known. Says what it was: "new", "last", "old" or null. */
+  put(row) {
+    const time = epoch(row.start);
+    const held = this.byTime.get(time);
+    if (held && !isNewer(row, held)) return null;
+    const bar = { ...row, time };
+    this.byTime.set(time, bar);
+    const last = this.sorted.at(-1);
+    if (held) {
+      this.sorted[this.indexOf(time)] = bar;
+      return last.time === time ? "last" : "old";
+    }
+    if (!last || time > last.time) this.sorted.push(bar);
+    else {
+      this.sorted.push(bar);
+      this.sorted.sort((a, b) => a.time - b.time);
+      return "old";
+    }
+    return "new";
+  }
+
+  /** The place of a time in `sorted`, or of the bar before it. */
+  indexOf(time) {
+    let low = 0, high = this.sorted.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.sorted[middle].time <= time) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  get last() {
+    return this.sorted.at(-1);
+  }
+
+  /** The newest bar that has closed. */
+  get closed() {
+    return this.sorted.findLast((bar) => bar.state !== "forming");
+  }
+
+  putValues(rows) {
+    for (const row of rows) this.values.set(epoch(row.start), row.values ?? row.indicators ?? {});
+  }
+
+  putAnomaly(row) {
+    const key = `${row.start} ${row.detector}`;
+    if (row.retracted) this.anomalies.delete(key);
+    else this.anomalies.set(key, { ...row, time: epoch(row.start) });
+  }
+
+  putCoverage(row) {
+    this.coverage.set(`${row.channel} ${row.start}`, { ...row, from: epoch(row.start), to: epoch(row.end) });
+  }
+
+  /** Stretches in order of time. */
+  get stretches() {
+    return [...this.coverage.values()].sort((a, b) => a.from - b.from);
+  }
+
+  get blind() {
+    return this.stretches.filter((one) => one.state === "blind");
+  }
+
+  /** The times of the axis: every bar, and empty places where a feed was missing (at most 240 in one hole). */
+  axis() {
+    const holes = this.blind;
+    const times = [];
+    let before = null;
+    for (const bar of this.sorted) {
+      if (before !== null && bar.time - before > this.step) times.push(...this.empty(before + this.step, bar.time, holes));
+      times.push(bar.time);
+      before = bar.time;
+    }
+    const open = holes.at(-1);
+    if (before !== null && open && open.to > before + this.step) times.push(...this.empty(before + this.step, open.to, holes));
+    return times;
+  }
+
+  empty(from, to, holes) {
+    if (!holes.some((hole) => hole.from < to && hole.to > from)) return [];
+    const times = [];
+    for (let time = from; time < to && times.length < 240; time += this.step) times.push(time);
+    return times;
+  }
+}
+
+const RANK = { forming: 0, final: 1, corrected: 1 };
+
+function isNewer(row, held) {
+  if (row.version !== held.version) return row.version > held.version;
+  if (RANK[row.state] !== RANK[held.state]) return RANK[row.state] > RANK[held.state];
+  return row.known_at >= held.known_at;
+}
