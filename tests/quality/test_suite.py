@@ -70,7 +70,7 @@ def test_bars_are_judged_too(suite):
 
 
 def test_checks_get_their_options_and_an_unknown_one_is_an_error_with_the_known_names():
-    strict = Suite.from_names(["ranges"], {"ranges": {"max_price": 2.0}})
+    strict = Suite.from_names(CHECKS, {"max_price": 2.0, "stale_after": 5.0, "max_ahead": 1.0})
     assert len(strict.ticks(ticks({"price": 3.0}))[0]) == 0
     with pytest.raises(UnknownName, match="ranges"):
         Suite.from_names(["rangs"])

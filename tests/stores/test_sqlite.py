@@ -18,7 +18,7 @@ from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding,
 from tickhouse.core.batches import Output
 from tickhouse.core.errors import BadSetting, Busy, DiskFull, Final, SettingsError
 from tickhouse.core.model import Query
-from tickhouse.stores import _migrate, sqlite
+from tickhouse.stores import _migrate, _warm, sqlite
 from tickhouse.stores._tables import HEAD, METADATA
 
 BIG = ("bars", "indicators", "anomalies", "findings", "coverage", "quality_metrics")
@@ -317,6 +317,16 @@ def test_a_reader_beside_a_writer_sees_one_moment(url):
     assert len(plain(warm.bars(Query(("NEW",))))) == 1
     warm.close()
     writer.close()
+
+
+@pytest.mark.parametrize("query", [Query(), Query(last=40), Query(versions=True, limit=33), Query(ONE, "1m", last=20)])
+def test_an_answer_in_several_parts_is_the_same_as_in_one(url, monkeypatch, query):
+    warm = sqlite.open(url)
+    warm.write("g", bars_output(1, *(bar(f"S{n}", m) for n in range(3) for m in range(30))))
+    whole = plain(warm.bars(query))
+    monkeypatch.setattr(_warm, "CHUNK", 7)
+    assert plain(warm.bars(query)) == whole
+    warm.close()
 
 
 def test_the_migrations_are_part_of_the_package():

@@ -1,6 +1,7 @@
 """All checks of a house, run on each batch one after the other."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,15 +24,15 @@ class Suite:
         self.checks = tuple(checks)
 
     @classmethod
-    def from_names(cls, names: Iterable[str], options: Mapping[str, Mapping[str, Any]] | None = None) -> "Suite":
-        """The checks of those names, each opened with its options.
+    def from_names(cls, names: Iterable[str], options: Mapping[str, Any] | None = None) -> "Suite":
+        """The checks of those names, each opened with those of the options that it knows.
 
         Raises `UnknownName`, `BadSetting`.
 
-        >>> [check.name for check in Suite.from_names(["schema", "ranges"], {"ranges": {"max_price": 1e9}}).checks]
+        >>> [check.name for check in Suite.from_names(["schema", "ranges"], {"max_price": 1e9}).checks]
         ['schema', 'ranges']
         """
-        return cls([load("quality", name).open(**(options or {}).get(name, {})) for name in names])
+        return cls([_opened(name, options or {}) for name in names])
 
     def ticks(self, batch: TickBatch) -> tuple[TickBatch, list[Verdict]]:
         """The ticks that nobody refuses, and everything that was said."""
@@ -59,6 +60,13 @@ class Suite:
                 for row in verdict.rows.tolist():
                     refused.setdefault(row, Reject(int(raw[row]), verdict.reason, verdict.detail))
         return tuple(refused[row] for row in sorted(refused))
+
+
+def _opened(name: str, options: Mapping[str, Any]) -> Check:
+    opener = load("quality", name).open
+    known = signature(opener).parameters
+    check: Check = opener(**{option: value for option, value in options.items() if option in known})
+    return check
 
 
 def messages(batch: Batch) -> NDArray[np.int64]:

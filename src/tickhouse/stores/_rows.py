@@ -98,8 +98,13 @@ def to_arrow(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.Table:
     """Rows in the order of a schema's columns as a table of that schema."""
     if not found:
         return schema.empty_table()
-    columns = zip(*found, strict=True)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+    columns = [pa.array(_typed(c, f.type), f.type) for c, f in zip(zip(*found, strict=True), schema, strict=True)]
+    return pa.table(columns, schema=schema)
+
+
+def _typed(column: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
+    """Some databases keep a flag as 0 or 1."""
+    return [bool(value) for value in column] if pa.types.is_boolean(kind) else column
 
 
 def of_metrics(at: int, given: Mapping[tuple[str, str], float]) -> Rows:
