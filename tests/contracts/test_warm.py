@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -258,6 +259,16 @@ def test_metrics_are_kept_as_points_in_time(warm):
     ]
     assert [r["at"] for r in plain(warm.metrics(Query(start=2, end=3)))] == [2, 2]
     assert [r["value"] for r in plain(warm.metrics(Query(source="csv", last=1)))] == [None]
+
+
+def test_several_threads_may_ask_while_one_writes(warm):
+    warm.write("g", bars_output(1, *(bar(f"S{n}") for n in range(20))))
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(lambda: warm.bars(Query()).num_rows) for _ in range(100)]
+        for position in range(2, 12):
+            warm.write("g", bars_output(position, *(bar(f"S{n}", position) for n in range(20))))
+        counts = {answer.result() for answer in answers}
+    assert all(count % 20 == 0 and 20 <= count <= 220 for count in counts)
 
 
 def test_upgrade_says_the_version_and_may_be_called_again(warm):
