@@ -135,7 +135,8 @@ class Moment:
         names = np.union1d(due, checked).astype(np.int32) if len(checked) else due
         slots = flat[names]
         good = (slots["state"] == CLOSED) & (slots["priced"] == 1)
-        names, slots = names[good], slots[good]
+        if not good.all():
+            names, slots = names[good], slots[good]
         if not len(names):
             return NO_BARS
         k, row = lane.windows.interval_of(names), (names // lane.windows.per_row).astype(np.int64)
@@ -147,23 +148,27 @@ class Moment:
                 lane.windows.spoil(*window)
             rest = ~elsewhere
             names, slots, row, interval, start = names[rest], slots[rest], row[rest], interval[rest], start[rest]
+        told = ~np.isin(names, due) if len(checked) else np.zeros(len(names), np.bool_)
+        kept = self._rejudged(slots, row, start, interval) | ~told
+        slots["known_at"][told] = np.maximum(slots["known_at"][told], self.now)
+        if not kept.all():
+            names, slots, row, interval = names[kept], slots[kept], row[kept], interval[kept]
+        slots["version"] += 1
+        flat["version"][names], flat["completeness"][names] = slots["version"], slots["completeness"]
+        bars = bars_of(slots, lane.code[row], interval)
+        bars["state"] = np.where(bars["version"] == 0, State.FINAL, State.CORRECTED)
+        return bars
+
+    def _rejudged(self, slots: NDArray[Any], row: I64, start: I64, interval: I64) -> NDArray[np.bool_]:
+        """Set how complete each window is, as far as is known now; returns where that is news."""
+        lane, trades = self.lane, slots["trades"]
         watched, unproven = lane.watched(row, start, start + interval)
         if unproven.any():
             lane.await_proof(row[unproven], start[unproven])
-        trades = slots["trades"]
-        old = slots["completeness"].copy()
-        slots["completeness"] = trades / (trades + lane.lost(row, start, start + interval)) * watched
-        told = ~np.isin(names, due) if len(checked) else np.zeros(len(names), np.bool_)
-        kept = ~told | (slots["completeness"] != old)
-        slots["version"] += 1
-        slots["known_at"] = np.where(told, np.maximum(slots["known_at"], self.now), slots["known_at"])
-        flat["version"][names[kept]], flat["completeness"][names[kept]] = (
-            slots["version"][kept],
-            slots["completeness"][kept],
-        )
-        bars = bars_of(slots[kept], lane.code[row[kept]], interval[kept])
-        bars["state"] = np.where(bars["version"] == 0, State.FINAL, State.CORRECTED)
-        return bars
+        completeness = trades / (trades + lane.lost(row, start, start + interval)) * watched
+        news: NDArray[np.bool_] = slots["completeness"] != completeness
+        slots["completeness"] = completeness
+        return news
 
     def _elsewhere(self, slots: NDArray[Any], row: I64, k: I64, interval: I64) -> NDArray[np.bool_]:
         """Which windows that come out for the first time have a bar already, from another lane or an earlier run."""
@@ -197,6 +202,8 @@ class Moment:
 
     def _adjusted(self, stretches: Sequence[tuple[int, int, int]], made: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Next versions of stored bars of which only the completeness changed."""
+        if not stretches:
+            return []
         done: set[Key] = {key for bars in made for key in bars[["code", "interval", "start"]].tolist()}
         bars = []
         for row, since, until in stretches:

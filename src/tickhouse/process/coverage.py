@@ -19,6 +19,9 @@ RUN = np.dtype([("start", "i8"), ("end", "i8"), ("missing", "i8"), ("state", "u1
 Lost = Callable[[I64, I64, I64], I64]
 """For each (row, start, end) how many trades are known to be lost."""
 
+Say = Callable[[I64, I64, I64, U8, I64], None]
+"""Takes (row, start, end, state, missing) of stretches that changed."""
+
 Run = tuple[int, int, int, int, int]
 MOST_BLIND = 1000
 """So many blind stretches of a series are watched for what fills them."""
@@ -30,11 +33,10 @@ class Coverage:
     A change of an older stretch than these two is left out: coverage is then as it was first seen.
     """
 
-    def __init__(self, base: int, lost: Lost) -> None:
-        self.base, self.lost = base, lost
+    def __init__(self, lost: Lost, say: Say) -> None:
+        self.lost, self.say = lost, say
         self.now, self.past = np.zeros(0, RUN), np.zeros(0, RUN)
         self.blind: dict[int, list[Run]] = {}
-        self._out: list[tuple[Any, ...]] = []
 
     def grow(self, rows: int) -> None:
         """Make room for `rows` series."""
@@ -58,7 +60,7 @@ class Coverage:
         if blind.any():
             now["missing"][blind] = self.lost(rows[blind], now["start"][blind].copy(), now["end"][blind].copy())
         self.now[rows] = now
-        self._out.append((rows, now["start"].copy(), now["end"].copy(), now["state"].copy(), now["missing"].copy()))
+        self.say(rows, now["start"].copy(), now["end"].copy(), now["state"].copy(), now["missing"].copy())
 
     def repaint(self, row: int, start: int, end: int, state: int) -> None:
         """Say that a part of the last two stretches of a series has another state: BLIND, or LIVE where it was quiet."""
@@ -90,28 +92,6 @@ class Coverage:
                 kept.append(again)
         self.blind[row] = kept
 
-    def take(self, code: I32, symbols: Sequence[str], channel: Sequence[str], source: str) -> pa.Table | None:
-        """The stretches that changed since the last call, the newest of each key, as rows of `model.COVERAGE`.
-
-        `code` is the symbol of each row, `channel` its channel.
-        """
-        if not self._out:
-            return None
-        row, start, end, state, missing = (np.concatenate(column) for column in zip(*self._out, strict=True))
-        self._out = []
-        order = np.lexsort((np.arange(len(row)), start, row))
-        row, start, end, state, missing = (column[order] for column in (row, start, end, state, missing))
-        last = np.append((row[1:] != row[:-1]) | (start[1:] != start[:-1]), True)
-        row, start, end, state, missing = (column[last] for column in (row, start, end, state, missing))
-        columns = [
-            pa.repeat(pa.scalar(source), len(row)),
-            pa.array([symbols[i] for i in code[row].tolist()], pa.string()),
-            pa.array([channel[i] for i in row.tolist()], pa.string()),
-            pa.array(start).cast(TIME), pa.array(end).cast(TIME),
-            pa.array([COVERS[i].value for i in state.tolist()], pa.string()), pa.array(missing),
-        ]  # fmt: skip
-        return pa.table(columns, schema=COVERAGE)
-
     def _cut(self, row: int, run: Run, start: int, end: int, state: int) -> list[Run]:
         """A run without the part in [start, end), and that part in its new state."""
         a, b = max(run[0], start), min(run[1], end)
@@ -142,7 +122,8 @@ class Coverage:
 
     def _say(self, row: int, run: Run) -> None:
         start, end, missing, state, _ = run
-        self._out.append(tuple(np.array([value]) for value in (row, start, end, state, missing)))
+        times = (np.array([value], np.int64) for value in (row, start, end))
+        self.say(*times, np.array([state], np.uint8), np.array([missing], np.int64))
 
     def snapshot(self, rows: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All state as arrays, and what is not an array."""
@@ -153,3 +134,38 @@ class Coverage:
         self.grow(len(arrays["now"]))
         self.now[: len(arrays["now"])], self.past[: len(arrays["past"])] = arrays["now"], arrays["past"]
         self.blind = {int(row): [tuple(run) for run in runs] for row, runs in values["blind"].items()}
+
+
+class Stretches:
+    """The stretches of all lanes of a source on their way out, in the order in which they were said."""
+
+    def __init__(self) -> None:
+        self.channels: dict[str, int] = {}
+        self._out: list[tuple[NDArray[Any], ...]] = []
+
+    def channel(self, name: str) -> int:
+        """The number of a channel."""
+        return self.channels.setdefault(name, len(self.channels))
+
+    def say(self, code: I32, channel: I32, *stretch: NDArray[Any]) -> None:
+        """Note (start, end, state, missing) of symbols on channels."""
+        self._out.append((code, channel, *stretch))
+
+    def take(self, symbols: Sequence[str], source: str) -> pa.Table | None:
+        """What was said since the last call, the newest of each key, as rows of `model.COVERAGE`; None when nothing was."""
+        if not self._out:
+            return None
+        columns = [np.concatenate(column) for column in zip(*self._out, strict=True)]
+        self._out = []
+        order = np.lexsort((np.arange(len(columns[0])), columns[2], columns[1], columns[0]))
+        columns = [column[order] for column in columns]
+        differs = np.any([column[1:] != column[:-1] for column in columns[:3]], axis=0)
+        code, channel, start, end, state, missing = (column[np.append(differs, True)] for column in columns)
+        arrays = [
+            pa.repeat(pa.scalar(source), len(code)),
+            pa.array(symbols, pa.string()).take(pa.array(code)),
+            pa.array(list(self.channels), pa.string()).take(pa.array(channel)),
+            pa.array(start).cast(TIME), pa.array(end).cast(TIME),
+            pa.array(COVERS, pa.string()).take(pa.array(state)), pa.array(missing),
+        ]  # fmt: skip
+        return pa.table(arrays, schema=COVERAGE)

@@ -8,15 +8,12 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import BarBatch
 from tickhouse.core.model import State
 from tickhouse.process.closing import Moment
-from tickhouse.process.coverage import COVERS, LIVE
+from tickhouse.process.coverage import LIVE
 from tickhouse.process.emitted import Key, from_batch, succeeding
 
-Stretch = tuple[int, str, int, int]
-"""Symbol code, channel, start, end."""
 
-
-def take(moment: Moment, batch: BarBatch, channel: str) -> list[Stretch]:
-    """Make given bars public, each as the version after the one there is; returns the stretches they cover.
+def take(moment: Moment, batch: BarBatch, channel: str) -> None:
+    """Make given bars public, each as the version after the one there is, and say what they cover.
 
     A bar that says what is known already is left out.
     """
@@ -28,7 +25,7 @@ def take(moment: Moment, batch: BarBatch, channel: str) -> list[Stretch]:
     made = _versioned(moment, rows)
     if len(made):
         moment.emit(made)
-    return _stretches(moment, rows, channel)
+    _cover(moment, rows, channel)
 
 
 def _versioned(moment: Moment, rows: NDArray[Any]) -> NDArray[Any]:
@@ -59,14 +56,15 @@ def _rising(rows: NDArray[Any]) -> bool:
     return bool((np.diff(rows["start"])[same] > 0).all())
 
 
-def _stretches(moment: Moment, rows: NDArray[Any], channel: str) -> list[Stretch]:
-    """The stretches of the bars, joined to those before where they touch."""
+def _cover(moment: Moment, rows: NDArray[Any], channel: str) -> None:
+    """Say that the stretches of the bars are live, joined to those before where they touch."""
     rows = rows[np.lexsort((rows["start"], rows["interval"], rows["code"]))]
     start, end = rows["start"], rows["start"] + rows["interval"]
     series = (np.diff(rows["code"]) != 0) | (np.diff(rows["interval"]) != 0)
     cuts = np.flatnonzero(series | (start[1:] > end[:-1])) + 1
     firsts, lasts = np.append(0, cuts), np.append(cuts, len(rows)) - 1
     found, runs = [], moment.lane.bar_runs
+    stretches = moment.source.stretches
     columns = (rows["code"][firsts], rows["interval"][firsts], start[firsts], end[lasts])
     for code, interval, since, until in zip(*(column.tolist() for column in columns), strict=True):
         run = runs.get((code, interval))
@@ -74,14 +72,8 @@ def _stretches(moment: Moment, rows: NDArray[Any], channel: str) -> list[Stretch
             run = runs[code, interval] = [since, until]
         else:
             run[0], run[1] = min(run[0], since), max(run[1], until)
-        found.append((code, channel, run[0], run[1]))
-    return found
-
-
-def live_rows(stretches: list[Stretch], source: str, symbols: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Stretches as rows of `model.COVERAGE`."""
-    return [
-        {"source": source, "symbol": symbols[code], "channel": channel, "start": start, "end": end,
-         "state": COVERS[LIVE].value, "missing": 0}
-        for code, channel, start, end in stretches
-    ]  # fmt: skip
+        found.append((code, run[0], run[1]))
+    code, since, until = (np.array(column) for column in zip(*found, strict=True))
+    n, number = len(found), stretches.channel(channel)
+    state, missing = np.full(n, LIVE, np.uint8), np.zeros(n, np.int64)
+    stretches.say(code.astype(np.int32), np.full(n, number, np.int32), since, until, state, missing)

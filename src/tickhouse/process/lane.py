@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import F64, I32, I64, LIVE
 from tickhouse.core.kernels.tumbling import NEVER
-from tickhouse.core.model import Ids
-from tickhouse.process.coverage import Coverage
+from tickhouse.process.coverage import Coverage, Stretches
 from tickhouse.process.emitted import BARS
 from tickhouse.process.evidence import FAR, NO_LINE, Evidence
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.rules import Rules
 from tickhouse.process.state import part
 from tickhouse.process.windows import Columns, Windows
+
+BY_ROW = ("code", "ids", "channel", "line", "edge")
+"""The arrays that have one value for each series."""
 
 Window = tuple[int, int, int]
 """A row, the index of an interval, and a start (us)."""
@@ -24,18 +26,20 @@ Window = tuple[int, int, int]
 class Lane:
     """The state of a lane. A row is one symbol of it; rows are numbered in the order in which symbols come."""
 
-    def __init__(self, name: str, rules: Rules, ids: Ids, dense: DenseIds | None) -> None:
+    def __init__(self, name: str, rules: Rules, stretches: Stretches, dense: DenseIds | None) -> None:
         self.name, self.rules, self.dense = name, rules, dense
+        self.rows = 0
         self.windows = Windows(rules)
-        self.unique = UniqueIds() if ids is Ids.UNIQUE else None
+        self.unique: UniqueIds | None = None
         self.evidence = Evidence()
-        self.coverage = Coverage(rules.base_us, self.lost)
+        self.stretches = stretches
+        self.coverage = Coverage(self.lost, self._say)
         self.row_of: I32 = np.zeros(0, np.int32)
         self.code: I32 = np.zeros(0, np.int32)
         self.ids: I32 = np.zeros(0, np.int32)
         self.line: NDArray[np.int16] = np.zeros(0, np.int16)
         self.edge: I64 = np.zeros(0, np.int64)
-        self.channels: list[str] = []
+        self.channel: I32 = np.zeros(0, np.int32)
         self.memory = FAR
         self.connected = FAR
         self.pending: dict[Window, None] = {}
@@ -50,11 +54,6 @@ class Lane:
         """Whether it is the lane of what arrives now."""
         return self.name == LIVE
 
-    @property
-    def rows(self) -> int:
-        """How many series it has."""
-        return len(self.channels)
-
     def row(self, code: int, channel: str) -> int:
         """The row of a symbol; a new one gets the next."""
         if code >= len(self.row_of):
@@ -64,17 +63,19 @@ class Lane:
             row = self.row_of[code] = self.rows
             if row >= len(self.code):
                 self._grow(max(16, 2 * row))
-            self.channels.append(channel)
+            self.rows += 1
             self.windows.grow(self.rows)
             self.coverage.grow(self.rows)
-            self.code[row] = code
+            self.code[row], self.channel[row] = code, self.stretches.channel(channel)
             if self.dense is not None:
                 self.ids[row] = self.dense.add(code)
         return int(self.row_of[code])
 
     def _grow(self, rows: int) -> None:
         more = rows - len(self.code)
-        self.code, self.ids = (np.append(old, np.zeros(more, np.int32)) for old in (self.code, self.ids))
+        self.code, self.ids, self.channel = (
+            np.append(old, np.zeros(more, np.int32)) for old in (self.code, self.ids, self.channel)
+        )
         self.line = np.append(self.line, np.full(more, NO_LINE, np.int16))
         self.edge = np.append(self.edge, np.full(more, FAR, np.int64))
 
@@ -131,6 +132,14 @@ class Lane:
             seconds = seconds - blind
         return seconds / (end - start), unproven
 
+    def since(self, row: int) -> int:
+        """Since when a series is watched."""
+        edge = int(self.edge[row])
+        return edge if edge != FAR else self.began
+
+    def _say(self, row: I64, *stretch: NDArray[Any]) -> None:
+        self.stretches.say(self.code[row], self.channel[row], *stretch)
+
     def await_proof(self, rows: I64, start: I64) -> None:
         """Have the next id of some series say again how complete their windows from `start` on are."""
         if self.dense is not None:
@@ -148,11 +157,11 @@ class Lane:
         arrays = {f"windows.{name}": array for name, array in self.windows.snapshot().items()}
         arrays |= {f"cover.{name}": array for name, array in cover.items()}
         arrays |= {f"unique.{name}": array for name, array in (self.unique.snapshot() if self.unique else {}).items()}
-        arrays |= {"code": self.code[:n], "ids": self.ids[:n], "line": self.line[:n], "edge": self.edge[:n]}
+        arrays |= {name: getattr(self, name)[:n] for name in BY_ROW}
         if self.held:
             arrays["held"] = np.concatenate(self.held)
         values = {
-            "channels": self.channels, "memory": self.memory, "connected": self.connected,
+            "unique": self.unique is not None, "memory": self.memory, "connected": self.connected,
             "pending": list(self.pending), "changed": self.changed, "bar_codes": sorted(self.bar_codes),
             "bar_span": self.bar_span, "bar_runs": [[*key, *run] for key, run in self.bar_runs.items()],
             "evidence": self.evidence.snapshot(), "cover": blind,
@@ -163,11 +172,10 @@ class Lane:
         """Go on from a snapshot."""
 
         self.windows.restore(part(arrays, "windows."))
-        self.unique = UniqueIds.restored(part(arrays, "unique.")) if self.unique else None
-        self.channels = list(values["channels"])
-        n = self.rows
+        self.unique = UniqueIds.restored(part(arrays, "unique.")) if values["unique"] else None
+        n = self.rows = len(arrays["code"])
         self._grow(n)
-        for name in ("code", "ids", "line", "edge"):
+        for name in BY_ROW:
             getattr(self, name)[:n] = arrays[name]
         self.row_of = np.full(int(self.code.max()) + 1 if n else 0, -1, np.int32)
         self.row_of[self.code[:n]] = np.arange(n)

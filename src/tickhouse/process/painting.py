@@ -76,7 +76,7 @@ def _paint_loaded(lane: Lane, live: Lane | None, start: int, due: NDArray[np.int
     here = due[flat["start"][due] == start]
     rows = np.unique(here // lane.windows.per_row).astype(np.int64)
     if live is not None:
-        known = [row for row in rows.tolist() if not _painted(live, int(lane.code[row]), start)]
+        known = [row for row in rows.tolist() if not _watched(live, int(lane.code[row]), start + base)]
         rows = np.array(known, np.int64)
     if not len(rows):
         return
@@ -90,10 +90,6 @@ def _paint_loaded(lane: Lane, live: Lane | None, start: int, due: NDArray[np.int
     lane.coverage.paint(rows, start, start + base, _states(lane, rows, start, start + base, traded), traded)
 
 
-def _painted(live: Lane, code: int, start: int) -> bool:
-    """Whether the live lane says itself how a time was."""
-    if code >= len(live.row_of) or live.row_of[code] < 0:
-        return False
-    now, past = live.coverage.now[live.row_of[code]], live.coverage.past[live.row_of[code]]
-    first = past["start"] if past["state"] != NOTHING else now["start"]
-    return bool(now["state"] != NOTHING and first <= start < now["end"])
+def _watched(live: Lane, code: int, end: int) -> bool:
+    """Whether the live lane watches a symbol at a time, and so says itself how it was."""
+    return code < len(live.row_of) and live.row_of[code] >= 0 and end > live.since(int(live.row_of[code]))

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import I32, I64, LIVE, REFILL, U8, TickBatch
 from tickhouse.core.kernels.tumbling import NEVER, NO_PRICE, NO_VOLUME
 from tickhouse.core.model import Ids
-from tickhouse.process.identity import DenseIds
+from tickhouse.process.coverage import Stretches
+from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.lane import Lane
 from tickhouse.process.rules import Rules
 from tickhouse.process.sale_conditions import ConditionRule
@@ -31,6 +32,7 @@ class Source:
         self.codes: dict[str, int] = {}
         self.lanes: dict[str, Lane] = {}
         self.past: list[PastLane] = []
+        self.stretches = Stretches()
         self.totals: I64 = np.zeros(3, np.int64)
         self.latest: dict[int, I64] = {}
         self._symbols: tuple[str, ...] = ()
@@ -48,7 +50,8 @@ class Source:
         """The lane of that name, begun if need be; what fills holes belongs to the live lane."""
         name = LIVE if name == REFILL else name
         if name not in self.lanes:
-            self.lanes[name] = Lane(name, self.rules, self.ids, self.dense)
+            lane = self.lanes[name] = Lane(name, self.rules, self.stretches, self.dense)
+            lane.unique = UniqueIds() if self.ids is Ids.UNIQUE else None
         return self.lanes[name]
 
     def code(self, symbol: str) -> int:
@@ -180,7 +183,12 @@ class Source:
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All state as arrays, and what is not an array."""
         arrays: dict[str, NDArray[Any]] = {"totals": self._counted()}
-        values: dict[str, Any] = {"symbols": self.symbols, "lanes": {}, "past": []}
+        values: dict[str, Any] = {
+            "symbols": self.symbols,
+            "lanes": {},
+            "past": [],
+            "channels": list(self.stretches.channels),
+        }
         for interval, latest in self.latest.items():
             arrays[f"latest.{interval}"] = latest
         for number, (since, until, codes) in enumerate(self.past):
@@ -198,6 +206,8 @@ class Source:
         """Go on from a snapshot."""
 
         self.codes = {name: code for code, name in enumerate(values["symbols"])}
+        for channel in values["channels"]:
+            self.stretches.channel(channel)
         self.totals = arrays["totals"].copy()
         self.latest = {int(interval): latest.copy() for interval, latest in part(arrays, "latest.").items()}
         self.past = [(since, until, arrays[f"past.{n}"]) for n, (since, until) in enumerate(values["past"])]

@@ -36,7 +36,7 @@ from tickhouse.core.batches import LIVE, REFILL, BarBatch, Output, Record
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.kernels.tumbling import NEVER, TOP
 from tickhouse.core.marks import Event, Mark
-from tickhouse.core.model import COVERAGE, Hole
+from tickhouse.core.model import Hole
 from tickhouse.process import History, given, state
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
@@ -121,7 +121,7 @@ class Embedded:
         if record.bars is not None and len(record.bars):
             source = self._source(record.bars.source)
             moment = self._moment(call, source, source.lane(record.lane), record.end, record.received_at)
-            call.stretches(source, given.take(moment, record.bars, record.channel))
+            given.take(moment, record.bars, record.channel)
         for number, mark in enumerate(record.marks):
             last = number == len(record.marks) - 1
             self._mark(record, mark, record.received_at if last else mark.at, call)
@@ -168,7 +168,7 @@ class Embedded:
             moment.cross(None, complete=not lane.live)
             if not lane.live:
                 moment.release(1)
-                call.ended(source, lane)
+                call.touched.pop((source.name, lane.name), None)
                 source.end(lane)
         elif record.lane == LIVE:
             self._evidence(source, lane, mark)
@@ -202,8 +202,7 @@ class Embedded:
                         said, odd = self._analysis.closed(part, call.past)
                         indicators.append(said)
                         anomalies.append(odd)
-        lanes = [(source, lane) for source in self._sources.values() for lane in source.lanes.values()]
-        coverage = [*call.coverage, *(covered(source, lane) for source, lane in lanes)]
+        coverage = [source.stretches.take(source.symbols, source.name) for source in self._sources.values()]
         ledger = {key: count for source in self._sources.values() for key, count in source.ledger().items()}
         return Output(
             self.position, tuple(bars), tuple(self._forming(call)), _joined(indicators), _joined(anomalies),
@@ -237,22 +236,6 @@ class _Call:
         self.emitted: dict[str, Emitted] = {}
         self.touched: dict[tuple[str, str], Lane] = {}
         self.holes: list[Hole] = []
-        self.coverage: list[pa.Table | None] = []
-
-    def ended(self, source: Source, lane: Lane) -> None:
-        """Keep what a lane said before it goes."""
-        self.coverage.append(covered(source, lane))
-        self.touched.pop((source.name, lane.name), None)
-
-    def stretches(self, source: Source, found: list[given.Stretch]) -> None:
-        """Keep the coverage of ready-made bars."""
-        rows = given.live_rows(found, source.name, source.symbols)
-        self.coverage.append(pa.Table.from_pylist(rows, schema=COVERAGE))
-
-
-def covered(source: Source, lane: Lane) -> pa.Table | None:
-    """What changed in the coverage of a lane."""
-    return lane.coverage.take(lane.code, source.symbols, lane.channels, source.name)
 
 
 def _joined(tables: Iterable[pa.Table | None]) -> pa.Table | None:

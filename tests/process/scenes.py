@@ -1,0 +1,113 @@
+"""Random days of a source: live ticks in disorder, repeats, losses that are refilled, loads, marks of lines."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from tests.process.house import Feeder, Row, tick
+from tickhouse.core.batches import REFILL, Record
+from tickhouse.core.marks import Event
+
+END = 4000.0
+"""Seconds after T0 by which every scene has closed its windows."""
+
+
+@dataclass
+class Scene:
+    """What may go wrong in a scene, and the records that come of it."""
+
+    random: Random
+    ids: bool = True
+    aggregates: bool = True
+    marks: bool = True
+    loads: int = 1
+    ticks: int = 120
+    feeder: Feeder = field(default_factory=Feeder)
+
+    def records(self) -> list[Record]:
+        """The records of a scene, in journal order."""
+        rows = self._traded()
+        lost = [row for row in rows if self.random.random() < 0.06] if self.ids else []
+        arrivals = self._arrivals([row for row in rows if not any(row is other for other in lost)])
+        events: list[tuple[float, Any]] = [(at, ("tick", row)) for at, row in arrivals]
+        if self.marks:
+            events += self._marks()
+        for number in range(self.loads):
+            events.append((self.random.uniform(0, 900), ("load", number)))
+        refilled = [row for row in lost if self.random.random() < 0.7]
+        if refilled:
+            events.append((self.random.uniform(500, 1500), ("refill", refilled)))
+        return self._written(sorted(events, key=lambda event: event[0]), rows)
+
+    def _traded(self) -> list[Row]:
+        random, time, rows = self.random, 0.0, []
+        ids = {"A": 100, "B": 7000}
+        for _ in range(self.ticks):
+            time += random.expovariate(1 / 4)
+            symbol, width = random.choice("AAB"), random.choice([1, 1, 3]) if self.aggregates else 1
+            row = tick(round(time, 3), round(random.uniform(1, 99), 2), round(random.uniform(0, 9), 3), symbol)
+            if self.ids:
+                row |= {"first_id": ids[symbol], "last_id": ids[symbol] + width - 1}
+                ids[symbol] += width
+            rows.append(row)
+        return rows
+
+    def _arrivals(self, rows: list[Row]) -> list[tuple[float, Row]]:
+        random, arrivals = self.random, []
+        for row in rows:
+            at = (row["event_time"] - rows[0]["event_time"]) / 1e6
+            late = random.choice([0, 0, 0, random.uniform(0, 4), random.uniform(0, 4), random.choice([20, 90, 600])])
+            arrivals.append((at + late, row))
+            if self.ids and random.random() < 0.1:
+                arrivals.append((at + late + random.choice([0, 1, 100, 700]), row))
+        return arrivals
+
+    def _marks(self) -> list[tuple[float, Any]]:
+        """A line that is connected, and now and then is not."""
+        random, at, events = self.random, -30.0, []
+        events.append((at, ("mark", Event.CONNECTED, at)))
+        while at < 900:
+            at += random.uniform(1, 60)
+            if random.random() < 0.2:
+                heard, at = at - random.uniform(0, 10), at + random.uniform(5, 90)
+                events += [(at - 1, ("mark", Event.DISCONNECTED, heard)), (at, ("mark", Event.CONNECTED, at))]
+            else:
+                events.append((at, ("mark", Event.ALIVE, at)))
+        return events
+
+    def _written(self, events: list[tuple[float, Any]], rows: list[Row]) -> list[Record]:
+        records: list[Record] = []
+        waiting: list[Row] = []
+
+        def flush() -> None:
+            if waiting:
+                records.append(self.feeder.ticks(list(waiting)))
+                waiting.clear()
+
+        for at, (kind, *what) in events:
+            if kind == "tick":
+                waiting.append(what[0] | {"received_at": what[0]["event_time"] + 1000})
+                continue
+            flush()
+            if kind == "mark":
+                records.append(self.feeder.mark(what[0], what[1], symbols=("A", "B"), received=at))
+            elif kind == "load":
+                records += self._load(f"load:{what[0]}", rows, at)
+            elif kind == "refill":
+                records += [self.feeder.mark(Event.BEGIN, at, REFILL), self.feeder.ticks(what[0], REFILL, "history")]
+                records.append(self.feeder.mark(Event.END, at, REFILL))
+        flush()
+        records.append(self.feeder.mark(Event.ALIVE, END, symbols=("A", "B")))
+        return records
+
+    def _load(self, lane: str, rows: list[Row], at: float) -> list[Record]:
+        """A part of what was traded, from a file; without ids these are other trades."""
+        random = self.random
+        first = random.randrange(len(rows))
+        chosen = [row for row in rows[first : first + random.randint(1, len(rows))] if random.random() < 0.9]
+        if not chosen:
+            return []
+        middle = random.randint(0, len(chosen) - 1)
+        parts = [part for part in (chosen[:middle], chosen[middle:]) if part]
+        records = [self.feeder.mark(Event.BEGIN, at, lane), *(self.feeder.ticks(part, lane) for part in parts)]
+        return [*records, self.feeder.mark(Event.END, at, lane)]
