@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def opened(name: str, section: FeedSettings) -> Feed:
     """The feed of a section of the settings."""
-    given = {"channel": section.channel, "rest_url": section.url, "ws_url": section.ws_url, "key": section.key}
+    given = {"symbols": section.symbols, "channel": section.channel, "rest_url": section.url, "ws_url": section.ws_url, "key": section.key}
     feed: Feed = load("feeds", name).open(**{k: v for k, v in given.items() if v is not None}, **section.options)
     return feed
 
@@ -97,7 +97,7 @@ class Pipeline:
         from tickhouse.lake.rolling import Roller
 
         rules = self.settings.lake
-        return Archive(self.journal, self.lake, Roller(rules.roll_bytes, rules.roll_after))
+        return Archive(self.journal, self.lake, Roller(rules.roll_bytes, rules.roll_after, self.lake))
 
     def close(self) -> None:
         """Let go of every backend."""

@@ -133,9 +133,11 @@ def symbols(form: Format = "table", data: Data = None, config: Config = None) ->
 
     with reading(data, config) as house:
         rows = [
-            {**row, "intervals": " ".join(row["intervals"]), "first": rfc3339(row["first"]), "last": rfc3339(row["last"])}
-            for row in house.symbols()
-        ]
+            {
+                "symbol": row["symbol"], "source": row["source"], "intervals": " ".join(row["intervals"]),
+                "first": rfc3339(row["first_start"]), "last": rfc3339(row["last_start"]),
+            } for row in house.symbols()
+        ]  # fmt: skip
     emit(pa.Table.from_pylist(rows) if rows else pa.table({"symbol": pa.array([], pa.string())}), form)
 
 

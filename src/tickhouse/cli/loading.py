@@ -17,6 +17,9 @@ from tickhouse.steps.load import Chunks, Load
 
 Progress = Callable[[int], None]
 
+CHUNK = 1 << 20
+"""Bytes of a tape that are journaled in one transaction."""
+
 
 class Loading:
     """One `load` command: its files, how they are read, and the house they go to."""
@@ -66,7 +69,7 @@ class Loading:
 
         feed = pipeline.feeds[self.feed]
         channel = pipeline.settings.feeds[self.feed].channel
-        made = lambda skip, lane: read_ndjson(path, self.feed, channel, lane, pipeline.clock.now(), skip_lines=skip)  # noqa: E731
+        made = lambda skip, lane: read_ndjson(path, self.feed, channel, lane, pipeline.clock.now(), chunk_bytes=CHUNK, skip_lines=skip)  # noqa: E731
         return made, feed, {"feed": self.feed}
 
 
