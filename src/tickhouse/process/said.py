@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import I64, BarBatch
-from tickhouse.core.model import ANOMALY, BAR, INDICATOR, TIME, Query
+from tickhouse.core.model import ANOMALY, BAR, INDICATOR, TIME, Query, interval_us
 from tickhouse.process import History
 from tickhouse.process.series import FIELDS
 
@@ -54,7 +54,8 @@ class Said:
 
     def bars(self, query: Query) -> tuple[list[str], I64, dict[str, NDArray[Any]]]:
         """The newest version of each bar asked for, by symbol and start: the symbols, each bar's place in them, the columns."""
-        parts = [_only(batch, query).to_arrow().cast(BAR) for batch in self._bars if batch.source == query.source]
+        kept = [_only(batch, query) for batch in self._bars if batch.source == query.source]
+        parts = [batch.to_arrow().cast(BAR) for batch in kept if len(batch)]
         stored = [self._history.bars(replace(query, before=self._before))] if self._history else []
         table = _joined(BAR, [*stored, *parts], query).combine_chunks()
         coded = table["symbol"].combine_chunks().dictionary_encode()
@@ -63,9 +64,9 @@ class Said:
         order = np.lexsort((np.arange(len(code)), version, start, code))
         code, start = code[order], start[order]
         newest = np.append((code[1:] != code[:-1]) | (start[1:] != start[:-1]), np.ones(min(len(code), 1), bool))
-        kept = order[newest]
+        chosen = order[newest]
         columns = {
-            name: table[name].fill_null(np.nan).to_numpy()[kept].astype(np.float64)
+            name: table[name].fill_null(np.nan).to_numpy()[chosen].astype(np.float64)
             for name in FIELDS
             if name != "start"
         }
@@ -96,9 +97,10 @@ class Said:
 
 
 def _only(batch: BarBatch, query: Query) -> BarBatch:
-    """The bars of a batch with the symbols asked for."""
+    """The bars of a batch that are asked for."""
     wanted = [i for i, symbol in enumerate(batch.symbols) if symbol in query.symbols]
-    return batch.take(np.isin(batch.symbol, wanted))
+    since = True if query.start is None else batch.start >= query.start
+    return batch.take(np.isin(batch.symbol, wanted) & since & (batch.interval == interval_us(query.interval or "")))
 
 
 def _joined(schema: pa.Schema, tables: list[pa.Table], query: Query) -> pa.Table:
