@@ -104,7 +104,7 @@ class History:
         """The next block, in order of time."""
         self._waiting.append(trades)
         self._waits += len(trades)
-        if self._waits >= WAITING:
+        if self._waits >= min(WAITING, self.keep // 8):
             self._shelve()
 
     def columns(self, code: int) -> Columns:
