@@ -1,7 +1,7 @@
 """A little house for engine tests: a journal and a store in memory, and the engine that runs between them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
 from tickhouse.core.kernels.tumbling import bar_reference
 from tickhouse.core.marks import LINK, Event, Mark
-from tickhouse.core.model import BAR, Hole, Ids, Query, State, interval_text
+from tickhouse.core.model import ANOMALY, BAR, INDICATOR, TIME, Hole, Ids, Query, State, interval_text
 from tickhouse.process.engines.embedded import Embedded
 from tickhouse.process.rules import Rules
 
@@ -60,14 +60,19 @@ class House:
     """Runs an engine over records and keeps what it says, as the pipeline does."""
 
     rules: Rules = field(default_factory=lambda: Rules(ids={"s": Ids.DENSE}))
-    analysis: Any = None
+    analysis: Callable[["House"], Any] | None = None
     records: list[Record] = field(default_factory=list)
     made: list[Row] = field(default_factory=list)
+    said: list[Row] = field(default_factory=list)
+    odd: list[Row] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     asked: int = 0
 
     def __post_init__(self) -> None:
-        self.engine = Embedded(self.rules, self.analysis, self)
+        self.engine = self._engine()
+
+    def _engine(self) -> Embedded:
+        return Embedded(self.rules, self.analysis(self) if self.analysis else None, self)
 
     def run(self, *records: Record) -> Output:
         """One call of the engine."""
@@ -76,12 +81,14 @@ class House:
         self.outputs.append(output)
         for batch in output.bars:
             self.made += [row | {"position": output.position} for row in rows_of(batch)]
+        for kept, table in ((self.said, output.indicators), (self.odd, output.anomalies)):
+            kept += [row | {"position": output.position} for row in plain(table)]
         return output
 
     def restart(self) -> None:
         """Go on with a new engine from a snapshot of the old one."""
         state = self.engine.snapshot()
-        self.engine = Embedded(self.rules, self.analysis, self)
+        self.engine = self._engine()
         self.engine.restore(state)
 
     def newest(self, interval: str = "1m") -> dict[tuple[str, int], Row]:
@@ -107,9 +114,7 @@ class House:
         """The newest row of each key (symbol, start): end, state, missing; seconds after T0."""
         found = {}
         for table in (output.coverage for output in self.outputs if output.coverage is not None):
-            for row in table.cast(
-                pa.schema([f if f.type != pa.timestamp("us", "UTC") else f.with_type(pa.int64()) for f in table.schema])
-            ).to_pylist():
+            for row in plain(table):
                 key = row["symbol"], (row["start"] - T0) // SECOND
                 found[key] = ((row["end"] - T0) // SECOND, row["state"], row["missing"])
         return found
@@ -126,22 +131,39 @@ class House:
         return [batch for batch in found if len(batch)]
 
     def bars(self, query: Query) -> pa.Table:
-        self.asked += 1
-        newest: dict[tuple[Any, ...], Row] = {}
-        for row in self.made:
-            fits = (not query.symbols or row["symbol"] in query.symbols) and row["interval"] == query.interval
-            stored = row["source"] == query.source and row["position"] <= query.before
-            if fits and stored and query.start <= row["start"] < query.end:
-                newest[row["symbol"], row["start"]] = row
-        plain = pa.schema([f if f.type != pa.timestamp("us", "UTC") else f.with_type(pa.int64()) for f in BAR])
-        rows = [{name: row[name] for name in BAR.names} for row in newest.values()]
-        return pa.Table.from_pylist(rows, schema=plain).cast(BAR)
+        return self._answer(self.made, BAR, query, ("symbol", "start"))
 
     def indicators(self, query: Query) -> pa.Table:
-        raise AssertionError("not asked here")
+        return self._answer(self.said, INDICATOR, query, ("symbol", "start"))
 
     def anomalies(self, query: Query) -> pa.Table:
-        raise AssertionError("not asked here")
+        return self._answer(self.odd, ANOMALY, query, ("symbol", "start", "detector", "version"))
+
+    def _answer(self, rows: Iterable[Row], schema: pa.Schema, query: Query, key: tuple[str, ...]) -> pa.Table:
+        """The rows asked for that were stored at or before the position, the last of each key."""
+        self.asked += 1
+        assert query.before is not None
+        found: dict[tuple[Any, ...], Row] = {}
+        begin, end = query.start or 0, query.end or 1 << 62
+        for row in rows:
+            fits = (not query.symbols or row["symbol"] in query.symbols) and row["interval"] == query.interval
+            stored = row["source"] == query.source and row["position"] <= query.before
+            if fits and stored and begin <= row["start"] < end:
+                found[tuple(row[name] for name in key)] = row
+        ordered = sorted(found.values(), key=lambda row: (row["symbol"], row["start"], row["version"]))
+        return pa.Table.from_pylist(
+            [{n: row[n] for n in schema.names} for row in ordered], schema=untimed(schema)
+        ).cast(schema)
+
+
+def untimed(schema: pa.Schema) -> pa.Schema:
+    """The schema with integers for times."""
+    return pa.schema([field.with_type(pa.int64()) if field.type == TIME else field for field in schema])
+
+
+def plain(table: pa.Table | None) -> list[Row]:
+    """The rows of a table as plain values, times as integers."""
+    return table.cast(untimed(table.schema)).to_pylist() if table is not None else []
 
 
 def rows_of(batch: BarBatch) -> list[Row]:

@@ -122,8 +122,8 @@ class Coverage:
 
     def _say(self, row: int, run: Run) -> None:
         start, end, missing, state, _ = run
-        times = (np.array([value], np.int64) for value in (row, start, end))
-        self.say(*times, np.array([state], np.uint8), np.array([missing], np.int64))
+        at, since, until, lost = (np.array([value], np.int64) for value in (row, start, end, missing))
+        self.say(at, since, until, np.array([state], np.uint8), lost)
 
     def snapshot(self, rows: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All state as arrays, and what is not an array."""

@@ -84,10 +84,12 @@ def put(
     slot.first_raw = min(slot.first_raw, raw)
     slot.last_raw = max(slot.last_raw, raw)
     slot.known_at = max(slot.known_at, received)
+    if np.isnan(price):
+        return
     if not np.isnan(size) and not flags & NO_VOLUME:
         slot.volume, slot.volume_low = add(slot.volume, slot.volume_low, size)
         slot.value, slot.value_low = add(slot.value, slot.value_low, price * size)
-    if flags & NO_PRICE or np.isnan(price):
+    if flags & NO_PRICE:
         return
     if slot.priced == 0:
         slot.priced = 1

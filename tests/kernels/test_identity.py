@@ -1,0 +1,136 @@
+"""Trade ids against plain sets."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tickhouse.core.kernels.identity import new_reference
+from tickhouse.process.identity import DenseIds, UniqueIds
+from tickhouse.process.windows import Columns
+
+Ticks = list[tuple[int, int, int]]
+ticks = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(-1, 40), st.sampled_from([0, 0, 0, 1, 5])).map(
+        lambda t: (t[0], t[1], t[1] + t[2] if t[1] >= 0 else -1)
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+def columns(rows: Ticks) -> Columns:
+    """Ticks as columns; the event time is ten times the id."""
+    series, first, last = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    n, f = len(rows), np.zeros(len(rows))
+    row = series.astype(np.int32)
+    return Columns(row, first * 10, first, f, f, first, last, first, row, np.zeros(1, np.uint8), np.zeros(n, np.uint8))
+
+
+def judged(dense: DenseIds, rows: np.ndarray, given_: Ticks, step: int) -> list[bool]:
+    c = columns(given_)
+    for begin in range(0, len(given_), step):
+        dense.judge(rows, c, begin, min(begin + step, len(given_)))
+    return c.new.astype(bool).tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ticks, step=st.integers(1, 20))
+def test_dense_ids_are_new_exactly_once(rows, step):
+    dense = DenseIds()
+    series = np.array([dense.add(code) for code in range(3)], np.int32)
+    assert judged(dense, series, rows, step) == new_reference(rows)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lanes=st.lists(ticks, min_size=1, max_size=6), ended=st.booleans())
+def test_dense_ids_are_known_over_lanes_also_when_these_have_ended(lanes, ended):
+    dense, expected = DenseIds(), new_reference([row for rows in lanes for row in rows])
+    got = []
+    for rows in lanes:
+        series = np.array([dense.add(code) for code in range(3)], np.int32)
+        got += judged(dense, series, rows, 7)
+        if ended:
+            dense.retire(series.tolist(), range(3))
+        arrays, values = dense.snapshot()
+        dense = DenseIds.restored(arrays, values)
+    assert got == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ticks)
+def test_losses_are_the_ids_between_the_first_and_the_last_that_were_not_seen(rows):
+    dense = DenseIds()
+    series = np.array([dense.add(code) for code in range(3)], np.int32)
+    new = judged(dense, series, rows, 7)
+    losses = dense.settle(series, 10**9)
+    for code in range(3):
+        seen = {
+            i
+            for (s, a, b), fresh in zip(rows, new, strict=True)
+            if s == code and fresh and a >= 0
+            for i in range(a, b + 1)
+        }
+        lost = {i for index, first, last, _, _ in losses if index == code for i in range(first, last + 1)}
+        assert lost == (set(range(min(seen), max(seen))) - seen if seen else set())
+        every = dense.missing(series[[code]], np.array([-(10**9)]), np.array([10**9]))
+        assert every.tolist() == [len(lost)]
+    assert not dense.settle(series, 10**9)
+
+
+def test_a_loss_says_between_which_times_its_trades_took_place():
+    dense = DenseIds()
+    series = np.array([dense.add(0)], np.int32)
+    judged(dense, series, [(0, 1, 1), (0, 9, 9), (0, 4, 4)], 3)
+    assert dense.settle(series, 90) == [(0, 2, 3, 10, 40)]
+    assert dense.settle(series, 91) == [(0, 5, 8, 40, 90)]
+    assert dense.missing(series[[0, 0, 0]], np.array([0, 20, 41]), np.array([10, 40, 42])).tolist() == [0, 2, 4]
+
+
+def test_ids_that_fill_a_loss_say_which_time_has_changed():
+    dense = DenseIds()
+    series = np.array([dense.add(0)], np.int32)
+    judged(dense, series, [(0, 1, 1), (0, 9, 9)], 3)
+    dense.settle(series, 1000)
+    judged(dense, series, [(0, 5, 5), (0, 10, 10)], 3)
+    assert dense.take_changes(series) == [(0, 10, 90)]
+    assert not dense.take_changes(series)
+
+
+def test_what_another_lane_has_seen_is_no_loss():
+    dense = DenseIds()
+    one, two = (np.array([dense.add(0)], np.int32) for _ in range(2))
+    judged(dense, one, [(0, i, i) for i in (3, 4, 5, 8)], 3)
+    judged(dense, two, [(0, i, i) for i in (1, 2, 3, 10)], 3)
+    assert dense.settle(two, 10**9) == [(0, 6, 7, 20, 100), (0, 9, 9, 20, 100)]
+    assert dense.settle(one, 10**9) == [(0, 6, 7, 50, 80)]
+    assert dense.knows_earlier(int(one[0])) and not dense.knows_earlier(int(two[0]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ticks, step=st.integers(1, 20))
+def test_unique_ids_are_new_once_within_two_generations(rows, step):
+    rows = [(series, last, last) for series, _, last in rows]
+    unique, c = UniqueIds(), columns(rows)
+    for begin in range(0, len(rows), step):
+        unique.judge(c, begin, min(begin + step, len(rows)))
+        unique.turn(begin, 10**9)
+    assert c.new.astype(bool).tolist() == new_reference(rows)
+
+
+def test_unique_ids_grow_and_are_forgotten_after_two_turns():
+    unique = UniqueIds()
+    many = [(0, i, i) for i in range(5000)]
+
+    def fresh() -> int:
+        c = columns(many)
+        unique.judge(c, 0, len(many))
+        return int(c.new.sum())
+
+    assert fresh() == 5000
+    unique.turn(10, 10)
+    assert fresh() == 0
+    unique.turn(20, 10)
+    assert fresh() == 0
+    unique.turn(30, 10)
+    unique.turn(40, 10)
+    assert fresh() == 5000

@@ -1,0 +1,99 @@
+"""Random scenes: bars equal a plain loop over all ticks, and neither cuts nor restarts change anything."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.process.house import MINUTE, House, Row, cut, same, truth
+from tests.process.scenes import Scene
+from tickhouse.core.batches import Record
+from tickhouse.core.model import Ids
+from tickhouse.process import catalog
+from tickhouse.process.analysis import Analysis
+from tickhouse.process.rules import Rules
+
+KINDS = (Ids.DENSE, Ids.NONE)
+
+
+def scene(seed: int, kind: Ids) -> tuple[list[Record], Rules]:
+    random = Random(seed)
+    made = Scene(random, ids=kind is Ids.DENSE, loads=random.choice([0, 1, 2]), marks=random.random() < 0.7)
+    return made.records(), Rules(ids={"s": kind})
+
+
+def said(house: House) -> dict[str, Any]:
+    """Everything that must not depend on cuts."""
+
+    def stored(rows: list[Row]) -> list[str]:
+        key = ("symbol", "interval", "start", "detector", "version")
+        rows = sorted(rows, key=lambda row: [str(row.get(name, "")) for name in key])
+        return [str({name: value for name, value in row.items() if name != "position"}) for row in rows]
+
+    bars = [{name: value for name, value in row.items() if name != "position"} for row in house.made]
+    tables = {"indicators": stored(house.said), "anomalies": stored(house.odd)}
+    return {
+        "bars": str(bars),
+        **tables,
+        "holes": house.holes,
+        "coverage": house.coverage(),
+        "ledger": house.outputs[-1].ledger,
+    }
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS))
+def test_the_newest_bars_equal_a_plain_loop_over_the_ticks_of_all_lanes(seed, kind):
+    records, rules = scene(seed, kind)
+    house = House(rules)
+    house.run(*records)
+    for interval, length in (("1m", MINUTE), ("5m", 5 * MINUTE)):
+        expected, got = truth(records, kind is Ids.DENSE, length), house.newest(interval)
+        assert set(got) == set(expected)
+        assert not [(got[key], bar) for key, bar in expected.items() if not same(got[key], bar)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), other=st.integers(0, 10**6))
+def test_neither_cuts_nor_restarts_change_bars_versions_holes_coverage_or_the_ledger(seed, kind, other):
+    records, rules = scene(seed, kind)
+    whole = House(rules)
+    whole.run(*records)
+    assert disturbed(records, rules, other) == said(whole)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_neither_cuts_nor_restarts_change_indicators_and_anomalies(seed):
+    records, rules = scene(seed, KINDS[seed % 2])
+    whole = House(rules, analysis)
+    whole.run(*records)
+    assert whole.said
+    assert disturbed(records, rules, seed, analysis) == said(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_many_more_scenes():
+    for seed in range(2000):
+        records, rules = scene(seed, KINDS[seed % 2])
+        whole = House(rules)
+        whole.run(*records)
+        assert disturbed(records, rules, seed) == said(whole), seed
+
+
+def analysis(house: House) -> Analysis:
+    return Analysis(
+        [catalog.indicator("sma(3)"), catalog.indicator("ema(3)")], [catalog.detector("returns(3,1)")], house
+    )
+
+
+def disturbed(records: list[Record], rules: Rules, seed: int, analysis: Any = None) -> dict[str, Any]:
+    """What a house says that is fed the same records cut anew, and is restarted now and then."""
+    random, house = Random(seed), House(rules, analysis)
+    for call in cut(records, random):
+        house.run(*call)
+        if random.random() < 0.1:
+            house.restart()
+    return said(house)
