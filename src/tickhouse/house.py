@@ -41,7 +41,9 @@ class House:
     def __enter__(self) -> "House":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -101,7 +103,9 @@ class House:
         lake = self._pipeline.lake
         return sql_surface.Place(warm, lake.url("ticks"), lake.url("bronze"))
 
-    async def stream(self, topic: str = "bars", symbols: Sequence[str] = (), poll: float = 0.5) -> AsyncIterator[dict[str, Any]]:
+    async def stream(
+        self, topic: str = "bars", symbols: Sequence[str] = (), poll: float = 0.5
+    ) -> AsyncIterator[dict[str, Any]]:
         """Rows of a topic (`bars` or `anomalies`) as they are stored, for as long as it is read.
 
         It reads what another process stores, so forming bars are not among them; those are on the WebSocket.
@@ -116,7 +120,9 @@ class House:
             seen = max([seen, *(_known(row) for row in fresh)])
             await asyncio.sleep(poll)
 
-    def _query(self, symbol: str | Sequence[str] | None, start: Any, end: Any, last: str | int | None, **rest: Any) -> Query:
+    def _query(
+        self, symbol: str | Sequence[str] | None, start: Any, end: Any, last: str | int | None, **rest: Any
+    ) -> Query:
         now = self._pipeline.clock.now()
         symbols = () if symbol is None else (symbol,) if isinstance(symbol, str) else tuple(symbol)
         begin = instant(start, now) if start is not None else None
@@ -134,4 +140,5 @@ class House:
 
 
 def _known(row: dict[str, Any]) -> int:
-    return round(row["known_at"].timestamp() * 1_000_000)
+    us: int = round(row["known_at"].timestamp() * 1_000_000)
+    return us

@@ -25,12 +25,10 @@ def command(data: Path, tape: Path) -> list[str]:
 def contents(data: Path) -> dict[str, object]:
     """Everything that must be the same: all versions of bars, indicators, anomalies, the ledger, and bronze's payloads."""
     with th.open(data) as house:
-        hidden = ["known_at", "first_raw", "last_raw"]
         tables = {
             name: house.sql(f"select * from warm.{name} order by all").drop("position", "known_at", strict=False).rows()
             for name in ("bars", "indicators", "anomalies")
         }
-        del hidden
         lake = house._pipeline.lake
         bronze = [
             (batch.first + number, payload)
@@ -39,7 +37,7 @@ def contents(data: Path) -> dict[str, object]:
             for number, payload in enumerate(batch.payloads())
             if batch.channel != "link"
         ]
-        ledger = {k: v for k, v in house.status()["ledger"]["binance"].items()}
+        ledger = dict(house.status()["ledger"]["binance"])
     return {**tables, "bronze": bronze, "ledger": ledger}
 
 

@@ -34,12 +34,22 @@ def write(path: Path, trades: int = 20_000, symbols: int = 5, rate: float = 50.0
         ids[n] += 1
         prices[n] = round(prices[n] * (1 + random_.gauss(0, 0.0004)), 2)
         at = BEGAN + int(number * 1000 / rate)
-        rows.append((at + (random_.randrange(2000) if random_.random() < 0.1 else 0), at, n, ids[n], prices[n], round(random_.uniform(0.01, 3), 4)))
+        rows.append(
+            (
+                at + (random_.randrange(2000) if random_.random() < 0.1 else 0),
+                at,
+                n,
+                ids[n],
+                prices[n],
+                round(random_.uniform(0.01, 3), 4),
+            )
+        )
     rows.sort(key=lambda row: row[0])
     lines, duplicates, malformed = [], 0, 0
     for arrival, at, n, id_, price, size in rows:
         line = (
-            f'{{"e":"trade","E":{arrival},"s":"SYM{n}USDT","t":{id_},"p":"{price:.2f}","q":"{size:.4f}","T":{at},"m":false,"M":true}}'
+            f'{{"e":"trade","E":{arrival},"s":"SYM{n}USDT","t":{id_},"p":"{price:.2f}","q":"{size:.4f}",'
+            f'"T":{at},"m":false,"M":true}}'
         )
         lines.append(line)
         if random_.random() < 0.002:

@@ -30,7 +30,9 @@ def house(tmp_path_factory):
 
 
 def test_bars_as_json_have_the_promised_fields(house):
-    rows = json.loads(good("bars", "SYM1-USDT", "--format", "json", "--indicators", "sma(3) rsi(14)", "--data", house[0]))
+    rows = json.loads(
+        good("bars", "SYM1-USDT", "--format", "json", "--indicators", "sma(3) rsi(14)", "--data", house[0])
+    )
     expected = {
         "symbol", "interval", "start", "open", "high", "low", "close", "volume", "vwap", "trades", "source", "completeness",
         "state", "version", "indicators",
@@ -45,7 +47,9 @@ def test_bars_as_json_have_the_promised_fields(house):
 @pytest.mark.parametrize("form", ["csv", "table", "arrow", "parquet"])
 def test_bars_come_in_every_form(house, form):
     done = subprocess.run(
-        [sys.executable, "-m", "tickhouse", "bars", "SYM1-USDT", "-f", form, "--data", str(house[0])], capture_output=True, check=True
+        [sys.executable, "-m", "tickhouse", "bars", "SYM1-USDT", "-f", form, "--data", str(house[0])],
+        capture_output=True,
+        check=True,
     )
     assert len(done.stdout) > 500
 
@@ -70,11 +74,21 @@ def test_trace_shows_the_raw_messages_behind_a_bar(house):
 
 
 def test_sql_reads_bars_and_ticks_and_refuses_to_write(house):
-    rows = json.loads(good("sql", "select count(*) as n from bars where interval = '1m'", "--format", "json", "--data", house[0]))
+    rows = json.loads(
+        good("sql", "select count(*) as n from bars where interval = '1m'", "--format", "json", "--data", house[0])
+    )
     assert rows[0]["n"] == len(house[1].bars)
-    ticks = json.loads(good("sql", "select count(distinct (symbol, last_id)) as n from ticks", "-f", "json", "--data", house[0]))
+    ticks = json.loads(
+        good("sql", "select count(distinct (symbol, last_id)) as n from ticks", "-f", "json", "--data", house[0])
+    )
     assert ticks[0]["n"] == house[1].trades
-    for bad in ("drop table bars", "copy bars to '/tmp/x.csv'", "select * from read_csv('/etc/passwd')", "select 1; select 2", "selec"):
+    for bad in (
+        "drop table bars",
+        "copy bars to '/tmp/x.csv'",
+        "select * from read_csv('/etc/passwd')",
+        "select 1; select 2",
+        "selec",
+    ):
         done = run("sql", bad, "--data", house[0])
         assert done.returncode == 2 and done.stderr.startswith("tickhouse: "), bad
 
@@ -146,7 +160,10 @@ def test_an_unknown_setting_names_the_nearest_known_one(tmp_path):
     assert done.returncode == 2 and "lateness" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "demo", "up", "run", "exchange", "load", "replay", "parse", "bars", "sql", "trace", "quarantine list"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "demo", "up", "run", "exchange", "load", "replay", "parse", "bars", "sql", "trace", "quarantine list"],
+)
 def test_help_has_an_example(command):
     text = good(*command.split(), "--help")
     assert "Example:" in text or not command

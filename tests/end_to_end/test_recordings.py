@@ -70,7 +70,9 @@ def test_a_day_of_spy_prints_gives_the_vendors_minute_bars(recordings, tmp_path)
     """Volume of all prints; prices of the prints that may set one; equal to the vendor's bars as FACTS.md says."""
     day = recordings / "bulk" / "equity_ticks" / "SPY_trades_20131008.parquet"
     house_path = tmp_path / "house"
-    answer = json.loads(tickhouse("load", day, "--source", "tape", "--conditions", "us-equities", "--json", "--data", house_path))
+    answer = json.loads(
+        tickhouse("load", day, "--source", "tape", "--conditions", "us-equities", "--json", "--data", house_path)
+    )
     prints = pl.read_parquet(day)
     assert answer[0]["rows"] == prints.height and answer[0]["rejected"] == answer[0]["invalid"] == 0
     with th.open(house_path) as house:
@@ -81,7 +83,9 @@ def test_a_day_of_spy_prints_gives_the_vendors_minute_bars(recordings, tmp_path)
     vendor = vendor.filter(symbol="SPY").rename({"ts": "start"})
     both = bars.join(vendor, on="start", suffix="_vendor")
     assert both.height == 828
-    close = {n: ((both[n] - both[f"{n}_vendor"]).abs() < 1e-9).sum() for n in ("open", "high", "low", "close", "volume")}
+    close = {
+        n: ((both[n] - both[f"{n}_vendor"]).abs() < 1e-9).sum() for n in ("open", "high", "low", "close", "volume")
+    }
     assert min(close[n] for n in ("open", "high", "low", "close")) >= 827
     assert close["volume"] >= 825
 

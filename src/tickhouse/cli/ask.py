@@ -4,7 +4,21 @@ from typing import Annotated, Any
 
 import typer
 
-from tickhouse.cli.common import AsOf, Config, Data, End, Format, Json, Last, Source, Start, cell, emit, emit_json, reading
+from tickhouse.cli.common import (
+    AsOf,
+    Config,
+    Data,
+    End,
+    Format,
+    Json,
+    Last,
+    Source,
+    Start,
+    cell,
+    emit,
+    emit_json,
+    reading,
+)
 
 Symbol = Annotated[str, typer.Argument(help="A symbol such as BTC-USDT or AAPL.")]
 AnySymbol = Annotated[str | None, typer.Argument(help="A symbol such as BTC-USDT; all when left out.")]
@@ -96,7 +110,9 @@ def anomalies(
     Example: tickhouse anomalies BTC-USDT --start -1d
     """
     with reading(data, config) as house:
-        emit(house.anomalies(query(symbol, start, end, interval=interval, as_of=as_of)), form, ("known_at", "retracted"))
+        emit(
+            house.anomalies(query(symbol, start, end, interval=interval, as_of=as_of)), form, ("known_at", "retracted")
+        )
 
 
 def coverage(
@@ -112,7 +128,12 @@ def coverage(
 
 
 def quality(
-    symbol: AnySymbol = None, start: Start = None, end: End = None, form: Format = "table", data: Data = None, config: Config = None
+    symbol: AnySymbol = None,
+    start: Start = None,
+    end: End = None,
+    form: Format = "table",
+    data: Data = None,
+    config: Config = None,
 ) -> None:
     """What the quality checks found.
 
@@ -143,7 +164,8 @@ def symbols(form: Format = "table", data: Data = None, config: Config = None) ->
 
 def trace(
     symbol: Symbol, at: Annotated[str, typer.Argument(help="A time inside the bar, e.g. 2026-11-20T14:31.")],
-    interval: Interval = "1m", source: Source = None, limit: Annotated[int, typer.Option("--limit", help="Raw messages to show.")] = 20,
+    interval: Interval = "1m", source: Source = None,
+    limit: Annotated[int, typer.Option("--limit", help="Raw messages to show.")] = 20,
     as_json: Json = False, data: Data = None, config: Config = None,
 ) -> None:  # fmt: skip
     """A bar, its versions, and the raw messages behind it.
@@ -166,7 +188,9 @@ def trace(
         typer.echo(f"coverage {part['state']} from {part['start']:%H:%M:%S} to {part['end']:%H:%M:%S}")
     typer.echo(f"{found['ticks']} ticks from {found['raw']['count']} raw messages, {found['raw']['shown']} shown:")
     for message in found["raw"]["messages"]:
-        typer.echo(f"{message['position']:>12}  {rfc3339(message['received_at'])}  {message['lane']:8}  {message['payload'][:200]}")
+        typer.echo(
+            f"{message['position']:>12}  {rfc3339(message['received_at'])}  {message['lane']:8}  {message['payload'][:200]}"
+        )
 
 
 def status(as_json: Json = False, data: Data = None, config: Config = None) -> None:
@@ -179,7 +203,9 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
     if as_json:
         emit_json(found)
         return
-    typer.echo(f"house {found['house']}{'  (simulated data)' if found['simulated'] else ''}  {found['symbols']} symbols")
+    typer.echo(
+        f"house {found['house']}{'  (simulated data)' if found['simulated'] else ''}  {found['symbols']} symbols"
+    )
     for source, row in found["ledger"].items():
         typer.echo(f"{source}: " + "  ".join(f"{name} {value:,}" for name, value in row.items() if name != "balanced"))
         typer.echo(f"  the ledger {'balances' if row['balanced'] else 'DOES NOT BALANCE'}")

@@ -59,7 +59,9 @@ def reading(data: Path | None, config: Path | None = None) -> Iterator["Reader"]
 
     found = settings(data, config)
     if not found.data.is_dir():
-        raise SettingsError(f"there is no house in {found.data}; `tickhouse demo` or `tickhouse up --data DIR` makes one")
+        raise SettingsError(
+            f"there is no house in {found.data}; `tickhouse demo` or `tickhouse up --data DIR` makes one"
+        )
     pipeline = Pipeline(found)
     try:
         yield Reader(pipeline)

@@ -31,7 +31,9 @@ def diagnose(settings: Settings) -> list[Verdict]:
         return verdicts
     try:
         checks: dict[str, Callable[[], str]] = {
-            "journal": lambda: f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}",
+            "journal": lambda: (
+                f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}"
+            ),
             "lake": lambda: f"{sum(1 for _ in pipeline.lake.objects())} bronze objects",
             "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
             "feeds": lambda: ", ".join(pipeline.feeds) or "none",
@@ -81,6 +83,7 @@ def _reach(name: str, pipeline: Pipeline) -> Verdict:
     try:
         socket.create_connection((parts.hostname or "", port), timeout=5).close()
     except OSError as error:
-        message = f"{parts.hostname}:{port} cannot be reached ({error.strerror or error}); live data needs a network, the demo does not"
+        where = f"{parts.hostname}:{port} cannot be reached ({error.strerror or error})"
+        message = f"{where}; live data needs a network, the demo does not"
         return Verdict(f"network for {name}", False, message, optional=True)
     return Verdict(f"network for {name}", True, f"{parts.hostname}:{port} answers")

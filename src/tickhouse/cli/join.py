@@ -1,5 +1,6 @@
 """Bars with their indicators beside them."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -27,7 +28,11 @@ def with_indicators(house: Any, asked: Any, table: Any, wanted: str, form: str) 
         return
     names = sorted({name for values in found for name in values})
     extra = [pl.Series(name, [values.get(name) for values in found], pl.Float64) for name in names]
-    emit(pl.DataFrame(table).with_columns(extra).to_arrow(), form, ("first_raw", "last_raw", "known_at", "vwap", "version"))
+    emit(
+        pl.DataFrame(table).with_columns(extra).to_arrow(),
+        form,
+        ("first_raw", "last_raw", "known_at", "vwap", "version"),
+    )
 
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -56,5 +61,5 @@ def _computed(house: Any, asked: Any, labels: list[str]) -> dict[tuple[Any, ...]
         columns = compute(part.to_arrow(), labels)
         for number, row in enumerate(part.to_dicts()):
             values = {name: float(column[number]) for name, column in columns.items()}
-            answers[key(row)] = {name: value for name, value in values.items() if value == value}
+            answers[key(row)] = {name: value for name, value in values.items() if not math.isnan(value)}
     return answers

@@ -41,7 +41,9 @@ def list_(
         emit_json(rows)
         return
     for row in rows:
-        typer.echo(f"{row['position']:>12}  {row['received_at']}  {row['source']}:{row['channel']}  {row['reason']}: {row['detail']}")
+        typer.echo(
+            f"{row['position']:>12}  {row['received_at']}  {row['source']}:{row['channel']}  {row['reason']}: {row['detail']}"
+        )
     typer.echo(f"{len(rows)} shown" if rows else "quarantine is empty")
 
 
@@ -108,7 +110,9 @@ def verify(as_json: Json = False, data: Data = None, config: Config = None) -> N
 
 
 def backup(
-    to: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], data: Data = None, config: Config = None
+    to: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    data: Data = None,
+    config: Config = None,
 ) -> None:
     """A copy of the house that is consistent, also while it runs.
 

@@ -3,12 +3,14 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tickhouse.cli.common import opened, say, settings
+from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadSetting, HouseLocked
 from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
@@ -25,7 +27,13 @@ class Loading:
     """One `load` command: its files, how they are read, and the house they go to."""
 
     def __init__(
-        self, data: Path | None, config: Path | None, feed: str, declared: dict[str, Any], conditions: str | None, again: bool
+        self,
+        data: Path | None,
+        config: Path | None,
+        feed: str,
+        declared: dict[str, Any],
+        conditions: str | None,
+        again: bool,
     ) -> None:
         self.data, self.config, self.feed = data, config, feed
         self.declared, self.conditions, self.again = declared, conditions, again
@@ -57,20 +65,50 @@ class Loading:
         return report
 
     def _reader(self, pipeline: Pipeline, path: Path) -> tuple[Chunks, Feed, dict[str, str]]:
+        now = pipeline.clock.now
         if self.feed == "csv":
             from tickhouse.feeds import csv
 
             layout = csv.sniff(path, **self.declared)
-            made = lambda skip, lane: csv.read(path, layout, lane, pipeline.clock.now(), skip)  # noqa: E731
-            return made, csv.Csv(layout), {"feed": "csv", **layout.to_detail()}
+            numbered = Numbered(csv.Csv(layout))
+
+            def lines(skip: int, lane: str) -> Iterator[tuple[RawBatch, int]]:
+                return numbered.counting(csv.read(path, layout, lane, now(), skip), skip)
+
+            return lines, numbered, {"feed": "csv", "ids": str(numbered.ids), **layout.to_detail()}
         if self.feed not in pipeline.feeds:
             raise BadSetting("--as", self.feed, f"csv or one of {', '.join(pipeline.feeds)}")
         from tickhouse.feeds._capture import read_ndjson
 
-        feed = pipeline.feeds[self.feed]
         channel = pipeline.settings.feeds[self.feed].channel
-        made = lambda skip, lane: read_ndjson(path, self.feed, channel, lane, pipeline.clock.now(), chunk_bytes=CHUNK, skip_lines=skip)  # noqa: E731
-        return made, feed, {"feed": self.feed}
+
+        def messages(skip: int, lane: str) -> Iterator[tuple[RawBatch, int]]:
+            return read_ndjson(path, self.feed, channel, lane, now(), chunk_bytes=CHUNK, skip_lines=skip)
+
+        return messages, pipeline.feeds[self.feed], {"feed": self.feed}
+
+
+class Numbered:
+    """The feed of a file, whose rejects name the line they are in."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed, self.ids, self._line = feed, feed.ids, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.feed, name)
+
+    def counting(self, batches: Iterable[tuple[RawBatch, int]], line: int) -> Iterator[tuple[RawBatch, int]]:
+        """The batches of lines, each taken in before the next is asked for."""
+        self._line = line
+        for raw, consumed in batches:
+            yield raw, consumed
+            self._line = consumed
+
+    def parse(self, raw: RawBatch) -> Parsed:
+        """What the lines mean."""
+        parsed = self.feed.parse(raw)
+        named = (replace(r, detail=f"line {self._line + r.index + 1}: {r.detail}") for r in parsed.rejects)
+        return replace(parsed, rejects=tuple(named))
 
 
 @contextmanager
@@ -151,9 +189,15 @@ def progress(path: Path) -> Iterator[Progress]:
         yield lambda lines: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[lines]:,} lines"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[lines]:,} lines"),
+        TimeElapsedColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(path.name, total=None, lines=0)
         yield lambda lines: bar.update(task, lines=lines)

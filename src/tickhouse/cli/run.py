@@ -22,7 +22,9 @@ def demo(
     rate: Annotated[float, typer.Option("--rate", help="Simulated trades a second, over all symbols.")] = 200,
     symbols: Annotated[int, typer.Option("--symbols", min=1, help="How many symbols to follow.")] = 12,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same market.")] = 7,
-    fault: Annotated[str, typer.Option("--fault", help="Faults of the exchange, e.g. duplicates=0.01,disconnects=0.0005.")] = "",
+    fault: Annotated[
+        str, typer.Option("--fault", help="Faults of the exchange, e.g. duplicates=0.01,disconnects=0.0005.")
+    ] = "",
     port: Port = 8000,
     data: Data = None,
     as_json: Json = False,

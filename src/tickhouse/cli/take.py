@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, opened, say
+from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, say
 
 Files = Annotated[list[Path], typer.Argument(help="One file or several.", exists=True, dir_okay=False)]
 
@@ -18,16 +18,35 @@ def register(app: typer.Typer) -> None:
 
 def load(
     files: Files,
-    as_: Annotated[str, typer.Option("--as", help="csv, or the feed whose raw messages the lines are: binance.")] = "csv",
+    as_: Annotated[
+        str, typer.Option("--as", help="csv, or the feed whose raw messages the lines are: binance.")
+    ] = "csv",
     kind: Annotated[str | None, typer.Option("--kind", help="CSV: ticks or bars; found out when left out.")] = None,
     symbol: Annotated[str | None, typer.Option("--symbol", help="CSV: the symbol, when no column says it.")] = None,
     interval: Annotated[str | None, typer.Option("--interval", "-i", help="CSV: the length of the bars.")] = None,
     source: Annotated[str, typer.Option("--source", help="CSV: the name of the source in the house.")] = "csv",
-    columns: Annotated[str | None, typer.Option("--columns", help="CSV without a header: its columns, e.g. time,price,size.")] = None,
-    tz: Annotated[str | None, typer.Option("--tz", help="CSV: the time zone of times without one, e.g. America/New_York.")] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="CSV without a header: its columns, e.g. time,price,size.")
+    ] = None,
+    tz: Annotated[
+        str | None, typer.Option("--tz", help="CSV: the time zone of times without one, e.g. America/New_York.")
+    ] = None,
     day_first: Annotated[bool, typer.Option("--day-first", help="CSV: 01/02/2026 is the first of February.")] = False,
     scale: Annotated[float | None, typer.Option("--scale", help="CSV: what prices are divided by.")] = None,
-    conditions: Annotated[str | None, typer.Option("--conditions", help="The rule of sale conditions: us-equities.")] = None,
+    price: Annotated[str | None, typer.Option("--price", help="CSV of quotes: the price is mid, bid or ask.")] = None,
+    separator: Annotated[str | None, typer.Option("--separator", help="CSV: what is between the fields.")] = None,
+    date: Annotated[
+        str | None, typer.Option("--date", help="CSV: the day of times that have none, e.g. 2013-10-07.")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", help="CSV: the decimal point, when it is a comma.")
+    ] = None,
+    stamped: Annotated[
+        str | None, typer.Option("--stamped", help="CSV of bars: stamped at their open or close.")
+    ] = None,
+    conditions: Annotated[
+        str | None, typer.Option("--conditions", help="The rule of sale conditions: us-equities.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Load a file that is loaded already once more.")] = False,
     as_json: Json = False,
     data: Data = None,
@@ -44,9 +63,12 @@ def load(
 
     declared: dict[str, Any] = {
         "kind": kind, "symbol": symbol, "interval": interval, "source": source, "columns": columns, "tz": tz,
-        "day_first": day_first, "scale": scale,
+        "day_first": day_first, "scale": scale, "price": price, "separator": separator, "date": date, "decimal": decimal,
+        "stamped": stamped,
     }  # fmt: skip
-    loading = Loading(data, config, as_, {k: v for k, v in declared.items() if v not in (None, False)}, conditions, again)
+    loading = Loading(
+        data, config, as_, {k: v for k, v in declared.items() if v not in (None, False)}, conditions, again
+    )
     answers = loading.run(files)
     if as_json:
         emit_json(answers)

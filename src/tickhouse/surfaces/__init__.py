@@ -17,8 +17,9 @@ Listener = Callable[[str, list[dict[str, Any]]], None]
 class House(Protocol):
     """One house as its readers see it. Every method may block on disk: call it from a worker thread, not the event loop."""
 
-    simulated: bool
-    """Whether the data came from the simulated exchange; shown wherever data are shown."""
+    @property
+    def simulated(self) -> bool:
+        """Whether the data came from the simulated exchange; shown wherever data are shown."""
 
     def bars(self, query: Query) -> pa.Table:
         """Stored bars of schema `model.BAR`, with the forming ones where the query reaches the present."""

@@ -14,7 +14,17 @@ import pyarrow as pa
 
 from tickhouse.core.errors import BadQuery
 
-TABLES = ("bars", "indicators", "anomalies", "findings", "coverage", "ledger", "quality_metrics", "symbols", "observations")
+TABLES = (
+    "bars",
+    "indicators",
+    "anomalies",
+    "findings",
+    "coverage",
+    "ledger",
+    "quality_metrics",
+    "symbols",
+    "observations",
+)
 TIMES = ("start", "end", "known_at", "at", "event_time", "received_at", "first_start", "last_start")
 
 
@@ -90,7 +100,9 @@ def _views(connection: Any, place: Place) -> None:
             shown = ", ".join(_shown(name) for name in columns[table] if name != "position")
             connection.execute(f'CREATE VIEW "{table}" AS SELECT {shown} FROM warm."{table}" {_newest(columns[table])}')
     if place.ticks and _any(place.ticks):
-        connection.execute(f"CREATE VIEW ticks AS SELECT * FROM read_parquet({_quoted(place.ticks)}, hive_partitioning = true)")
+        connection.execute(
+            f"CREATE VIEW ticks AS SELECT * FROM read_parquet({_quoted(place.ticks)}, hive_partitioning = true)"
+        )
     if place.bronze and _any(place.bronze):
         connection.execute(
             f"CREATE VIEW bronze AS SELECT * FROM read_json({_quoted(place.bronze)}, format = 'newline_delimited', "
