@@ -53,7 +53,7 @@ class Again:
         if not batches:
             return np.zeros(0, BARS)
         columns = joined(source, batches)
-        judge(source.ids, columns)
+        judge(source.ids, columns, self.rules.max_ahead_us)
         widths = [(end - start) // length + 2 for length in lengths]
         slots = folded(columns, lengths, widths)
         firsts = np.cumsum([0, *widths[:-1]]).tolist()
@@ -77,10 +77,10 @@ def joined(source: Source, batches: Iterable[TickBatch]) -> Columns:
     return Columns(row=np.zeros(n, np.int32), condition=bits, meaning=FLAGS.copy(), new=np.ones(n, np.uint8), **columns)
 
 
-def judge(ids: Ids, columns: Columns) -> None:
+def judge(ids: Ids, columns: Columns, patience: int) -> None:
     """Say of the ticks of one symbol which are new."""
     if ids is Ids.DENSE:
-        dense = DenseIds()
+        dense = DenseIds(patience)
         dense.judge(np.array([dense.add(0)], np.int32), columns, 0, len(columns.row))
     elif ids is Ids.UNIQUE:
         UniqueIds().judge(columns, 0, len(columns.row))

@@ -18,11 +18,12 @@ MOST_PAST = 4
 class DenseIds:
     """The ids of every series of a source, over all lanes, where they rise by one per symbol.
 
-    A row is one series; the rows of a symbol know each other, so a repeat is known whichever lane saw the id first. When a
+    An old id that comes more than `patience` (us) after the time of the highest one begins a new count. A row is one series; the rows of a symbol know each other, so a repeat is known whichever lane saw the id first. When a
     lane ends, its rows stay as *past* ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
         self.ids: NDArray[Any] = np.zeros(0, SEEN)
         self.gaps: NDArray[Any] = np.zeros(256, GAP)
         self.pool: I64 = np.zeros(2, np.int64)
@@ -54,7 +55,7 @@ class DenseIds:
         while begin < end:
             begin = identity.dense(
                 self.ids, self.gaps, self.pool, self._changes, rows, c.row,
-                c.first_id, c.last_id, c.event_time, begin, end, c.new,
+                c.first_id, c.last_id, c.event_time, begin, end, self.patience, c.new,
             )  # fmt: skip
             if begin < end:
                 self._enlarge()
@@ -84,6 +85,15 @@ class DenseIds:
         for index, firsts in shared.items():
             losses += self._unshared(index, int(rows[index]), firsts)
         return losses
+
+    def losses(self, rows: I32) -> list[tuple[int, int, int, int, int]]:
+        """The losses of some series that are still open, as (index into rows, first, last, begin, end)."""
+        found = []
+        for index in np.flatnonzero(self.ids["count"][rows]).tolist():
+            seen = self.ids[rows[index]]
+            gaps = self.gaps[int(seen["gaps"]) : int(seen["gaps"]) + int(seen["count"])]
+            found += [(index, *gap[:4]) for gap in gaps[gaps["settled"] == 1].tolist()]
+        return found
 
     def missing(self, rows: I32, start: I64, end: I64) -> I64:
         """For each (row, window) how many ids are known to be lost in it."""
@@ -198,12 +208,12 @@ class DenseIds:
         """All state as arrays, and what is not an array."""
         arrays = {"ids": self.ids[: self._used], "gaps": self.gaps[: self.pool[0]], "pool": self.pool}
         arrays["changes"] = self._changes[: self.pool[1]]
-        return arrays, {"heads": self._heads, "past": self._past, "free": self._free}
+        return arrays, {"heads": self._heads, "past": self._past, "free": self._free, "patience": self.patience}
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> "DenseIds":
         """Go on from a snapshot."""
-        made = cls()
+        made = cls(values["patience"])
         made.ids, made.pool, made._used = arrays["ids"].copy(), arrays["pool"].copy(), len(arrays["ids"])
         made._changes = np.zeros(len(made.ids), np.int64)
         made._changes[: len(arrays["changes"])] = arrays["changes"]

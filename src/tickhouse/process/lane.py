@@ -90,6 +90,11 @@ class Lane:
         """Whether it has ticks or bars of a symbol."""
         return code in self.bar_codes or bool(code < len(self.row_of) and self.row_of[code] >= 0)
 
+    def has_each(self, code: I32) -> NDArray[np.bool_]:
+        """`has` of many symbols."""
+        known = np.append(self.row_of, -1)[np.minimum(code, len(self.row_of))] >= 0
+        return known | np.isin(code, list(self.bar_codes)) if self.bar_codes else known
+
     def span(self) -> tuple[int, int]:
         """The oldest and the newest event time it has seen."""
         return min(self.windows.oldest, self.bar_span[0]), max(self.windows.newest, self.bar_span[1])

@@ -28,7 +28,7 @@ class Source:
     def __init__(self, name: str, rules: Rules) -> None:
         self.name, self.rules = name, rules
         self.ids = rules.ids_of(name)
-        self.dense = DenseIds() if self.ids is Ids.DENSE else None
+        self.dense = DenseIds(rules.max_ahead_us) if self.ids is Ids.DENSE else None
         self.codes: dict[str, int] = {}
         self.lanes: dict[str, Lane] = {}
         self.past: list[PastLane] = []
@@ -106,7 +106,7 @@ class Source:
             since, until = other.span()
             if other is not lane and since < high and until >= low:
                 inside = (start <= until) & (end > since)
-                mask |= inside & np.fromiter((other.has(one) for one in code.tolist()), np.bool_, len(code))
+                mask |= inside & other.has_each(code)
         for since, until, codes in self.past:
             if since < high and until >= low:
                 mask |= (start <= until) & (end > since) & np.isin(code, codes)

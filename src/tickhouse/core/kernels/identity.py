@@ -131,12 +131,14 @@ def take(seen: Any, gaps: Any, pool: Any, first: int, last: int, t: int) -> Any:
 @kernel
 def dense(
     ids: Any, gaps: Any, pool: Any, changes: Any, rows: Any, row: Any,
-    first_id: Any, last_id: Any, event_time: Any, begin: int, end: int, new: Any,
+    first_id: Any, last_id: Any, event_time: Any, begin: int, end: int, patience: int, new: Any,
 ) -> int:  # fmt: skip
     """Say of ticks begin to end whether they are `new` (1) or repeat an id that any lane has seen (0), and note their ids.
 
-    `rows[row[i]]` is the tick's place in `ids`. `pool` holds how much of `gaps` is in use and the number of `changes`. Stops, and
-    returns where, when the pool is nearly full: make it larger and call again from there.
+    `rows[row[i]]` is the tick's place in `ids`. A repeat has the time of the original, so an old id that comes more than
+    `patience` after the time of the highest one means that the venue began to count anew: then so do we. `pool` holds how much of
+    `gaps` is in use and the number of `changes`. Stops, and returns where, when the pool is nearly full: make it larger and call
+    again from there.
     """
     for i in range(begin, end):
         first, last, t, r = first_id[i], last_id[i], event_time[i], rows[row[i]]
@@ -147,10 +149,12 @@ def dense(
         if seen.peer == r and first == seen.top + 1 and seen.unproven == LATER and seen.top >= seen.start:
             seen.top, seen.top_time = last, t
             continue
+        if first <= seen.top and t > seen.top_time + patience:
+            seen.start, seen.top, seen.count = LATER, -1, 0
         repeated = has(seen, gaps, first, last)
         p = seen.peer
         while p != r and not repeated:
-            repeated = has(ids[p], gaps, first, last)
+            repeated = t <= ids[p].top_time + patience and has(ids[p], gaps, first, last)
             p = ids[p].peer
         if repeated:
             new[i] = 0
@@ -167,7 +171,7 @@ def dense(
         p = seen.peer
         while p != r:
             other = ids[p]
-            if other.start < first and last < other.top:
+            if other.start < first and last < other.top and t <= other.top_time + patience:
                 since, until = fill(other, gaps, pool, first, last, t)
                 if since != LATER:
                     changed(seen, r, since, until, changes, pool)

@@ -81,6 +81,16 @@ class Embedded:
                 self.position = record.end
         return self._output(call)
 
+    def open_holes(self) -> tuple[Hole, ...]:
+        """The losses of the live lanes that nothing has filled yet."""
+        holes = []
+        for source in self._sources.values():
+            lane = source.lanes.get(LIVE)
+            if lane is not None and lane.dense is not None:
+                for row, first, last, begin, end in lane.dense.losses(lane.ids[: lane.rows]):
+                    holes.append(Hole(source.name, source.symbols[int(lane.code[row])], first, last, begin, end))
+        return tuple(holes)
+
     def snapshot(self) -> bytes:
         """All state, with the position."""
         names = tuple(self._sources)
