@@ -18,7 +18,7 @@ from tickhouse.exchange.limits import Limits
 from tickhouse.exchange.market import Market
 from tickhouse.exchange.server import Exchange
 
-IDLE = 0.12
+IDLE = 0.08
 EASY = Limits(messages_a_second=1000, ping_every=1e9, lifetime=1e9)
 START = 1_767_225_600_000_000
 
@@ -29,7 +29,10 @@ class Script:
     waits = False
 
     def __init__(self, rows: list[tuple[int, ...]], instruments: list[Instrument] | None = None) -> None:
-        self.instruments = instruments or [Instrument("BTCUSDT", "BTC", "USDT", 2, 5, 6_000_000), Instrument("ETHUSDT", "ETH", "USDT", 2, 4, 300_000)]
+        self.instruments = instruments or [
+            Instrument("BTCUSDT", "BTC", "USDT", 2, 5, 6_000_000),
+            Instrument("ETHUSDT", "ETH", "USDT", 2, 4, 300_000),
+        ]
         self._columns = np.array(rows, np.int64).reshape(-1, 7).T
 
     def play(self, now: int) -> Play:
@@ -45,10 +48,14 @@ class Script:
 
 
 @asynccontextmanager
-async def served(source: Any = None, clock: Any = None, faults: Faults | None = None, limits: Limits = EASY, **more: Any) -> AsyncIterator[Exchange]:
+async def served(
+    source: Any = None, clock: Any = None, faults: Faults | None = None, limits: Limits = EASY, **more: Any
+) -> AsyncIterator[Exchange]:
     """A running exchange; 8 symbols and 200 trades a second unless another source is given."""
     clock = clock or ManualClock(START)
-    async with Exchange(source or Market(seed=3, symbols=8, rate=200), clock, faults or Faults(), limits=limits, **more) as exchange:
+    async with Exchange(
+        source or Market(seed=3, symbols=8, rate=200), clock, faults or Faults(), limits=limits, **more
+    ) as exchange:
         yield exchange
 
 
@@ -75,13 +82,13 @@ async def hear(ws: ClientConnection, idle: float = IDLE) -> list[bytes]:
 
 async def ask(exchange: Exchange, path: str, **params: Any) -> httpx.Response:
     """One request of its own."""
-    async with httpx.AsyncClient(base_url=exchange.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=exchange.url, timeout=10, verify=False) as http:
         return await http.get(path, params=params)
 
 
 async def tell(exchange: Exchange, path: str, **body: Any) -> httpx.Response:
     """One POST to the control."""
-    async with httpx.AsyncClient(base_url=exchange.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=exchange.url, timeout=10, verify=False) as http:
         return await http.post(f"/_control/{path}", json=body)
 
 
@@ -109,8 +116,14 @@ def one_shape(values: list[Any]) -> Any:
     return shapes[0]
 
 
+async def passed(exchange: Exchange, clock: ManualClock, seconds: float) -> None:
+    """Move the clock, and wait until everything due is out."""
+    clock.move(seconds)
+    await until(lambda: exchange.pump.timeline and exchange.history.visible >= exchange.pump.timeline.now())
+
+
 async def until(condition: Any, seconds: float = 5.0) -> None:
     """Wait until something holds; fails when it does not in time."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

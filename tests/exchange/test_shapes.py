@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.exchange.talk import START, Script, ask, data, dial, hear, one_shape, served, shape
+from tests.exchange.talk import START, Script, ask, data, dial, hear, one_shape, passed, served, shape
 from tickhouse.core.clock import ManualClock
 
 ROWS = [
@@ -13,7 +13,8 @@ ROWS = [
 ]  # fmt: skip
 """Two fills of one order, then single trades; the last one is in the next minute."""
 TRADE = (
-    '{"e":"trade","E":1767225600011,"s":"BTCUSDT","t":71,"p":"60759.60000000","q":"8.41000000","T":1767225600010,"m":false,"M":true}'
+    '{"e":"trade","E":1767225600011,"s":"BTCUSDT","t":71,"p":"60759.60000000","q":"8.41000000",'
+    '"T":1767225600010,"m":false,"M":true}'
 )
 AGGREGATE = (
     '{"e":"aggTrade","E":1767225600011,"s":"BTCUSDT","a":50,"p":"60759.60000000","q":"10.30000000","f":71,"l":72,'
@@ -57,7 +58,10 @@ async def test_a_closed_kline_byte_for_byte_and_then_the_open_one():
 
 async def test_times_in_microseconds_when_asked_for():
     clock = ManualClock(START)
-    async with served(Script(ROWS), clock) as exchange, dial(f"{exchange.ws_url}/ws/btcusdt@trade?timeUnit=MICROSECOND") as ws:
+    async with (
+        served(Script(ROWS), clock) as exchange,
+        dial(f"{exchange.ws_url}/ws/btcusdt@trade?timeUnit=MICROSECOND") as ws,
+    ):
         clock.move(1)
         assert data((await hear(ws))[0])["T"] == START + 10_000
 
@@ -91,7 +95,7 @@ async def test_frames_have_the_shape_of_recorded_ones(recordings):
 async def test_pages_have_the_shape_of_recorded_ones(recordings, path, params, file):
     clock = ManualClock(START)
     async with served(Script(ROWS), clock) as exchange:
-        clock.move(62)
+        await passed(exchange, clock, 62)
         ours = (await ask(exchange, f"/api/v3/{path}", **params)).json()
     recorded = json.loads((recordings / "binance" / "rest" / f"{file}.json").read_text())
     assert ours and one_shape(ours) == one_shape(recorded)
@@ -100,7 +104,10 @@ async def test_pages_have_the_shape_of_recorded_ones(recordings, path, params, f
 async def test_small_answers_and_the_list_of_symbols_have_the_recorded_shape(recordings):
     rest = recordings / "binance" / "rest"
     async with served() as exchange:
-        for path, params, file in (("time", {}, "time"), ("ticker/price", {"symbol": "BTCUSDT"}, "ticker_price_BTCUSDT")):
+        for path, params, file in (
+            ("time", {}, "time"),
+            ("ticker/price", {"symbol": "BTCUSDT"}, "ticker_price_BTCUSDT"),
+        ):
             answer = await ask(exchange, f"/api/v3/{path}", **params)
             assert shape(answer.json()) == shape(json.loads((rest / f"{file}.json").read_text()))
         info = (await ask(exchange, "/api/v3/exchangeInfo")).json()

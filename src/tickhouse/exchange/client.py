@@ -44,6 +44,8 @@ class Client:
     def deliver(self, prepared: Mapping[Topic, Prepared | None], first: int, last: int) -> None:
         """Send what this client gets of the trades [first, last) of a block."""
         out: list[bytes] = []
+        if self.delivery.broken or not self.socket.open:
+            return
         for topic, mask in self.masks().items():
             one = prepared.get(topic)
             if one is not None and not self.delivery.broken:

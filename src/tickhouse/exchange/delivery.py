@@ -99,7 +99,7 @@ class Delivery:
         self.desk.renewed.clear()
 
     def _troubled(self, one: Prepared, picked: I64) -> bool:
-        if self._mute or self._gaps or self._late:
+        if self._mute or self._gaps or self._late or self._held:
             return True
         return one.faults.on_messages and bool(one.plan[0][picked].any())
 
@@ -111,6 +111,8 @@ class Delivery:
             frame, code = one.frames[place], int(one.rendered.code[place])
             time, kind = int(one.times[place]), f.NONE if kinds is None else int(kinds[place])
             detail = 0 if bits is None else int(bits[place])
+            if self._held or self._late:
+                out += self.due(time)
             if self._mute and self._is_mute(code, time):
                 continue
             if self._gaps and self._in_gap(topic, one.rendered, place):
