@@ -12,13 +12,17 @@ from typing import Any
 
 import polars as pl
 
+from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import SettingsError
-from tickhouse.core.model import Query
+from tickhouse.core.model import Query, interval_us
 from tickhouse.core.settings import load
 from tickhouse.core.times import instant, length
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps.process import GROUP as PROCESS
 from tickhouse.steps.read import Reader
 from tickhouse.surfaces import sql as sql_surface
+
+DAY = 86_400 * SECOND
 
 
 class House:
@@ -106,24 +110,30 @@ class House:
     async def stream(
         self, topic: str = "bars", symbols: Sequence[str] = (), poll: float = 0.5
     ) -> AsyncIterator[dict[str, Any]]:
-        """Rows of a topic (`bars` or `anomalies`) as they are stored, for as long as it is read.
+        """Rows of a topic (`bars` or `anomalies`) as they are stored from now on, corrections too, for as long as it is read.
 
-        It reads what another process stores, so forming bars are not among them; those are on the WebSocket.
+        It reads what another process stores, so forming bars are not among them; those are on the WebSocket. Corrections of bars
+        more than a day older than the newest are left out.
         """
         ask = {"bars": self.reader.bars, "anomalies": self.reader.anomalies}[topic]
-        seen = self._pipeline.clock.now()
+        warm = self._pipeline.warm
+        seen = await asyncio.to_thread(warm.position, PROCESS) or 0
         while True:
-            table = await asyncio.to_thread(ask, Query(tuple(symbols), start=seen - 600_000_000, versions=True))
-            fresh = [row for row in pl.DataFrame(table).sort("known_at").to_dicts() if _known(row) > seen]
-            for row in fresh:
-                yield row
-            seen = max([seen, *(_known(row) for row in fresh)])
+            position = await asyncio.to_thread(warm.position, PROCESS) or 0
+            if position > seen:
+                newest = max((row["last_start"] for row in warm.symbols()), default=0)
+                query = Query(tuple(symbols), start=newest - DAY, versions=True, since=seen)
+                for row in pl.DataFrame(await asyncio.to_thread(ask, query)).sort("known_at").iter_rows(named=True):
+                    yield row
+                seen = position
             await asyncio.sleep(poll)
 
     def _query(
         self, symbol: str | Sequence[str] | None, start: Any, end: Any, last: str | int | None, **rest: Any
     ) -> Query:
         now = self._pipeline.clock.now()
+        if rest.get("interval"):
+            interval_us(rest["interval"])
         symbols = () if symbol is None else (symbol,) if isinstance(symbol, str) else tuple(symbol)
         begin = instant(start, now) if start is not None else None
         if isinstance(last, str):
@@ -137,8 +147,3 @@ class House:
 
         columns = compute(frame.to_arrow(), list(labels))
         return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in columns.items())
-
-
-def _known(row: dict[str, Any]) -> int:
-    us: int = round(row["known_at"].timestamp() * 1_000_000)
-    return us

@@ -103,7 +103,8 @@ def versioned(table: Table, names: list[str], query: Query, *, beyond: bool) -> 
 
 def _believed(table: Any, query: Query) -> list[ColumnElement[bool]]:
     where = [table.c.known_at <= query.as_of] if query.as_of is not None else []
-    return where + ([table.c.position <= query.before] if query.before is not None else [])
+    where += [table.c.position <= query.before] if query.before is not None else []
+    return where + ([table.c.position > query.since] if query.since is not None else [])
 
 
 def _later(table: Table, query: Query) -> ColumnElement[bool]:

@@ -48,7 +48,7 @@ class Place:
 
 def query(place: Place, statement: str, limits: Limits | None = None) -> pa.Table:
     """The answer to one SELECT. Tables: bars, indicators, anomalies, findings, coverage, ledger, quality_metrics, symbols
-    (times as TIMESTAMP WITH TIME ZONE), every version under `warm.<table>`, and `ticks` and `bronze` from the lake.
+    (times as TIMESTAMP WITH TIME ZONE), every version of a row in `versions.<table>`, `ticks` and `bronze` from the lake.
 
     Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, or needs more than the limits.
     """
@@ -95,10 +95,14 @@ def _views(connection: Any, place: Place) -> None:
     columns: dict[str, list[str]] = {}
     for table, column in rows:
         columns.setdefault(table, []).append(column)
+    connection.execute("CREATE SCHEMA versions")
     for table in TABLES:
         if table in columns:
-            shown = ", ".join(_shown(name) for name in columns[table] if name != "position")
-            connection.execute(f'CREATE VIEW "{table}" AS SELECT {shown} FROM warm."{table}" {_newest(columns[table])}')
+            names = [name for name in columns[table] if name != "position"]
+            # a table without rowid is counted by a column, so the view names one
+            every = f'SELECT {", ".join(_shown(n) for n in names)} FROM warm."{table}" WHERE "{names[0]}" IS NOT NULL'
+            connection.execute(f'CREATE VIEW versions."{table}" AS {every}')
+            connection.execute(f'CREATE VIEW "{table}" AS {every} {_newest(names)}')
     if place.ticks and _any(place.ticks):
         connection.execute(
             f"CREATE VIEW ticks AS SELECT * FROM read_parquet({_quoted(place.ticks)}, hive_partitioning = true)"
