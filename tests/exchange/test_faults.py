@@ -242,6 +242,25 @@ async def test_faults_are_changed_and_seen_while_it_runs():
         assert wrong.status_code == 400 and "duplicates" in wrong.json()["error"]
 
 
+async def test_a_mute_and_a_gap_of_one_symbol_can_be_asked_for():
+    clock = ManualClock(START)
+    async with served(clock=clock) as exchange, dial(streams(exchange)) as ws:
+        clock.move(1)
+        await hear(ws)
+        assert (await tell(exchange, "mute", symbol="ETHUSDT", ms=3000)).json() == {"muted": 1}
+        gap = (await tell(exchange, "gap", symbol="BTC-USDT", trades=7)).json()
+        clock.move(2)
+        heard = keys(await hear(ws))
+        ids = [id_ for symbol, id_ in heard if symbol == "BTCUSDT"]
+        assert ids[0] == gap["last_id"] + 1 == gap["first_id"] + 7
+        assert "ETHUSDT" not in {symbol for symbol, _ in heard}
+        clock.move(2)
+        assert "ETHUSDT" in {symbol for symbol, _ in keys(await hear(ws))}
+        counts = exchange.account.counts
+        assert (counts["mutes"], counts["gaps"], counts["gap_trades"]) == (1, 1, 7)
+        assert (await tell(exchange, "gap", symbol="NOPE")).status_code == 400
+
+
 def test_faults_are_read_from_text():
     assert parse("duplicates=0.01,disconnects=0.001") == Faults(duplicates=0.01, disconnects=0.001)
     assert parse("") == Faults()

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from tickhouse.core.errors import SettingsError
-from tickhouse.exchange import Request, Response
+from tickhouse.exchange import MS, Request, Response
 from tickhouse.exchange.faults import Faults, parse
 from tickhouse.exchange.history import Truth
 
@@ -21,7 +21,7 @@ ROWS = 100_000
 
 
 class Control:
-    """`/_control/...`: about, counts, faults, limits, truth, bars, disconnect, shutdown, forgive."""
+    """`/_control/...`: about, counts, faults, limits, truth, bars, mute, gap, disconnect, shutdown, forgive."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
@@ -34,6 +34,8 @@ class Control:
             ("POST", "limits"): self._set_limits,
             ("GET", "truth"): self._truth,
             ("GET", "bars"): self._bars,
+            ("POST", "mute"): self._mute,
+            ("POST", "gap"): self._gap,
             ("POST", "disconnect"): self._disconnect,
             ("POST", "shutdown"): self._shutdown,
             ("POST", "forgive"): self._forgive,
@@ -119,6 +121,25 @@ class Control:
         times = self._exchange.history.columns(code).time
         start = max(start, int(times[0]) - 31 * 86_400 * 10**6) if len(times) else end
         return self._exchange.history.bars(symbol, params.get("interval", "1m"), start, end)
+
+    def _mute(self, _: Any, body: Any) -> dict[str, int]:
+        """`symbol` is silent for every client from now on, for `ms` or until it is subscribed anew."""
+        exchange, code = self._exchange, self._exchange.history.code(str(body["symbol"]))
+        until = exchange.history.visible + round(float(body.get("ms", exchange.faults.mute_ms)) * MS)
+        for client in exchange.clients.values():
+            client.delivery.silence(code, until)
+        return {"muted": len(exchange.clients)}
+
+    def _gap(self, _: Any, body: Any) -> dict[str, int]:
+        """The next `trades` of `symbol` are sent to no client; REST has them."""
+        exchange, code = self._exchange, self._exchange.history.code(str(body["symbol"]))
+        ids, count = exchange.history.columns(code).id, int(body.get("trades", exchange.faults.gap_trades))
+        if not len(ids) or count < 1:
+            raise ValueError("a gap needs one trade or more, after a first trade of the symbol")
+        first = int(ids[-1]) + 1
+        for client in exchange.clients.values():
+            client.delivery.leave_out(client.masks(), code, first + count - 1)
+        return {"first_id": first, "last_id": first + count - 1}
 
     def _disconnect(self, *_: Any) -> dict[str, int]:
         clients = list(self._exchange.clients.values())

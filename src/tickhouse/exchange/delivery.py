@@ -1,7 +1,7 @@
 """What one client gets of a block, and how faults spoil it on the way."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -91,6 +91,17 @@ class Delivery:
         """When something is due next (us of event time)."""
         moments = [until for until, _ in self._late.values()] + [one[0] for one in self._held[:1]]
         return min(moments, default=None)
+
+    def silence(self, code: int, until: int) -> None:
+        """One instrument is mute from now on, until an event time (us) or until it is subscribed anew."""
+        self._mute[code] = until
+        self._account.note("mutes", symbol=code, connection=self.number, asked=True)
+
+    def leave_out(self, topics: Iterable[Topic], code: int, until: int) -> None:
+        """The next trades of one instrument are never sent, up to and including this id."""
+        for topic in topics:
+            self._gaps[topic, code] = until
+        self._account.note("gaps", symbol=code, last_id=until, connection=self.number, asked=True)
 
     def renew(self) -> None:
         """Instruments that were subscribed anew are heard again."""
