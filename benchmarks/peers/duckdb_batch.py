@@ -11,14 +11,19 @@ t0 = time.perf_counter()
 con = duckdb.connect()
 con.sql(f"set threads={a.threads}")
 run = lambda q: con.execute(q).fetchall()
-run(f"""create temp table raw as
+if a.data.endswith(".parquet"):
+    rows = valid = run(f"select count(*) from '{a.data}'")[0][0]
+    run(f"""create temp table x as select symbol as s, last_id as id, any_value(price) p, any_value("size") q,
+           any_value(epoch_ms(event_time)) ts from '{a.data}' group by symbol, last_id""")
+else:
+    run(f"""create temp table raw as
   select v[1] as s, try_cast(v[2] as bigint) as id, try_cast(v[3] as double) as p, try_cast(v[4] as double) as q, try_cast(v[5] as bigint) as ts
   from (select json_extract_string(json, ['$.s','$.t','$.p','$.q','$.T']) as v
         from read_json_objects('{a.data}', format='newline_delimited', ignore_errors=true))""")
-rows, valid = run(
+    rows, valid = run(
     "select count(*), count(case when s is not null and id is not null and p is not null and q is not null and ts is not null then 1 end) from raw"
-)[0]
-run("""create temp table x as select s, id, any_value(p) p, any_value(q) q, any_value(ts) ts from raw
+    )[0]
+    run("""create temp table x as select s, id, any_value(p) p, any_value(q) q, any_value(ts) ts from raw
        where s is not null and id is not null and p is not null and q is not null and ts is not null group by s, id""")
 n, wm = run(f"select count(*), max(ts) - {job.LATENESS_MS} from x")[0]
 os.makedirs(a.out, exist_ok=True)

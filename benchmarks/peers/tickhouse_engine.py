@@ -1,27 +1,40 @@
-"""tickhouse: raw NDJSON through the scanner, the embedded engine, and the indicators, in batches as they would arrive."""
+"""tickhouse: raw NDJSON through the feed's scanner (or a Parquet file of ticks) and the embedded engine with its indicators, in pieces.
 
-import os
+Kernels are loaded from their cache by a few made-up trades before the clock starts, as other peers import their libraries;
+`start_s` says how long that took. `engine_s` is the job without the writing of the two files.
+"""
+
 import time
+
+begun = time.perf_counter()
+import os
+import tempfile
 
 import job
 
 a = job.args()
-import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 import tickhouse
-from tickhouse.core.batches import RawBatch
-from tickhouse.core.model import Ids
+from tickhouse.core.batches import Record, TickBatch
+from tickhouse.core.model import ANOMALY, BAR, INDICATOR, Ids
 from tickhouse.feeds import binance
 from tickhouse.feeds._capture import read_ndjson
 from tickhouse.process import catalog
 from tickhouse.process.analysis import Analysis
 from tickhouse.process.engines.embedded import Embedded
 from tickhouse.process.rules import Rules
-from tickhouse.core.batches import Record
-from tickhouse.core.marks import Event, Mark
-import msgspec
+from tickhouse.targets.rehearse import message
 
+LANE = "load:job"
+NAMES = {
+    "sma(20)": "sma20",
+    "ema(20,seed=first)": "ema20",
+    "bollinger(20,2).upper": "bb_up",
+    "bollinger(20,2).lower": "bb_lo",
+    "volatility(20)": "vol20",
+}
 INDICATORS = ("sma(20)", "ema(20,seed=first)", "bollinger(20,2)", "volatility(20)")
 
 
@@ -29,18 +42,12 @@ class NoPast:
     """The engine of this job has nothing to ask about the past."""
 
     def bars(self, query):
-        from tickhouse.core.model import BAR
-
         return BAR.empty_table()
 
     def indicators(self, query):
-        from tickhouse.core.model import INDICATOR
-
         return INDICATOR.empty_table()
 
     def anomalies(self, query):
-        from tickhouse.core.model import ANOMALY
-
         return ANOMALY.empty_table()
 
     def ticks(self, source, symbol, start, end, before):
@@ -48,62 +55,86 @@ class NoPast:
 
 
 def engine():
-    """The engine of the job: 1m and 5m bars, 5 s lateness, the four indicators and the 3-sigma detector."""
+    """The engine of the job: 1m and 5m bars, 5 s lateness, the indicators and the 3-sigma detector."""
     past = NoPast()
     analysis = Analysis([catalog.indicator(i) for i in INDICATORS], [catalog.detector("returns(20,3)")], past)
     rules = Rules(intervals_us=(60_000_000, 300_000_000), lateness_us=5_000_000, ids={"binance": Ids.DENSE})
     return Embedded(rules, analysis, past)
 
 
+class Run:
+    """One pass over a file."""
+
+    def __init__(self, path):
+        self.rows = self.malformed = self.duplicates = 0
+        self.bars, self.indicators, self.anomalies = [], [], []
+        house = engine()
+        for count, ticks in self.parquet(path) if path.endswith(".parquet") else self.messages(path):
+            out = house.process([Record(self.rows, count, "binance", "trade", LANE, 0, ticks=ticks)])
+            self.rows += count
+            self.bars += [pl.DataFrame(bars.to_arrow()) for bars in out.bars]
+            self.indicators += [pl.DataFrame(out.indicators)] if out.indicators is not None else []
+            self.anomalies += [pl.DataFrame(out.anomalies)] if out.anomalies is not None else []
+            self.duplicates = out.ledger[("binance", "duplicate")]
+
+    def messages(self, path):
+        """Raw messages, parsed."""
+        feed = binance.open()
+        for raw, _ in read_ndjson(path, "binance", "trade", LANE, 0, chunk_bytes=4 << 20):
+            parsed = feed.parse(raw)
+            self.malformed += len(parsed.rejects)
+            yield len(raw), parsed.ticks.journaled(self.rows)
+
+    def parquet(self, path):
+        """Ticks of a Parquet file with the columns of `model.TICK`, a row group at a time."""
+        file = pq.ParquetFile(path, read_dictionary=["symbol", "conditions"])
+        for group in range(file.num_row_groups):
+            ticks = TickBatch.from_arrow(file.read_row_group(group), LANE)
+            yield len(ticks), ticks
+
+    def write(self, folder):
+        """The two files of the job: the newest version of each row."""
+        key, columns = ["symbol", "interval", "start"], list(job.BAR_COLS)
+        bars = newest(self.bars, key).with_columns(wstart=pl.col("start").dt.epoch("ms"), n="trades")
+        bars.filter(interval="5m").select(symbol(), *columns[1:]).write_parquet(f"{folder}/bars5m.parquet")
+        said = newest(self.indicators, key).filter(interval="1m")
+        shape = pl.Struct(dict.fromkeys(NAMES, pl.Float64))
+        said = said.select("symbol", "start", pl.col("values").str.json_decode(shape)).unnest("values").rename(NAMES)
+        one = bars.filter(interval="1m").join(said, on=["symbol", "start"], how="left")
+        if self.anomalies:
+            odd = newest(self.anomalies, key).filter(interval="1m").select("symbol", "start", anomaly=~pl.col("retracted"))
+            one = one.join(odd, on=["symbol", "start"], how="left").with_columns(pl.col("anomaly").fill_null(False))
+        else:
+            one = one.with_columns(anomaly=pl.lit(False))
+        one.select(symbol(), *columns[1:], *job.IND_COLS).write_parquet(f"{folder}/bars1m.parquet")
+
+
+def newest(frames, key):
+    """All rows of the frames, of each key the newest version."""
+    frame = pl.concat([f.with_columns(pl.col("symbol", "interval").cast(pl.String)) for f in frames], how="vertical_relaxed")
+    if frame.height and not frame["version"].max():
+        return frame
+    return frame.sort("version").unique(key, keep="last")
+
+
+def symbol():
+    """The symbol as the exchange writes it."""
+    return pl.col("symbol").str.replace("-", "", literal=True)
+
+
 def main():
-    feed, house = binance.open(), engine()
-    # the kernels are compiled and cached once per machine by `make setup`; loading them is start-up, as importing a library is
-    t0 = time.perf_counter()
-    rows = malformed = position = 0
-    bars, indicators, anomalies = [], [], []
-    for raw, _ in read_ndjson(a.data, "binance", "trade", "load:job", 0, chunk_bytes=4 << 20):
-        parsed = feed.parse(raw)
-        rows += len(raw)
-        malformed += len(parsed.rejects)
-        ticks = parsed.ticks.journaled(position)
-        record = Record(position, len(raw), "binance", "trade", "load:job", int(raw.received_at[-1]), ticks=ticks)
-        out = house.process([record])
-        position = record.end
-        bars.extend(out.bars)
-        indicators += [out.indicators] if out.indicators is not None else []
-        anomalies += [out.anomalies] if out.anomalies is not None else []
-    job_s = time.perf_counter() - t0
-    write(bars, indicators, anomalies)
-    duplicates = out.ledger.get(("binance", "duplicate"), 0)
-    job.done(a.out, time.perf_counter() - job_s, rows, malformed, duplicates, version=tickhouse.__version__)
-
-
-def write(bars, indicators, anomalies):
     os.makedirs(a.out, exist_ok=True)
-    frame = pl.concat([pl.DataFrame(b.to_arrow()).with_columns(pl.col("symbol", "interval", "state").cast(pl.String)) for b in bars])
-    frame = frame.sort("version").unique(["symbol", "interval", "start"], keep="last")
-    frame = frame.with_columns(wstart=pl.col("start").dt.epoch("ms"), n="trades", symbol=pl.col("symbol").str.replace("-", ""))
-    columns = list(job.BAR_COLS)
-    frame.filter(interval="5m").select(columns).write_parquet(f"{a.out}/bars5m.parquet")
-    kinds = {"sma(20)": "sma20", "ema(20,seed=first)": "ema20", "bollinger(20,2).upper": "bb_up", "bollinger(20,2).lower": "bb_lo", "volatility(20)": "vol20"}
-    values = pl.concat([pl.DataFrame(t) for t in indicators]).with_columns(pl.col("symbol", "interval").cast(pl.String)).filter(interval="1m")
-    values = values.sort("version").unique(["symbol", "start"], keep="last")
-    decoded = [msgspec.json.decode(text) for text in values["values"].to_list()]
-    values = values.select("symbol", "start").with_columns(
-        [pl.Series(short, [row.get(name) for row in decoded], pl.Float64) for name, short in kinds.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/few", "wb") as few:
+            few.write(b"\n".join([*(message(n) for n in range(1200)), message(1100), b"not a trade", b""]))
+        Run(f"{folder}/few").write(folder)
+    t0 = time.perf_counter()
+    run = Run(a.data)
+    engine_s = time.perf_counter() - t0
+    run.write(a.out)
+    job.done(
+        a.out, t0, run.rows, run.malformed, run.duplicates, version=tickhouse.__version__, start_s=t0 - begun, engine_s=engine_s
     )
-    odd = pl.concat([pl.DataFrame(t) for t in anomalies]) if anomalies else None
-    one = frame.filter(interval="1m").with_columns(key=pl.col("symbol"))
-    values = values.with_columns(symbol=pl.col("symbol").str.replace("-", ""))
-    one = one.join(values, on=["symbol", "start"], how="left")
-    if odd is not None:
-        odd = odd.with_columns(pl.col("symbol", "interval").cast(pl.String)).filter(interval="1m").select(
-            symbol=pl.col("symbol").str.replace("-", ""), start="start", anomaly=pl.lit(True)
-        ).unique()
-        one = one.join(odd, on=["symbol", "start"], how="left").with_columns(pl.col("anomaly").fill_null(False))
-    else:
-        one = one.with_columns(anomaly=pl.lit(False))
-    one.select([*columns, *job.IND_COLS]).write_parquet(f"{a.out}/bars1m.parquet")
 
 
 main()
