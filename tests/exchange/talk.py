@@ -71,13 +71,20 @@ def dial(url: str, **more: Any) -> Any:
 
 
 async def hear(ws: ClientConnection, idle: float = IDLE) -> list[bytes]:
-    """Every message until there is none for a while, or the connection ends."""
-    found = []
-    try:
-        while True:
-            found.append(await asyncio.wait_for(ws.recv(decode=False), idle))
-    except (TimeoutError, ConnectionClosed):
-        return found
+    """Every message until there is none for a while, or the connection ends.
+
+    Twice in a row, since one pause may be this process waiting for its turn on a busy machine.
+    """
+    found, pauses = [], 0
+    while pauses < 2:
+        try:
+            found.append(await asyncio.wait_for(ws.recv(decode=False), idle / 2))
+            pauses = 0
+        except TimeoutError:
+            pauses += 1
+        except ConnectionClosed:
+            break
+    return found
 
 
 async def ask(exchange: Exchange, path: str, **params: Any) -> httpx.Response:

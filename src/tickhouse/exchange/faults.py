@@ -82,7 +82,7 @@ class Faults:
     def storm(cls, share: float, seed: int = 0) -> "Faults":
         """Everything at once: this share of messages and of requests is spoiled, and now and then the line breaks.
 
-        >>> Faults.storm(0.3).gaps
+        >>> round(Faults.storm(0.3).gaps, 6)
         0.05
         """
         each = share / 6
