@@ -1,7 +1,7 @@
 """The whole flow on one screen: what is joined to what.
 
-    feeds ─▶ ingest ─▶ journal ─┬▶ process ─▶ stores ─▶ surfaces
-                                └▶ archive ─▶ lake
+feeds ─▶ ingest ─▶ journal ─┬▶ process ─▶ stores ─▶ surfaces
+                            └▶ archive ─▶ lake
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from tickhouse.core.plugins import load, open_url
 from tickhouse.core.settings import FeedSettings, Settings
 from tickhouse.feeds import Feed
 from tickhouse.process import Engine
+from tickhouse.quality._suite import Suite
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import Process
-from tickhouse.quality._suite import Suite
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 def opened(name: str, section: FeedSettings) -> Feed:
     """The feed of a section of the settings."""
-    given = {"symbols": section.symbols, "channel": section.channel, "rest_url": section.url, "ws_url": section.ws_url, "key": section.key}
+    given = {
+        "symbols": section.symbols,
+        "channel": section.channel,
+        "rest_url": section.url,
+        "ws_url": section.ws_url,
+        "key": section.key,
+    }
     feed: Feed = load("feeds", name).open(**{k: v for k, v in given.items() if v is not None}, **section.options)
     return feed
 
@@ -85,9 +91,10 @@ class Pipeline:
         """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's."""
         return Ingest({**self.feeds, **(extra or {})}, self.suite(), self.journal)
 
-    def process(self) -> Process:
-        """The step from the journal to the stores, gone on from its last checkpoint."""
+    def process(self, write: bool = True) -> Process:
+        """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`."""
         process = Process(self.journal, self.engine(), self.warm, self.hot, self.suite(), self.clock)
+        process.write = write
         process.checkpoint_seconds = self.settings.process.checkpoint_every
         process.recover()
         return process

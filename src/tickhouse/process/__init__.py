@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import Output, Record, TickBatch
-from tickhouse.core.model import Query
+from tickhouse.core.model import Hole, Query
 
 
 class History(Protocol):
@@ -44,6 +44,9 @@ class Engine(Protocol):
         How the records are cut into calls, and the ticks into records, changes nothing in the bars, versions, indicators and
         anomalies that come out.
         """
+
+    def open_holes(self) -> tuple[Hole, ...]:
+        """The trades that are known to be lost and that nothing has filled yet; they outlive a restart."""
 
     def snapshot(self) -> bytes:
         """All state, with the position, for `restore`."""

@@ -1,5 +1,7 @@
 """From the journal to the lake: raw messages and ticks as write-once objects."""
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -44,9 +46,10 @@ class Archive:
         self._commit()
         return True
 
-    def catch_up(self) -> None:
-        """Archive everything there is, complete or not."""
-        while self.step(timeout=0):
+    def catch_up(self, seconds: float = math.inf) -> None:
+        """Archive everything there is, complete or not; or what can be done in so many seconds, as a restart goes on from there."""
+        until = time.monotonic() + seconds
+        while self.step(timeout=0) and time.monotonic() < until:
             pass
         self.flush()
 

@@ -71,4 +71,6 @@ def _observed(entry: Entry) -> None:
         observe.count("invalid", entry.invalid, source=source)
     if entry.ticks is not None and len(entry.ticks) and entry.ticks.lane == LIVE:
         observe.count("ticks", len(entry.ticks), source=source)
-        observe.timing("lag_seconds", max(0.0, (entry.ticks.received_at[-1] - entry.ticks.event_time[-1]) / 1e6), source=source)
+        observe.timing(
+            "lag_seconds", max(0.0, (entry.ticks.received_at[-1] - entry.ticks.event_time[-1]) / 1e6), source=source
+        )

@@ -1,7 +1,7 @@
 """The ledger of each source: where every message and every tick went.
 
-    received = parsed + control + rejected                      messages
-    rows     = accepted + duplicate + late + invalid + pending  ticks; pending are journaled and not yet processed
+received = parsed + control + rejected                      messages
+rows     = accepted + duplicate + late + invalid + pending  ticks; pending are journaled and not yet processed
 """
 
 from tickhouse.journal import Journal
@@ -19,6 +19,8 @@ def ledger(journal: Journal, warm: Warm) -> dict[str, dict[str, int]]:
     for source in sorted({source for source, _ in (*taken, *done)}):
         row = {name: taken.get((source, name), done.get((source, name), 0)) for name in (*MESSAGES, *TICKS)}
         row["pending"] = row["rows"] - row["accepted"] - row["duplicate"] - row["late"] - row["invalid"]
-        row["balanced"] = int(row["received"] == row["parsed"] + row["control"] + row["rejected"] and row["pending"] >= 0)
+        row["balanced"] = int(
+            row["received"] == row["parsed"] + row["control"] + row["rejected"] and row["pending"] >= 0
+        )
         rows[source] = row
     return rows

@@ -37,7 +37,9 @@ class Load:
         self.lane = f"load:{path.name}:{fingerprint(path)}{stamp}"
         self.key = f"{source}|{self.lane}"
 
-    def run(self, chunks: Chunks, detail: dict[str, str], progress: Callable[[int], None] = lambda lines: None) -> Loaded:
+    def run(
+        self, chunks: Chunks, detail: dict[str, str], progress: Callable[[int], None] = lambda lines: None
+    ) -> Loaded:
         """Take the file in and return what was done; waits while the pipeline asks to slow down."""
         state = self.ingest.journal.resume(self.key)
         before = int(state.split()[-1]) if state else 0

@@ -20,7 +20,9 @@ def role(data: Path, name: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            message = f"the role {name!r} of the house {data} is held by process {owner}; stop that one or use another --data"
+            message = (
+                f"the role {name!r} of the house {data} is held by process {owner}; stop that one or use another --data"
+            )
             raise HouseLocked(message) from None
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -32,11 +32,11 @@ class Past:
 
     def ticks(self, source: str, symbol: str, start: int, end: int, before: int | None = None) -> Sequence[TickBatch]:
         """All ticks of a symbol with event times in [start, end) and positions below `before`, ordered by position."""
+        kept = [record for record in self.journal.window(source, symbol, start, end) if record.ticks is not None]
+        # Asked after the journal was read: what it let go meanwhile is in the lake.
         begin = self.journal.begin()
         batches = [_below(batch, begin) for batch in self.lake.ticks(source, symbol, start, end)] if begin else []
-        for record in self.journal.window(source, symbol, start, end):
-            if record.ticks is not None and (before is None or record.first < before):
-                batches.append(_only(record.ticks, symbol, start, end))
+        batches += [_only(r.ticks, symbol, start, end) for r in kept if r.ticks is not None and r.first >= begin]
         limited = batches if before is None else [_below(batch, before) for batch in batches]
         return [batch for batch in limited if len(batch)]
 

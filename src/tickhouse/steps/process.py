@@ -1,5 +1,7 @@
 """From the journal through the engine to the stores and the listeners."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ import pyarrow as pa
 from tickhouse.core import observe
 from tickhouse.core.batches import BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
+from tickhouse.core.errors import Busy
 from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
@@ -15,6 +18,10 @@ from tickhouse.quality._suite import Suite
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
+MOST_MESSAGES = 65_536
+"""Messages of one step."""
+PATIENCE = 60.0
+"""Seconds that a busy store is waited for."""
 Published = Callable[[Sequence[Record], Output], None]
 
 
@@ -25,7 +32,8 @@ class Process:
     """
 
     def __init__(self, journal: Journal, engine: Engine, warm: Warm, hot: Hot, suite: Suite, clock: Clock) -> None:
-        self.journal, self.engine, self.warm, self.hot, self.suite, self.clock = journal, engine, warm, hot, suite, clock
+        self.journal, self.engine, self.warm, self.hot = journal, engine, warm, hot
+        self.suite, self.clock = suite, clock
         self.write = True
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
@@ -37,10 +45,11 @@ class Process:
         found = self.warm.checkpoint(GROUP)
         if found:
             self.engine.restore(found.state)
-        self.journal.commit(GROUP, max(self.engine.position, self.journal.begin()))
+        if self.write:
+            self.journal.commit(GROUP, max(self.engine.position, self.journal.begin()))
         return self.engine.position
 
-    def step(self, timeout: float = 0.25, max_messages: int = 65_536) -> bool:
+    def step(self, timeout: float = 0.25, max_messages: int = MOST_MESSAGES) -> bool:
         """Process the next records, waiting up to `timeout` seconds for some; false when there were none."""
         if not self.journal.wait(self.engine.position, timeout):
             self._keep(None)
@@ -68,9 +77,15 @@ class Process:
             observe.count("bars", len(batch), source=batch.source, interval="all")
         return output
 
-    def catch_up(self) -> None:
-        """Process everything there is and store the state."""
-        while self.step(timeout=0):
+    @property
+    def caught_up(self) -> bool:
+        """Whether less waits than is read at once."""
+        return self.journal.end() - self.engine.position < MOST_MESSAGES
+
+    def catch_up(self, seconds: float = math.inf) -> None:
+        """Process everything there is, or what can be done in so many seconds, and store the state."""
+        until = self.clock.monotonic() + seconds
+        while self.step(timeout=0) and self.clock.monotonic() < until:
             pass
         self.checkpoint()
 
@@ -101,11 +116,22 @@ class Process:
     def _store(self, output: Output, state: bytes | None) -> None:
         if not self.write:
             return
-        self.warm.write(GROUP, replace(output, ledger=self._ledger), state)
+        self._insist(replace(output, ledger=self._ledger), state)
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written
             self.journal.commit(GROUP, output.position)
+
+    def _insist(self, output: Output, state: bytes | None) -> None:
+        """Write, and again while the store is busy: the engine has gone on, so this output must be stored. Raises `Busy`."""
+        until = self.clock.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.warm.write(GROUP, output, state)
+            except Busy as busy:
+                if self.clock.monotonic() > until:
+                    raise
+                time.sleep(busy.retry_after or 0.1)
 
 
 def has_rows(output: Output) -> bool:

@@ -66,13 +66,17 @@ class Reader:
             raise BadQuery("ticks are asked for one symbol at a time")
         symbol, end = query.symbols[0], query.end if query.end is not None else FOREVER
         start = query.start if query.start is not None else 0
-        sources = [query.source] if query.source else [row["source"] for row in self.symbols() if row["symbol"] == symbol]
+        sources = (
+            [query.source] if query.source else [row["source"] for row in self.symbols() if row["symbol"] == symbol]
+        )
         parts = [b.to_arrow().cast(TICK) for s in sources for b in self.past.ticks(s, symbol, start, end, query.before)]
         if not parts:
             return TICK.empty_table()
         table = pa.concat_tables(parts)
         if query.as_of is not None:
-            table = table.filter(pc.less_equal(table["received_at"], pa.scalar(query.as_of, TICK.field("received_at").type)))
+            table = table.filter(
+                pc.less_equal(table["received_at"], pa.scalar(query.as_of, TICK.field("received_at").type))
+            )
         table = table.sort_by([("event_time", "ascending"), ("last_id", "ascending"), ("raw", "ascending")])
         if query.last is not None:
             return table.slice(max(0, table.num_rows - query.last))
@@ -118,7 +122,9 @@ class Reader:
         """Every symbol with its source, intervals, first and last bar."""
         return list(self.pipeline.warm.symbols())
 
-    def trace(self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100) -> dict[str, Any]:
+    def trace(
+        self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
+    ) -> dict[str, Any]:
         """The bar that holds `start` (us), its versions, its coverage, and the raw messages behind it."""
         length = interval_us(interval)
         begin = start - start % length
@@ -148,7 +154,12 @@ class Reader:
             "house": str(data),
             "simulated": self.simulated,
             "ledger": ledger(journal, self.pipeline.warm),
-            "journal": {"begin": journal.begin(), "end": end, "groups": groups, "behind": {g: end - p for g, p in groups.items()}},
+            "journal": {
+                "begin": journal.begin(),
+                "end": end,
+                "groups": groups,
+                "behind": {g: end - p for g, p in groups.items()},
+            },
             "process": {"position": self.pipeline.warm.position(PROCESS)},
             "archive": {"position": groups.get(ARCHIVE)},
             "symbols": len(self.symbols()),
@@ -158,7 +169,10 @@ class Reader:
 
     def health(self) -> Mapping[str, Any]:
         """Whether the house can answer, part by part."""
-        parts = {"journal": _tried(self.pipeline.journal.end), "warm": _tried(lambda: self.pipeline.warm.position(PROCESS))}
+        parts = {
+            "journal": _tried(self.pipeline.journal.end),
+            "warm": _tried(lambda: self.pipeline.warm.position(PROCESS)),
+        }
         return {"ready": all(part["ok"] for part in parts.values()), **parts}
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -174,7 +188,9 @@ class Reader:
             "bars": [row for batch in (*output.bars, *output.forming) for row in plain(batch.to_arrow())],
             "anomalies": plain(output.anomalies) if output.anomalies is not None else [],
             "coverage": plain(output.coverage) if output.coverage is not None else [],
-            "ticks": self.pipeline.hot.latest(tuple({s for r in records if r.ticks is not None for s in r.ticks.symbols})),
+            "ticks": self.pipeline.hot.latest(
+                tuple({s for r in records if r.ticks is not None for s in r.ticks.symbols})
+            ),
         }
         for topic, rows in changes.items():
             if rows:
@@ -195,7 +211,8 @@ def plain(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _us(moment: Any) -> int:
-    return round(moment.timestamp() * SECOND)
+    us: int = round(moment.timestamp() * SECOND)
+    return us
 
 
 def _asked(row: dict[str, Any], query: Query) -> bool:
@@ -211,7 +228,7 @@ def _newest(table: pa.Table, last: int) -> pa.Table:
     import polars as pl
 
     frame = pl.DataFrame(table).group_by("symbol", "interval", "source", maintain_order=True).tail(last)
-    return frame.to_arrow().cast(BAR)
+    return frame.select(BAR.names).to_arrow().cast(BAR)
 
 
 def _tried(question: Callable[[], Any]) -> dict[str, Any]:

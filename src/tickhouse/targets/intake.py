@@ -1,0 +1,118 @@
+"""What runs on the event loop: sockets into inboxes, inboxes into the journal, holes filled, mute symbols renewed."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from tickhouse.core.batches import RawBatch
+from tickhouse.core.errors import Busy
+from tickhouse.core.inbox import Inbox
+from tickhouse.core.line import Health
+from tickhouse.core.model import Want
+from tickhouse.pipeline import Pipeline
+from tickhouse.steps.refill import Refill
+from tickhouse.steps.renew import Renew
+
+log = structlog.get_logger()
+Task = asyncio.Task[None]
+
+LOOK_SECONDS = 1.0
+"""How often silent symbols are looked for."""
+PARTING_SECONDS = 5.0
+"""How long the journal may be busy when we end; what it does not take by then is a hole that the next start fills."""
+
+
+class Intake:
+    """The one writer of new messages in this process. Belongs to one event loop; close it there."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.ingest = pipeline.ingest()
+        feeds = pipeline.feeds.items()
+        paced = {name: (feed, pipeline.settings.feeds[name].paced(feed.pace)) for name, feed in feeds}
+        self.refill = Refill(paced, pipeline.transport, self.take, pipeline.clock)
+        self.renew = Renew(self.ingest.suite, pipeline.transport.renew)
+        self.health: dict[str, Health] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ingest")
+        self._until: float | None = None
+
+    async def run(self, stop: asyncio.Event, listen: bool, fill: bool) -> None:
+        """Keep lines open (`listen`) and fill holes (`fill`) until told to stop. Raises what made either fail."""
+        sources, pumps = self._lines() if listen else ([], [])
+        if fill:
+            sources.append(asyncio.create_task(self.refill.run()))
+        try:
+            await _until(stop, [*sources, *pumps])
+        finally:
+            self.health = dict(self.pipeline.transport.health)
+            self._until = self.pipeline.clock.monotonic() + PARTING_SECONDS
+            failed = [*await _ended(sources), *await _ended(pumps)]
+            self._writer.shutdown()
+            await self.pipeline.transport.close()
+        if failed:
+            raise failed[0]
+
+    async def take(self, batches: Sequence[RawBatch]) -> int:
+        """Journal batches, waiting while the journal is busy; returns the position after them."""
+        loop, told = asyncio.get_running_loop(), False
+        while True:
+            try:
+                return await loop.run_in_executor(self._writer, self.ingest.take, batches)
+            except Busy as busy:
+                if self._until is not None and self.pipeline.clock.monotonic() > self._until:
+                    log.warning("messages not taken", count=sum(map(len, batches)), reason=str(busy))
+                    return int(self.pipeline.journal.end())
+                if not told:
+                    log.warning("slowed down", reason=str(busy))
+                told = True
+                await asyncio.sleep(busy.retry_after or 0.2)
+
+    def _lines(self) -> tuple[list[Task], list[Task]]:
+        """Tasks that fill inboxes, and those that empty them."""
+        pipeline, streams, pumps = self.pipeline, [asyncio.create_task(self._renew())], []
+        for name, feed in pipeline.feeds.items():
+            section = pipeline.settings.feeds[name]
+            inbox = Inbox(name, clock=pipeline.clock)
+            pumps.append(asyncio.create_task(self._pump(inbox)))
+            for number, subscription in enumerate(feed.subscriptions(Want(tuple(section.symbols), section.channel))):
+                stream = pipeline.transport.stream(subscription, inbox, line=f"{name}-{number}")
+                streams.append(asyncio.create_task(stream))
+        return streams, pumps
+
+    async def _pump(self, inbox: Inbox) -> None:
+        work: asyncio.Future[int] | None = None
+        try:
+            while True:
+                work = asyncio.ensure_future(self.take(await inbox.take()))
+                await asyncio.shield(work)
+        finally:
+            if work and not work.done():
+                await work
+            if rest := inbox.drain():
+                await self.take(rest)
+
+    async def _renew(self) -> None:
+        loop, clock = asyncio.get_running_loop(), self.pipeline.clock
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            silent = await loop.run_in_executor(self._writer, self.renew.due, clock.now())
+            self.renew.step(silent, clock.now())
+
+
+async def _until(stop: asyncio.Event, tasks: list[Task]) -> None:
+    """Wait until told to stop or until a task ends; raises what it ended with."""
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for task in done - {stopped}:
+        task.result()
+
+
+async def _ended(tasks: list[Task]) -> list[Exception]:
+    """Cancel tasks and wait until they are done; returns the errors they ended with."""
+    for task in tasks:
+        task.cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    return [answer for answer in answers if isinstance(answer, Exception)]
