@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -268,6 +269,31 @@ async def test_at_full_speed_a_slow_reader_makes_it_wait_instead_of_being_cut_of
             await ws.recv(decode=False)
             heard += 1
         assert exchange.stats["slow_clients"] == 0
+
+
+async def test_at_full_speed_a_client_that_reads_nothing_is_given_up(tmp_path):
+    many = [
+        {"e": "trade", "s": "AUSDT", "t": n, "p": "1.5", "q": "1", "T": 1700000000000 + n, "m": False}
+        for n in range(80_000)
+    ]
+    tape = Tape(written(tmp_path / "a.ndjson", lines(*many)), speed=0)
+    async with served(tape, SystemClock(), limits=replace(EASY, stall=0.3)) as exchange:
+        reader, writer = await asyncio.open_connection("127.0.0.1", exchange.port, limit=1 << 12)
+        writer.write(
+            b"GET /stream?streams=ausdt@trade HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        await reader.readline()
+        await until(exchange.finished.is_set)
+        assert exchange.stats["slow_clients"] == 1 and len(exchange.truth()) == len(many)
+        writer.close()
+
+
+async def test_before_a_tape_begins_there_is_nothing(tmp_path):
+    async with served(Tape(written(tmp_path / "a.ndjson", lines(*MESSAGES)))) as exchange:
+        for path in ("klines", "trades", "aggTrades"):
+            params = {"interval": "1m"} if path == "klines" else {}
+            assert (await ask(exchange, f"/api/v3/{path}", symbol="BTCUSDT", **params)).json() == []
 
 
 async def test_what_was_held_back_comes_when_the_tape_ends(tmp_path):

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import numpy as np
 
+from tickhouse.core.model import interval_us
 from tickhouse.exchange import MS, Instrument, Now, Request, Response
 from tickhouse.exchange.history import History
 from tickhouse.exchange.klines import INTERVALS, Columns, Klines, edges_between, floor_to, next_after
@@ -98,10 +99,15 @@ class Rest:
             raise Refusal(-1120, "Invalid interval.")
         limit, start, end = _limit(params), _time(params, "startTime"), _time(params, "endTime")
         last = self._history.visible if end is None else min(end, self._history.visible)
-        first = floor_to(self._history.earliest(code), interval)
+        earliest = self._history.earliest(code)
+        if earliest is None:
+            return []
+        first = floor_to(earliest, interval)
         if start is not None:
             begin = floor_to(start, interval)
             first = max(first, begin if begin == start else next_after(begin, interval))
+        elif interval != "1M":
+            first = max(first, floor_to(last, interval) - (limit - 1) * interval_us(interval))
         edges = edges_between(first, floor_to(last, interval), interval, 10**6 if start is None else limit)
         edges = edges[-limit - 1 :]
         if len(edges) < 2:

@@ -72,7 +72,8 @@ class Binance:
         """A control message: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY."""
         try:
             said = json.loads(text)
-        except ValueError as error:
+            json_bytes(said)
+        except (ValueError, OverflowError, RecursionError) as error:
             return _error(3, f"Invalid JSON: expected value at line 1 column {getattr(error, 'pos', 0) + 1}")
         if not isinstance(said, dict) or "method" not in said:
             return _error(2, "Invalid request: missing field `method` at line 1 column " + str(len(text)))

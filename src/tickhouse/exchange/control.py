@@ -53,7 +53,7 @@ class Control:
         try:
             body = json.loads(request.body) if request.body else {}
             answer = way(dict(parse_qsl(request.query)), body)
-        except (SettingsError, ValueError, TypeError, KeyError) as error:
+        except (SettingsError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             return _said(400, {"error": str(error)})
         return answer if isinstance(answer, Response) else _said(200, answer)
 

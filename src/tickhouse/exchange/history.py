@@ -137,12 +137,12 @@ class History:
             return bars
         return past.regrouped(edges).merged(bars)
 
-    def earliest(self, code: int) -> int:
-        """The time of the first bar or trade there is (us); `visible` when there is none."""
+    def earliest(self, code: int) -> int | None:
+        """The time of the first bar or trade there is (us); None when there is none."""
         past, trades = self._before(code), self.columns(code)
         if past is not None:
             return int(past.start[0])
-        return int(trades.time[0]) if len(trades) else self.visible
+        return int(trades.time[0]) if len(trades) else None
 
     def seen(self) -> int:
         """How many trades were made public, those forgotten included."""

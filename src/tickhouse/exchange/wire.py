@@ -153,7 +153,7 @@ class Wire(asyncio.Protocol):
                 return
             if isinstance(event, h11.Request):
                 self._request, self._body = event, b""
-                if any(name == b"upgrade" for name, _ in event.headers):
+                if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in event.headers):
                     self._upgrade(event)
             elif isinstance(event, h11.Data):
                 self._body += bytes(event.data)
@@ -170,7 +170,11 @@ class Wire(asyncio.Protocol):
         return Request(event.method.decode("latin-1"), path, query, headers, self._body, self.peer)
 
     async def _answer(self, request: Request) -> None:
-        response = await self._site.answer(request)
+        try:
+            response = await self._site.answer(request)
+        except Exception:
+            self.transport.abort()
+            raise
         self._answering = None
         if self.transport.is_closing():
             return
