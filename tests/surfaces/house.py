@@ -1,6 +1,8 @@
 """A small real house in memory: deterministic bars with corrections, forming ones, a blind stretch, and changes on demand."""
 
 import math
+import random
+import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,6 +27,9 @@ KEYS = {
     "findings": ("at", "source", "symbol", "check", "severity", "raw", "message"),
     "metrics": ("at", "source", "name"),
 }
+BLIND = (181, 188)
+"""Minutes without a feed: the first symbol has no bars there."""
+
 PRICES = {"BTC-USDT": 68_000.0, "ETH-USDT": 3_900.0, "SOL-USDT": 182.0, "DOGE-USDT": 0.162}
 
 
@@ -40,12 +45,13 @@ class MemoryHouse:
         self.calls: list[str] = []
         self.tables: dict[str, pa.Table] = {}
         self.forming_rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self.paths = {symbol: _walk(symbol, price, minutes + 6) for symbol, price in self.prices.items()}
         bars = [bar for number, symbol in enumerate(self.prices) for bar in self._bars(symbol, number)]
         self.forming_rows = {(b["symbol"], b["interval"]): b for b in bars if b["state"] == "forming"}
         closed = [b for b in bars if b["state"] != "forming"]
         self._fill("bars", closed, BAR)
         newest = [b for b in closed if b["version"] == 0]
-        self._fill("indicators", [_indicators(b, i) for i, b in enumerate(newest)], INDICATOR)
+        self._fill("indicators", _indicators(newest), INDICATOR)
         self._fill(
             "anomalies", [_anomaly(b, d) for b in newest if _odd(b) for d in ("returns(20,3)", "volume(20,3)")], ANOMALY
         )
@@ -197,7 +203,7 @@ class MemoryHouse:
         rows = []
         for interval, length in (("1m", 1), ("5m", 5)):
             for i in range(math.ceil(self.minutes / length)):
-                if 96 <= i * length < 103 and number == 0:
+                if BLIND[0] <= i * length < BLIND[1] and number == 0:
                     continue
                 last = (i + 1) * length >= self.minutes
                 row = self._bar(symbol, number, interval, i, length)
@@ -210,9 +216,8 @@ class MemoryHouse:
 
     def _bar(self, symbol: str, number: int, interval: str, i: int, length: int) -> dict[str, Any]:
         base = self.prices[symbol]
-        path = [base * (1 + 0.004 * math.sin((i * length + k) / 17 + number) + 0.0011 * math.sin((i * length + k) * 1.7))
-                for k in range(length + 1)]  # fmt: skip
-        wick = base * 0.0004 * (1 + (i * 7 % 5) / 4)
+        path = self.paths[symbol][i * length : (i + 1) * length + 1]
+        wick = base * 0.00025 * (1 + (i * 7 % 5) / 4)
         start = self.begin + i * length * MINUTE
         return {
             "symbol": symbol, "source": "binance", "interval": interval, "start": start, "open": path[0], "high": max(path) + wick,
@@ -222,16 +227,16 @@ class MemoryHouse:
         }  # fmt: skip
 
     def _coverage(self, symbol: str) -> list[dict[str, Any]]:
-        stretches = [(0, 60, "live", 0), (60, 64, "quiet", 0), (64, 96, "live", 0), (96, 103, "blind", 812),
-                     (103, 150, "live", 0), (150, 154, "backfilled", 0), (154, self.minutes, "live", 0)]  # fmt: skip
+        stretches = [(0, 60, "live", 0), (60, 64, "quiet", 0), (64, 150, "live", 0), (150, 154, "backfilled", 0),
+                     (154, BLIND[0], "live", 0), (*BLIND, "blind", 812), (BLIND[1], self.minutes, "live", 0)]  # fmt: skip
         return [
             {"source": "binance", "symbol": symbol, "channel": "trade", "start": self.begin + a * MINUTE,
-             "end": self.begin + b * MINUTE, "state": state, "missing": missing}
-            for a, b, state, missing in stretches if a < b
+             "end": self.begin + min(b, self.minutes) * MINUTE, "state": state, "missing": missing}
+            for a, b, state, missing in stretches if a < min(b, self.minutes)
         ]  # fmt: skip
 
     def _findings(self) -> Any:
-        for i in range(25):
+        for i in range(25 if self.prices else 0):
             yield {"source": "binance", "symbol": list(self.prices)[i % len(self.prices)], "check": "ranges",
                    "severity": "warning", "at": self.begin + (i // 3) * MINUTE, "count": i, "message": f"price, {i}",
                    "raw": i}  # fmt: skip
@@ -334,13 +339,31 @@ def _odd(bar: dict[str, Any]) -> bool:
     return bar["interval"] == "1m" and bar["volume"] > 60
 
 
-def _indicators(bar: dict[str, Any], i: int) -> dict[str, Any]:
-    values = {"sma(20)": bar["close"] * 0.999, "ema(20)": bar["close"] * 1.0005}
-    for name, factor in (("upper", 1.002), ("middle", 0.999), ("lower", 0.996)):
-        values[f"bollinger(20,2).{name}"] = bar["close"] * factor
-    values = values if i >= 20 else {"ema(20)": values["ema(20)"]}
-    names = ("symbol", "source", "interval", "start", "version", "known_at")
-    return {**{n: bar[n] for n in names}, "values": msgspec.json.encode(values).decode()}
+def _walk(symbol: str, price: float, steps: int) -> list[float]:
+    """A price that wanders, the same every time."""
+    chance = random.Random(symbol)
+    path = [price]
+    for _ in range(steps):
+        path.append(path[-1] * math.exp(chance.gauss(0, 0.0006)))
+    return path
+
+
+def _indicators(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Plain moving averages over the last 20 bars of the same series."""
+    rows, closes, ema = [], {}, {}
+    for bar in bars:
+        key = (bar["symbol"], bar["interval"])
+        past = closes.setdefault(key, [])
+        past.append(bar["close"])
+        ema[key] = bar["close"] if key not in ema else ema[key] + (bar["close"] - ema[key]) * 2 / 21
+        values = {"ema(20)": ema[key]}
+        if len(past) >= 20:
+            mean, spread = statistics.fmean(past[-20:]), statistics.pstdev(past[-20:])
+            values |= {"sma(20)": mean, "bollinger(20,2).middle": mean}
+            values |= {"bollinger(20,2).upper": mean + 2 * spread, "bollinger(20,2).lower": mean - 2 * spread}
+        names = ("symbol", "source", "interval", "start", "version", "known_at")
+        rows.append({**{n: bar[n] for n in names}, "values": msgspec.json.encode(values).decode()})
+    return rows
 
 
 def _anomaly(bar: dict[str, Any], detector: str) -> dict[str, Any]:

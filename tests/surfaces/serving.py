@@ -1,6 +1,5 @@
 """A house served on a free port of this machine, in a thread of its own."""
 
-import asyncio
 import contextlib
 import socket
 import threading
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from tickhouse.surfaces import House
 from tickhouse.surfaces.api import create_app
@@ -37,7 +37,7 @@ def served(house: House, *, wire: bool = True, **options: Any) -> Iterator[Serve
         timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)
+    thread = threading.Thread(target=lambda: uvloop.run(server.serve([bound])), daemon=True)
     thread.start()
     try:
         while not server.started:

@@ -30,7 +30,9 @@ async def serve(house: House, rules: ServeSettings, stop: asyncio.Event, listeni
 
     app = create_app(house, key=rules.key, max_clients=rules.max_clients, metrics=exposition)
     with _socket(rules.host, rules.port) as bound:
-        server = _Server(uvicorn.Config(app, log_level="warning", lifespan="on", ws_max_size=1 << 16, timeout_graceful_shutdown=3))
+        server = _Server(
+            uvicorn.Config(app, log_level="warning", lifespan="on", ws_max_size=1 << 16, timeout_graceful_shutdown=3)
+        )
         task = asyncio.create_task(server.serve([bound]))
         host, port = bound.getsockname()[:2]
         listening(f"http://{host}:{port}")

@@ -1,13 +1,15 @@
 """What every request passes first and every response last: key, size, headers. Plain ASGI, so it costs little."""
 
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 
-from tickhouse.surfaces.problems import Problem
+from tickhouse.surfaces.problems import Problem, of
 from tickhouse.surfaces.room import Room
 
 Scope = MutableMapping[str, Any]
@@ -15,6 +17,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 COOKIE = "tickhouse"
+MAY = "tickhouse.may"
+"""Where the scope of a request says whether its client may see data."""
+
 MOST_BYTES = 16_384
 OPEN = ("/", "/key", "/docs", "/v1/health", "/v1/ready", "/v1/openapi.json", "/favicon.ico")
 POLICY = (
@@ -30,6 +35,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+log = structlog.get_logger()
 
 
 class Gate:
@@ -49,12 +57,14 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         given = _given(scope, headers)
-        bare = scope["method"] == "HEAD"
+        bare, started = scope["method"] == "HEAD", False
         if bare:
             scope["method"] = "GET"
 
         async def finished(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 sent = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     sent.setdefault(name, value)
@@ -66,15 +76,22 @@ class Gate:
         problem = self._refusal(scope, headers, given)
         if problem:
             await problem.response()(scope, receive, finished)
-        else:
+            return
+        try:
             await self.app(scope, receive, finished)
+        except Exception as error:
+            log.error("request failed", path=scope["path"], traceback="".join(traceback.format_exception(error)))
+            if started:
+                raise
+            await of(error).response()(scope, receive, finished)
 
     def _refusal(self, scope: Scope, headers: Headers, given: str | None) -> Problem | None:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BYTES:
             return Problem("too-large", f"a request has at most {MOST_BYTES} bytes beside its address")
         path = scope["path"]
-        if path in OPEN or path.startswith("/static/") or self._may(headers, given):
+        scope[MAY] = self._may(headers, given)
+        if path in OPEN or path.startswith("/static/") or scope[MAY]:
             return None
         detail = "the key is wrong" if given is not None else "this house is only for those who have its key"
         return Problem("no-key", detail, headers={"WWW-Authenticate": "Bearer"})

@@ -1,6 +1,7 @@
 """What people see: the chart, the list of addresses, and the files both need; nothing comes from elsewhere."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from tickhouse.surfaces.gate import COOKIE, MOST_BYTES
+from tickhouse.surfaces.gate import COOKIE, MAY, MOST_BYTES
 from tickhouse.surfaces.problems import KINDS
 from tickhouse.surfaces.room import Room
 
@@ -43,8 +45,10 @@ def install(app: FastAPI, room: Room) -> None:
 
     @app.get("/", include_in_schema=False)
     async def chart(request: Request) -> Response:
-        """The live chart; with `?key=` it first trades the key for a cookie, so that it stays in no history."""
-        return page("chart.html", locked=not _may(room, request), wrong=False)
+        """The live chart. A key that came in the address is traded for a cookie first, so that it stays in no history."""
+        if request.scope[MAY] and room.key and COOKIE not in request.cookies:
+            return _let_in(room, request)
+        return page("chart.html", locked=not request.scope[MAY], wrong=False)
 
     @app.post("/key", include_in_schema=False)
     async def key(request: Request) -> Response:
@@ -52,11 +56,7 @@ def install(app: FastAPI, room: Room) -> None:
         given = parse_qs((await _body(request)).decode("utf-8", "replace")).get("key", [""])[0]
         if not room.knows(given):
             return page("chart.html", 401, locked=True, wrong=True)
-        response = RedirectResponse("/", 303)
-        response.set_cookie(
-            COOKIE, room.pass_text, httponly=True, samesite="strict", secure=request.url.scheme == "https"
-        )
-        return response
+        return _let_in(room, request)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
@@ -68,8 +68,12 @@ def install(app: FastAPI, room: Room) -> None:
         return RedirectResponse("/static/icon.svg", 308)
 
 
-def _may(room: Room, request: Request) -> bool:
-    return room.knows(None) or room.passes(request.cookies.get(COOKIE))
+def _let_in(room: Room, request: Request) -> Response:
+    """Give the cookie and lead to the page."""
+    response = RedirectResponse("/", 303)
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, room.pass_text, httponly=True, samesite="strict", secure=secure)
+    return response
 
 
 async def _body(request: Request) -> bytes:
@@ -86,9 +90,15 @@ def _environment(room: Room) -> Environment:
         loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["ticked"] = _ticked
     versions = {p: hashlib.blake2b(p.read_bytes(), digest_size=6).hexdigest() for p in STATIC.rglob("*") if p.is_file()}
     environment.globals["asset"] = lambda name: f"/static/{name}?v={versions[STATIC / name]}"
     return environment
+
+
+def _ticked(text: str) -> Markup:
+    """Text with what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def operations(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -38,8 +37,6 @@ KINDS: dict[str, tuple[int, str, str]] = {
 """Every kind of problem: status, title, and what to do about it."""
 
 _BY_STATUS = {401: "no-key", 404: "no-such-address", 405: "method", 406: "not-acceptable", 413: "too-large"}
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +92,10 @@ def of(error: Exception) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem."""
+    """Make every expected error of the application a problem; the gate does the same with the others, and logs them."""
 
     async def known(request: Request, error: Exception) -> Response:
-        problem = of(error)
-        if problem.status == 500:
-            log.error("request failed", path=request.url.path, exc_info=error)
-        return problem.response(request)
+        return of(error).response(request)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -113,7 +107,6 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, known)
     for kind in (BadQuery, SettingsError, Temporary, NoData, UnknownSymbol):
         app.add_exception_handler(kind, known)
 

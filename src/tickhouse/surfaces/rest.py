@@ -10,8 +10,10 @@ from starlette.responses import Response
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.times import instant, rfc3339
 from tickhouse.surfaces import schemas
-from tickhouse.surfaces.formats import Answer, Asked, plain
-from tickhouse.surfaces.problems import MEDIA, Problem
+from tickhouse.surfaces.formats import MEDIA, Answer, Asked, plain
+from tickhouse.surfaces.gate import MAY
+from tickhouse.surfaces.problems import MEDIA as PROBLEM
+from tickhouse.surfaces.problems import Problem
 from tickhouse.surfaces.queries import (
     AnomaliesAsk,
     BarsAsk,
@@ -40,7 +42,7 @@ def _once(request: Request) -> None:
 
 
 def _problem(detail: str) -> dict[str, Any]:
-    return {"description": detail, "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    return {"description": detail, "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
 def _responses(model: Any, many: bool = True) -> dict[int | str, dict[str, Any]]:
@@ -194,26 +196,21 @@ def _states(routes: APIRouter, room: Room) -> None:
     @routes.get("/health", tags=["state"], responses=_responses(schemas.Health, many=False))
     async def health(ask: Annotated[Nothing, Query()]) -> Response:
         """That the process answers; nothing is asked of the house."""
-        return Response(b'{"ok":true}', headers={"Cache-Control": "no-store"}, media_type="application/json")
+        return Response(b'{"ok":true}', headers={"Cache-Control": "no-store"}, media_type=MEDIA["json"])
 
     @routes.get("/ready", tags=["state"], responses=_responses(schemas.Ready, many=False))
     async def ready(request: Request, ask: Annotated[Nothing, Query()]) -> Response:
         """Whether the house can answer; 503 with the reasons when it cannot."""
-        found = dict(await room.light.do(room.house.health))
+        found = plain(dict(await room.light.do(room.house.health)), frozenset())
         is_ready = bool(found.pop("ready", False))
-        parts = plain(found, frozenset())
-        if not is_ready:
-            bad = [
-                f"{name}: {p.get('message', 'not ok')}"
-                for name, p in parts.items()
-                if isinstance(p, dict) and not p.get("ok")
-            ]
-            detail = "; ".join(bad) or "the house is not ready"
-            return Problem("not-ready", detail, {"ready": False, "parts": parts}, {"Retry-After": "5"}).response(
-                request
+        members = {"ready": is_ready, "parts": found} if request.scope[MAY] else {"ready": is_ready}
+        if is_ready:
+            return Response(
+                msgspec.json.encode(members), headers={"Cache-Control": "no-store"}, media_type=MEDIA["json"]
             )
-        body = msgspec.json.encode({"ready": True, "parts": parts})
-        return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+        bad = [f"{name}: {p['message']}" for name, p in found.items() if isinstance(p, dict) and not p.get("ok")]
+        detail = "; ".join(bad) if bad and request.scope[MAY] else "the house is not ready"
+        return Problem("not-ready", detail, members, {"Retry-After": "5"}).response(request)
 
 
 async def _one(room: Room, request: Request, make: Callable[[], Any]) -> Response:

@@ -165,7 +165,7 @@ class Ready(BaseModel):
     """Whether the house can answer, part by part."""
 
     ready: bool
-    parts: dict[str, Any]
+    parts: dict[str, Any] | None = Field(None, description="Only for those who have the key.")
 
 
 class Trace(BaseModel):

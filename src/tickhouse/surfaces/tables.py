@@ -147,7 +147,8 @@ class Tables:
         table = self.house.metrics(Query(source=source, last=NEWEST_METRICS))
         names = zip(table["source"].to_pylist(), table["name"].to_pylist(), strict=True)
         newest = {key: index for index, key in enumerate(names)}
-        return rows(table.take(sorted(newest.values())).select(["at", "source", "name", "value"]))
+        places = pa.array(sorted(newest.values()), pa.int64())
+        return rows(table.take(places).select(["at", "source", "name", "value"]))
 
     def _some(self, fetch: Fetch, query: Query, ask: Paged, where: Where, name: str) -> tuple[pa.Table, str | None]:
         """One page in the order of the key, and the address of the next one if there is more."""

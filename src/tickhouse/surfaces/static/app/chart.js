@@ -61,6 +61,8 @@ export class Chart {
   draw() {
     if (!this.bars) return;
     this.axis = this.bars.axis();
+    const empty = (time) => time !== undefined && !this.bars.byTime.has(time);
+    this.broken = new Set(this.axis.filter((time, i) => !empty(time) && empty(this.axis[i + 1])));
     const digits = decimals(this.bars.last?.close ?? 1);
     const format = { type: "price", precision: digits, minMove: 10 ** -digits };
     this.candles.applyOptions({ priceFormat: format });
@@ -76,11 +78,13 @@ export class Chart {
 
   /** Draw one bar that changed. */
   update(bar, kind) {
-    if (kind === "new" && this.axis.length && bar.time - this.axis.at(-1) > this.bars.step) return this.draw();
-    if (kind === "new") this.axis.push(bar.time);
+    const newest = this.axis.at(-1) ?? bar.time - this.bars.step;
+    const follows = bar.time === newest + this.bars.step;
+    if (kind === "new" && !follows) return this.draw();
     if (kind === "old" && !this.axis.includes(bar.time)) return this.draw();
-    this.candles.update(this.candle(bar.time, bar), kind === "old");
-    this.volume.update(this.column(bar.time, bar), kind === "old");
+    if (follows) this.axis.push(bar.time);
+    this.candles.update(this.candle(bar.time, bar), bar.time < newest);
+    this.volume.update(this.column(bar.time, bar), bar.time < newest);
     if (bar.state !== "forming" || bar.version > 0) this.remark();
     return undefined;
   }
@@ -113,7 +117,8 @@ export class Chart {
     const values = this.shown.has(overlay.id) ? this.bars.values.get(time) : undefined;
     const name = values && Object.keys(values).find((one) => pattern.test(one));
     const value = name === undefined ? null : values[name];
-    return value === null || value === undefined ? { time } : { time, value };
+    if (value === null || value === undefined) return { time };
+    return this.broken.has(time) ? { time, value, color: "transparent" } : { time, value };
   }
 
   /** Which overlays there are values for. */

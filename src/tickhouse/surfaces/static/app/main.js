@@ -100,6 +100,7 @@ async function loadEarlier() {
       for (const row of odd.data) bars.putAnomaly(row);
       for (const row of covered.data) bars.putCoverage(row);
       chart.draw();
+      $("chart").dataset.bars = bars.sorted.length;
     }
     page.early = found.data.length < HISTORY;
   } catch (problem) {

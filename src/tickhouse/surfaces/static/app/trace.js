@@ -34,7 +34,7 @@ function draw(found) {
   const coverage = found.coverage.map((one) =>
     el("li", {}, `${one.state} from ${moment(epoch(one.start), true)} to ${moment(epoch(one.end), true)}`, one.missing ? `, ${whole(one.missing)} trades missing` : ""));
   const messages = found.raw.messages.map((one) =>
-    el("li", {}, el("span", { class: "faint" }, `${one.position} · ${one.channel} · ${moment(epoch(one.received_at), true)}`), el("pre", {}, one.payload)));
+    el("li", {}, el("span", { class: "faint" }, `position ${whole(one.position)} · ${one.channel} · ${moment(epoch(one.received_at), true)}`), el("pre", {}, one.payload)));
   const many = found.raw.count > found.raw.shown ? `, the first ${whole(found.raw.shown)}` : "";
   body.replaceChildren(
     el("h4", {}, found.versions.length > 1 ? `${found.versions.length} versions` : "One version"),
