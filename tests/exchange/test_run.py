@@ -101,6 +101,7 @@ async def test_the_truth_by_control_is_the_truth():
 
 async def test_the_control_refuses_what_it_does_not_know():
     async with served(Script([])) as exchange:
+        assert (await ask(exchange, "/_control/symbols")).json() == ["BTC-USDT", "ETH-USDT"]
         assert (await ask(exchange, "/_control/what")).status_code == 404
         assert (await ask(exchange, "/_control/truth", symbol="NOPE")).status_code == 400
         assert (await ask(exchange, "/_control/bars")).status_code == 400

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from tickhouse.core.errors import SettingsError
+from tickhouse.core.symbols import split_pair
 from tickhouse.exchange import MS, Request, Response
 from tickhouse.exchange.faults import Faults, parse
 from tickhouse.exchange.history import Truth
@@ -21,12 +22,13 @@ ROWS = 100_000
 
 
 class Control:
-    """`/_control/...`: about, counts, faults, limits, truth, bars, mute, gap, disconnect, shutdown, forgive."""
+    """`/_control/...`: about, symbols, counts, faults, limits, truth, bars, mute, gap, disconnect, shutdown, forgive."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
         self._ways: dict[tuple[str, str], Callable[[dict[str, str], Any], Any]] = {
             ("GET", "about"): self._about,
+            ("GET", "symbols"): lambda *_: [split_pair(one.symbol) for one in exchange.history.instruments],
             ("GET", "counts"): lambda *_: self._exchange.counts(),
             ("GET", "faults"): self._faults,
             ("POST", "faults"): self._set_faults,
