@@ -39,7 +39,7 @@ class Demo:
             data = self.data or Path(temporary)
             market = stack.enter_context(exchange(self.options()))
             symbols = self._symbols(market["url"])
-            feed = {"symbols": symbols, "url": market["url"], "ws_url": market["ws_url"]}
+            feed = {"symbols": symbols, "url": market["url"], "ws_url": market["ws_url"], "recent": "3h"}
             found = settings(data, None, feeds={"binance": feed}, serve__port=self._port())
             found.data.mkdir(parents=True, exist_ok=True)
             note(found.data, simulated=True)

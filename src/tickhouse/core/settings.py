@@ -95,7 +95,7 @@ class FeedSettings(Section):
     )
     per_minute: int | None = Field(None, ge=0, description="weight a minute, likewise", examples=[3000])
     per_day: int | None = Field(None, ge=0, description="weight a day, likewise", examples=[100000])
-    lateness: Duration | None = Field(None, description="instead of process.lateness", examples=["10s"])
+    recent: Duration = Field(0.0, description="bars of so long before the start are asked of the provider's history")
     options: dict[str, str] = Field(default_factory=dict, description="what else this feed understands")
 
     def paced(self, pace: Pace) -> Pace:

@@ -16,7 +16,7 @@ from tickhouse.feeds import Feed
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
 
-Take = Callable[[Sequence[RawBatch]], Awaitable[None]]
+Take = Callable[[Sequence[RawBatch]], Awaitable[object]]
 Known = Callable[[], list[dict[str, Any]]]
 
 

@@ -12,6 +12,7 @@ from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health
 from tickhouse.core.model import Want
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps.recent import Recent
 from tickhouse.steps.refill import Refill
 from tickhouse.steps.renew import Renew
 
@@ -32,6 +33,7 @@ class Intake:
         self.ingest = pipeline.ingest()
         feeds = pipeline.feeds.items()
         paced = {name: (feed, pipeline.settings.feeds[name].paced(feed.pace)) for name, feed in feeds}
+        self.paced = paced
         self.refill = Refill(paced, pipeline.transport, self.take, pipeline.clock)
         self.renew = Renew(self.ingest.suite, pipeline.transport.renew)
         self.health: dict[str, Health] = {}
@@ -41,6 +43,7 @@ class Intake:
     async def run(self, stop: asyncio.Event, listen: bool, fill: bool) -> None:
         """Keep lines open (`listen`) and fill holes (`fill`) until told to stop. Raises what made either fail."""
         sources, pumps = self._lines() if listen else ([], [])
+        recent = [asyncio.create_task(self._recent(name)) for name in self.paced if listen]
         if fill:
             sources.append(asyncio.create_task(self.refill.run()))
         try:
@@ -48,7 +51,7 @@ class Intake:
         finally:
             self.health = dict(self.pipeline.transport.health)
             self._until = self.pipeline.clock.monotonic() + PARTING_SECONDS
-            failed = [*await _ended(sources), *await _ended(pumps)]
+            failed = [*await _ended([*sources, *recent]), *await _ended(pumps)]
             self._writer.shutdown()
             await self.pipeline.transport.close()
         if failed:
@@ -92,6 +95,12 @@ class Intake:
                 await work
             if rest := inbox.drain():
                 await self.take(rest)
+
+    async def _recent(self, name: str) -> None:
+        pipeline, section = self.pipeline, self.pipeline.settings.feeds[name]
+        if section.recent:
+            recent = Recent(self.paced[name], pipeline.transport, self.take, pipeline.warm.symbols)
+            await recent.run(section.symbols, pipeline.settings.process.intervals, section.recent, pipeline.clock.now())
 
     async def _renew(self) -> None:
         loop, clock = asyncio.get_running_loop(), self.pipeline.clock

@@ -54,7 +54,7 @@ class Local:
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
 
-    async def run(self, serve: Callable[[asyncio.Event], "asyncio.Future[None]"] | None = None) -> None:
+    async def run(self, serve: Callable[[asyncio.Event], Awaitable[None]] | None = None) -> None:
         """Run until `stop`; raises what made a step fail. `serve` runs the surfaces on the same loop."""
         self._loop = asyncio.get_running_loop()
         exclusive = tuple(name for name in self.roles if name != "serve")
