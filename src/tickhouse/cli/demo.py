@@ -56,10 +56,8 @@ class Demo:
         return [*made, "--fault", self.fault] if self.fault else made
 
     def _symbols(self, url: str) -> list[str]:
-        from tickhouse.core.symbols import split_pair
-
-        listed = httpx.get(f"{url}/api/v3/exchangeInfo", timeout=30).json()["symbols"]
-        return [split_pair(row["symbol"]) for row in listed][: self.symbols]
+        listed = httpx.get(f"{url}/_control/symbols", timeout=30).json()
+        return [row["symbol"] if isinstance(row, dict) else row for row in listed][: self.symbols]
 
     def _port(self) -> int:
         import socket

@@ -77,7 +77,8 @@ def exchange(
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same market.")] = 7,
     tape: Annotated[Path | None, typer.Option("--tape", help="Recorded trades: CSV, Parquet or raw NDJSON.")] = None,
     speed: Annotated[float, typer.Option("--speed", help="How fast a tape is played; 0: as fast as possible.")] = 1.0,
-    fault: Annotated[str, typer.Option("--fault", help="e.g. duplicates=0.01,malformed=0.001")] = "",
+    shift: Annotated[bool, typer.Option("--shift", help="Move a tape's times to now.")] = False,
+    fault: Annotated[str, typer.Option("--fault", help="e.g. duplicates=0.01,malformed=0.001, or storm=0.3")] = "",
     for_: For = None,
     as_json: Json = False,
 ) -> None:
@@ -88,7 +89,7 @@ def exchange(
     from tickhouse.cli.market import serve_exchange
 
     options: dict[str, Any] = {
-        "port": port, "rate": rate, "symbols": symbols, "seed": seed, "tape": tape, "speed": speed, "fault": fault
+        "port": port, "rate": rate, "symbols": symbols, "seed": seed, "tape": tape, "speed": speed, "shift": shift, "fault": fault
     }  # fmt: skip
     serve_exchange(options, _seconds(for_), as_json)
 

@@ -187,7 +187,8 @@ class Query:
     for every version and not only the newest. `after` is the key of the last row of the page before, `limit` the
     page's size. `last` asks for the newest N rows (in ascending order). `before` is a journal position: only rows that
     had been stored when the journal was processed up to there, so that an engine that goes over the same records again
-    sees the same past; `since` is one too: only rows that were stored after it. Rows come ordered by (symbol, interval, start, source, version).
+    sees the same past; `since` is one too: only rows that were stored after it. Rows come ordered by (symbol, interval,
+    start, source, version).
     """
 
     symbols: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ MAX_LINE = 1 << 20
 CHUNK = 8 << 20
 
 
-def read_ndjson(  # noqa: PLR0913
+def read_ndjson(
     path: Path | str, source: str, channel: str, lane: str, now: int, *, chunk_bytes: int = CHUNK, skip_lines: int = 0
 ) -> Iterator[tuple[RawBatch, int]]:
     """The messages of a file in batches of about `chunk_bytes`, each with the number of lines consumed so far.

@@ -24,7 +24,7 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowInvalid)
 
 
-def read(  # noqa: PLR0913, PLR0917
+def read(
     path: Path | str, layout: Layout, lane: str, received_at: int, skip_lines: int = 0, chunk_bytes: int = CHUNK
 ) -> Iterator[tuple[RawBatch, int]]:
     """The lines of a file in batches of about `chunk_bytes`, each with the number of lines consumed so far.

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tickhouse.core.batches import Output, Record
 from tickhouse.core.errors import SettingsError
@@ -43,6 +43,11 @@ class Local:
     def refill(self) -> Refill | None:
         """What fills holes, where that is done here: it goes with the role `process`, which knows them."""
         return self._intake.refill if self._intake and "process" in self.roles else None
+
+    @property
+    def renewed(self) -> int:
+        """How many times a mute symbol was subscribed anew."""
+        return self._intake.renew.renewed if self._intake else 0
 
     @property
     def health(self) -> Mapping[str, Health]:
