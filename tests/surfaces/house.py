@@ -1,5 +1,6 @@
 """A small real house in memory: deterministic bars with corrections, forming ones, a blind stretch, and changes on demand."""
 
+import copy
 import math
 import random
 import statistics
@@ -59,6 +60,13 @@ class MemoryHouse:
         self._fill("findings", list(self._findings()), FINDING)
         self._fill("metrics", list(self._metrics()), METRIC)
         self._fill("ticks", [t for number, symbol in enumerate(self.prices) for t in self._ticks(symbol, number)], TICK)
+
+    def fresh(self) -> "MemoryHouse":
+        """Another house with the same rows, which can be changed without changing this one."""
+        other = copy.copy(self)
+        other.tables, other.forming_rows = dict(self.tables), dict(self.forming_rows)
+        other.prices, other.listeners, other.calls = dict(self.prices), [], []
+        return other
 
     @property
     def now(self) -> int:

@@ -12,6 +12,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.surfaces.conftest import Lent
 from tests.surfaces.crowd import hello
 from tests.surfaces.house import MINUTE, START, MemoryHouse
 from tests.surfaces.serving import Served, served
@@ -22,11 +23,23 @@ ALL = "topics=bars,ticks,anomalies,coverage"
 ONE = "topics=bars&symbols=BTC-USDT&interval=1m"
 
 
-@pytest.fixture(params=[True, False], ids=["wire", "plain"])
-def server(request: Any, house: MemoryHouse) -> Iterator[Served]:
-    """The house on a free port, with and without the short cut for frames."""
-    with served(house, wire=request.param) as server:
-        yield server
+@pytest.fixture(scope="module", params=[True, False], ids=["wire", "plain"])
+def standing(request: Any, four_hours: MemoryHouse) -> Iterator[tuple[Lent, Served]]:
+    """A server on a free port, with and without the short cut for frames."""
+    lent = Lent(four_hours.fresh())
+    with served(lent, wire=request.param) as server:  # type: ignore[arg-type]
+        yield lent, server
+
+
+@pytest.fixture
+async def server(standing: tuple[Lent, Served], house: MemoryHouse) -> Served:
+    """The server, with nobody listening and a house of this test alone behind it."""
+    lent, server = standing
+    await until(lambda: not server.hub.clients)
+    lent.lend(house)
+    server.hub.send_seconds = live.SEND_SECONDS
+    server.hub._snapshots.clear()
+    return server
 
 
 @contextlib.asynccontextmanager
