@@ -39,7 +39,7 @@ def test_folded_windows_equal_a_plain_loop(given_):
     found = {}
     for k, (length, part) in enumerate(((MINUTE, slots[:12]), (5 * MINUTE, slots[12:]))):
         for slot in part[part["priced"] == 1]:
-            found[k, int(slot["start"])] = bars_of(np.array([slot]), np.zeros(1, np.int32), np.array([length]))[0]
+            found[k, int(slot["start"])] = bars_of(np.array([slot]), 0, np.array([length]))[0]
     windows: dict[tuple[int, int], list[tuple[int, int, int, float, float, int]]] = {}
     names = ("event_time", "first_id", "last_id", "price", "size", "condition")
     for tick in zip(*(getattr(c, name).tolist() for name in names), strict=True):

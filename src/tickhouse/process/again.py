@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import TickBatch
-from tickhouse.core.kernels import tumbling
+from tickhouse.core.kernels import bars, tumbling
+from tickhouse.core.kernels.bars import BARS
 from tickhouse.core.kernels.tumbling import NEVER, SLOT
 from tickhouse.core.model import Ids
 from tickhouse.process import History
-from tickhouse.process.emitted import BARS
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.rules import Rules
 from tickhouse.process.source import Source
@@ -60,11 +60,7 @@ class Again:
         names = [firsts[k] + s // lengths[k] % widths[k] for k, s in wanted]
         found = slots[0, names]
         good = (found["start"] == [s for _, s in wanted]) & (found["priced"] == 1)
-        return bars_of(
-            found[good],
-            np.full(int(good.sum()), code, np.int32),
-            np.array([lengths[k] for k, _ in wanted], np.int64)[good],
-        )
+        return bars_of(found[good], code, np.array([lengths[k] for k, _ in wanted], np.int64)[good])
 
 
 def joined(source: Source, batches: Iterable[TickBatch]) -> Columns:
@@ -100,14 +96,10 @@ def folded(c: Columns, lengths: tuple[int, ...], widths: list[int]) -> NDArray[A
     return slots
 
 
-def bars_of(slots: NDArray[Any], code: NDArray[np.int32], interval: NDArray[np.int64]) -> NDArray[Any]:
-    """Priced slots as bars; version, state and completeness are the slots' own."""
-    bars = np.zeros(len(slots), BARS)
-    bars["code"], bars["interval"] = code, interval
-    for name in ("start", "open", "high", "low", "close", "volume", "trades", "completeness", "version"):
-        bars[name] = slots[name]
-    for name in ("first_raw", "last_raw", "known_at"):
-        bars[name] = slots[name]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bars["vwap"] = np.where(slots["volume"] > 0, slots["value"] / slots["volume"], np.nan)
-    return bars
+def bars_of(slots: NDArray[Any], code: int, length: NDArray[np.int64]) -> NDArray[Any]:
+    """Priced slots of a symbol as bars without completeness and state."""
+    made = np.zeros(len(slots), BARS)
+    for slot, bar in zip(slots, made, strict=True):
+        bars.write(slot, bar)
+    made["code"], made["interval"] = code, length
+    return made

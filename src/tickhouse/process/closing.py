@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import I64
+from tickhouse.core.batches import F64, I64
+from tickhouse.core.kernels import bars as kernels
+from tickhouse.core.kernels.bars import BARS, END, INTERVAL, ROW, START
 from tickhouse.core.kernels.tumbling import CLOSED, STALE
-from tickhouse.core.model import Hole, State
-from tickhouse.process.again import Again, bars_of
+from tickhouse.core.model import Hole
+from tickhouse.process.again import Again
 from tickhouse.process.coverage import BLIND, LIVE, QUIET
 from tickhouse.process.emitted import NO_BARS, Emitted, Key, succeeding
 from tickhouse.process.lane import Lane
@@ -61,9 +63,9 @@ class Moment:
         bars = [self._from_slots(np.concatenate((due, dirty)), changed, again)]
         bars += self._made_again(again)
         bars += self._adjusted(rows, bars)
-        made = np.concatenate(bars)
-        if len(made):
-            self.emit(made)
+        bars = [part for part in bars if len(part)]
+        if bars:
+            self.emit(np.concatenate(bars) if len(bars) > 1 else bars[0])
         if crossed:
             paint(lane, self.source, since, due)
         self._recover(rows, dirty)
@@ -131,52 +133,41 @@ class Moment:
 
         Windows that someone else may have made a bar of are added to `again` instead.
         """
-        lane, flat = self.lane, self.lane.windows.slots.reshape(-1)
+        lane, windows = self.lane, self.lane.windows
         names = np.union1d(due, checked).astype(np.int32) if len(checked) else due
-        slots = flat[names]
-        good = (slots["state"] == CLOSED) & (slots["priced"] == 1)
-        if not good.all():
-            names, slots = names[good], slots[good]
-        if not len(names):
+        found, fresh = np.empty((5, len(names)), np.int64), np.empty(len(names), np.bool_)
+        n = kernels.pick(windows.slots, windows.plan, names, found, chosen := np.empty_like(names), fresh)
+        if not n:
             return NO_BARS
-        k, row = lane.windows.interval_of(names), (names // lane.windows.per_row).astype(np.int64)
-        interval, start = lane.windows.plan[k, 0], slots["start"].copy()
-        elsewhere = self._elsewhere(slots, row, k, interval)
+        names, found = chosen[:n], found[:, :n]
+        elsewhere = self._elsewhere(found, fresh[:n])
         if elsewhere.any():
-            again |= {(int(row[i]), int(k[i]), int(start[i])) for i in np.flatnonzero(elsewhere).tolist()}
+            again |= set(zip(*found[[ROW, INTERVAL, START]][:, elsewhere].tolist(), strict=True))
             for window in sorted(again):
-                lane.windows.spoil(*window)
-            rest = ~elsewhere
-            names, slots, row, interval, start = names[rest], slots[rest], row[rest], interval[rest], start[rest]
+                windows.spoil(*window)
+            names, found = names[~elsewhere], found[:, ~elsewhere]
         told = ~np.isin(names, due) if len(checked) else np.zeros(len(names), np.bool_)
-        kept = self._rejudged(slots, row, start, interval) | ~told
-        slots["known_at"][told] = np.maximum(slots["known_at"][told], self.now)
-        if not kept.all():
-            names, slots, row, interval = names[kept], slots[kept], row[kept], interval[kept]
-        slots["version"] += 1
-        flat["version"][names], flat["completeness"][names] = slots["version"], slots["completeness"]
-        bars = bars_of(slots, lane.code[row], interval)
-        bars["state"] = np.where(bars["version"] == 0, State.FINAL, State.CORRECTED)
-        return bars
+        code, length = lane.code[found[ROW]], found[END] - found[START]
+        bars = np.zeros(len(names), BARS)
+        n = kernels.publish(windows.slots, names, code, length, self._completeness(found), told, self.now, bars)
+        return bars[:n]
 
-    def _rejudged(self, slots: NDArray[Any], row: I64, start: I64, interval: I64) -> NDArray[np.bool_]:
-        """Set how complete each window is, as far as is known now; returns where that is news."""
-        lane, trades = self.lane, slots["trades"]
-        watched, unproven = lane.watched(row, start, start + interval)
+    def _completeness(self, found: I64) -> F64:
+        """How complete windows are, as far as is known now."""
+        lane, (row, _, start, end, trades) = self.lane, found
+        watched, unproven = lane.watched(row, start, end)
         if unproven.any():
             lane.await_proof(row[unproven], start[unproven])
-        completeness = trades / (trades + lane.lost(row, start, start + interval)) * watched
-        news: NDArray[np.bool_] = slots["completeness"] != completeness
-        slots["completeness"] = completeness
-        return news
+        completeness: F64 = trades / (trades + lane.lost(row, start, end)) * watched
+        return completeness
 
-    def _elsewhere(self, slots: NDArray[Any], row: I64, k: I64, interval: I64) -> NDArray[np.bool_]:
+    def _elsewhere(self, found: I64, fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which windows that come out for the first time have a bar already, from another lane or an earlier run."""
-        lane, start = self.lane, slots["start"]
-        may = (slots["version"] < 0) & self.source.others(lane, lane.code[row], start, start + interval)
+        lane, (row, _, start, end, _) = self.lane, found
+        may = fresh & self.source.others(lane, lane.code[row], start, end) if fresh.any() else fresh
         if not may.any():
             return may
-        keys = [(int(lane.code[row[i]]), int(interval[i]), int(start[i])) for i in np.flatnonzero(may).tolist()]
+        keys = list(zip(*(column[may].tolist() for column in (lane.code[row], end - start, start)), strict=True))
         known = self.emitted.newest(keys, self.past)
         may[may] = [key in known for key in keys]
         return may
@@ -184,6 +175,8 @@ class Moment:
     def _made_again(self, windows: set[tuple[int, int, int]]) -> list[NDArray[Any]]:
         """Bars of windows made from all ticks of the past, as next versions."""
         lane, lengths, bars = self.lane, self.lane.rules.intervals_us, []
+        if not windows:
+            return []
         by_code: dict[int, list[tuple[int, int]]] = {}
         for row, k, start in sorted(windows):
             by_code.setdefault(int(lane.code[row]), []).append((k, start))
@@ -258,7 +251,7 @@ class Moment:
         for row, since, until in stretches:
             coverage.recheck(row, since, until)
         flat = windows.slots.reshape(-1)
-        for name in dirty[windows.interval_of(dirty) == 0].tolist():
+        for name in dirty[dirty % windows.per_row < windows.plan[0, 2]].tolist():
             row, start = name // windows.per_row, int(flat["start"][name])
             if coverage.now["state"][row] == QUIET or coverage.past["state"][row] == QUIET:
                 coverage.repaint(row, start, start + base, LIVE)

@@ -8,14 +8,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import I32, I64, U8
+from tickhouse.core.kernels import stretches
+from tickhouse.core.kernels.stretches import RUN
 from tickhouse.core.model import COVERAGE, TIME, Cover
 
 COVERS = (Cover.LIVE, Cover.QUIET, Cover.BLIND, Cover.DELAYED, Cover.BACKFILLED)
 LIVE, QUIET, BLIND, DELAYED, BACKFILLED = range(5)
 NOTHING = 255
-RUN = np.dtype([("start", "i8"), ("end", "i8"), ("missing", "i8"), ("state", "u1"), ("traded", "u1")], align=True)
-"""A stretch of one state; `traded` is whether any trade is in it."""
-
 Lost = Callable[[I64, I64, I64], I64]
 """For each (row, start, end) how many trades are known to be lost."""
 
@@ -45,22 +44,19 @@ class Coverage:
             more["state"] = NOTHING
             self.now, self.past = np.append(self.now, more), np.append(self.past, more)
 
-    def paint(self, rows: I64, start: int, end: int, state: U8, traded: NDArray[np.bool_]) -> None:
-        """Say of some series that [start, end) has a state; it follows on what was painted before."""
-        now = self.now[rows]
-        same = (now["state"] == state) & (now["end"] == start)
-        for row in rows[~same & (now["state"] == BLIND)].tolist():
-            self._watch(row, self.now[row].tolist())
-        self.past[rows[~same]] = now[~same]
-        now["start"] = np.where(same, now["start"], start)
-        now["end"], now["state"] = end, state
-        now["traded"] = np.where(same, now["traded"], 0) | traded
-        now["missing"] = 0
+    def paint(self, rows: I64, start: I64, end: I64, state: U8, traded: NDArray[np.bool_]) -> None:
+        """Say of some series, each once, that [start, end) has a state; it follows on what was painted before."""
+        before = self.now["state"][rows] == BLIND
+        if before.any():
+            for row in rows[before & ((state != BLIND) | (self.now["end"][rows] != start))].tolist():
+                self._watch(row, self.now[row].tolist())
+        start, missing = start.copy(), np.zeros(len(rows), np.int64)
+        stretches.paint(self.now, self.past, rows, start, end, state, traded)
         blind = state == BLIND
         if blind.any():
-            now["missing"][blind] = self.lost(rows[blind], now["start"][blind].copy(), now["end"][blind].copy())
-        self.now[rows] = now
-        self.say(rows, now["start"].copy(), now["end"].copy(), now["state"].copy(), now["missing"].copy())
+            missing[blind] = self.lost(rows[blind], start[blind], end[blind])
+            self.now["missing"][rows[blind]] = missing[blind]
+        self.say(rows, start, end, state, missing)
 
     def repaint(self, row: int, start: int, end: int, state: int) -> None:
         """Say that a part of the last two stretches of a series has another state: BLIND, or LIVE where it was quiet."""

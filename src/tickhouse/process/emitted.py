@@ -9,18 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import BarBatch
+from tickhouse.core.kernels.bars import BARS
 from tickhouse.core.model import BAR, Query, State, interval_text, interval_us
 from tickhouse.process import History
-
-BARS = np.dtype(
-    [
-        ("code", "i4"), ("version", "i4"), ("interval", "i8"), ("start", "i8"), ("open", "f8"), ("high", "f8"),
-        ("low", "f8"), ("close", "f8"), ("volume", "f8"), ("vwap", "f8"), ("trades", "i8"), ("completeness", "f8"),
-        ("first_raw", "i8"), ("last_raw", "i8"), ("known_at", "i8"), ("state", "u1"),
-    ],
-    align=True,
-)  # fmt: skip
-"""One bar; `code` is the symbol's place among the symbols of its source."""
 
 VALUES = ("open", "high", "low", "close", "volume", "vwap", "trades", "completeness")
 """What makes a new version when it differs."""

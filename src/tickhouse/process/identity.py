@@ -18,8 +18,9 @@ MOST_PAST = 4
 class DenseIds:
     """The ids of every series of a source, over all lanes, where they rise by one per symbol.
 
-    An old id that comes more than `patience` (us) after the time of the highest one begins a new count. A row is one series; the rows of a symbol know each other, so a repeat is known whichever lane saw the id first. When a
-    lane ends, its rows stay as *past* ones.
+    A row is one series; the rows of a symbol know each other, so a repeat is known whichever lane saw the id first. When a
+    lane ends, its rows stay as *past* ones. An old id that comes more than `patience` (us) after the time of the highest one
+    begins a new count.
     """
 
     def __init__(self, patience: int) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import F64, I32, I64, LIVE
+from tickhouse.core.kernels.bars import BARS
 from tickhouse.core.kernels.tumbling import NEVER
 from tickhouse.process.coverage import Coverage, Stretches
-from tickhouse.process.emitted import BARS
 from tickhouse.process.evidence import FAR, NO_LINE, Evidence
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.rules import Rules

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickhouse.core import batches
-from tickhouse.core.batches import I64
+from tickhouse.core.batches import I64, U8
 from tickhouse.core.kernels.tumbling import NEVER
 from tickhouse.process.coverage import BLIND, DELAYED, LIVE, NOTHING, QUIET
 from tickhouse.process.evidence import FAR
@@ -17,7 +17,7 @@ from tickhouse.process.source import Source
 def paint(lane: Lane, source: Source, since: int, due: NDArray[np.int32]) -> None:
     """Say how the time from `since` to the lane's closed time was, where `due` are the slots that closed."""
     windows, base = lane.windows, lane.rules.base_us
-    shortest = due[windows.interval_of(due) == 0]
+    shortest = due[due % windows.per_row < windows.plan[0, 2]]
     flat = windows.slots.reshape(-1)
     starts = np.unique(flat["start"][shortest])
     if not lane.live:
@@ -53,41 +53,43 @@ def _paint_live(lane: Lane, start: int, end: int) -> None:
     rows = np.flatnonzero(begun)
     if not len(rows):
         return
-    state = _states(lane, rows, start, end, traded[rows])
-    late = (state == LIVE) & (2 * slots["delayed"][rows] > slots["ticks"][rows])
-    lane.coverage.paint(rows, start, end, np.where(late, DELAYED, state).astype(np.uint8), traded[rows])
-
-
-def _states(lane: Lane, rows: I64, start: int, end: int, traded: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """LIVE, QUIET or BLIND for a stretch of some series."""
     starts, ends = np.full(len(rows), start), np.full(len(rows), end)
+    state = _states(lane, rows, starts, ends, traded[rows])
+    late = (state == LIVE) & (2 * slots["delayed"][rows] > slots["ticks"][rows])
+    lane.coverage.paint(rows, starts, ends, np.where(late, DELAYED, state).astype(np.uint8), traded[rows])
+
+
+def _states(lane: Lane, rows: I64, start: I64, end: I64, traded: NDArray[np.bool_]) -> U8:
+    """LIVE, QUIET or BLIND for a stretch of each of some series."""
     state = np.where(traded, LIVE, QUIET)
-    blind = lane.lost(rows, starts, ends) > 0
     if lane.evidence.lines:
-        unproven = lane.watched(rows, starts, ends)[1]
-        lane.await_proof(rows[unproven], starts[unproven])
-        blind |= unproven
-    return np.where(blind, BLIND, state).astype(np.uint8)
+        unproven = lane.watched(rows, start, end)[1]
+        lane.await_proof(rows[unproven], start[unproven])
+        state[unproven] = BLIND
+    if lane.dense is not None:
+        state[lane.lost(rows, start, end) > 0] = BLIND
+    return state.astype(np.uint8)
 
 
 def _paint_loaded(lane: Lane, live: Lane | None, start: int, due: NDArray[np.int32]) -> None:
     """One window of the series of a load that traded in it, and the quiet time before it."""
-    base, flat = lane.rules.base_us, lane.windows.slots.reshape(-1)
-    here = due[flat["start"][due] == start]
-    rows = np.unique(here // lane.windows.per_row).astype(np.int64)
+    base, slots = lane.rules.base_us, lane.windows.slots.reshape(-1)
+    rows = (due[slots["start"][due] == start] // lane.windows.per_row).astype(np.int64)
     if live is not None:
-        known = [row for row in rows.tolist() if not _watched(live, int(lane.code[row]), start + base)]
-        rows = np.array(known, np.int64)
-    if not len(rows):
-        return
-    ends = lane.coverage.now["end"][rows]
-    begun = lane.coverage.now["state"][rows] != NOTHING
-    for since in np.unique(ends[begun & (ends < start)]).tolist():
-        quiet = rows[begun & (ends == since)]
-        none = np.zeros(len(quiet), np.bool_)
-        lane.coverage.paint(quiet, since, start, _states(lane, quiet, since, start, none), none)
-    traded = np.ones(len(rows), np.bool_)
-    lane.coverage.paint(rows, start, start + base, _states(lane, rows, start, start + base, traded), traded)
+        rows = np.array(
+            [row for row in rows.tolist() if not _watched(live, int(lane.code[row]), start + base)], np.int64
+        )
+    since = lane.coverage.now["end"][rows]
+    quiet = (since < start) & (lane.coverage.now["state"][rows] != NOTHING)
+    starts, traded = np.full(len(rows), start), np.ones(len(rows), np.bool_)
+    if quiet.any():
+        _paint(lane, rows[quiet], since[quiet], starts[quiet], ~traded[quiet])
+    if len(rows):
+        _paint(lane, rows, starts, starts + base, traded)
+
+
+def _paint(lane: Lane, rows: I64, start: I64, end: I64, traded: NDArray[np.bool_]) -> None:
+    lane.coverage.paint(rows, start, end, _states(lane, rows, start, end, traded), traded)
 
 
 def _watched(live: Lane, code: int, end: int) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import I32, I64, LIVE, REFILL, U8, TickBatch
+from tickhouse.core.kernels import bars as kernels
 from tickhouse.core.kernels.tumbling import NEVER, NO_PRICE, NO_VOLUME
 from tickhouse.core.model import Ids
 from tickhouse.process.coverage import Stretches
@@ -147,15 +148,9 @@ class Source:
 
     def newer(self, bars: NDArray[Any]) -> bool:
         """Whether each bar is newer than all of its series before; then they go on where their series stand."""
-        fine = bool((bars["version"] == 0).all())
-        for interval in np.unique(bars["interval"]).tolist():
-            here = bars[bars["interval"] == interval]
-            latest = self._latest(interval)
-            order = np.argsort(here["code"], kind="stable")
-            code, start = here["code"][order], here["start"][order]
-            rising = (np.diff(start) > 0) | (np.diff(code) != 0)
-            fine &= bool((start > latest[code]).all() and rising.all())
-            np.maximum.at(latest, code, start)
+        fine = True
+        for interval in set(bars["interval"].tolist()):
+            fine &= kernels.newer(bars, interval, self._latest(interval))
         return fine
 
     def is_new(self, interval: int, code: I32, start: I64) -> bool:

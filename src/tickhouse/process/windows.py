@@ -102,7 +102,7 @@ class Windows:
         """
         if self.watermark == NEVER:
             odd = end - begin
-        room = odd * len(self.plan) + int(self.counts[tumbling.DIRTIED])
+        room = 2 * odd * len(self.plan) + int(self.counts[tumbling.DIRTIED])
         missed = np.empty((room, 3), np.int64)
         self.counts[tumbling.MISSED] = 0
         call, most_ahead, accepts_late = how
@@ -139,6 +139,8 @@ class Windows:
 
     def take_dirtied(self) -> NDArray[np.int32]:
         """The closed slots that changed since they were asked for last."""
+        if not self.counts[tumbling.DIRTIED]:
+            return np.zeros(0, np.int32)
         names: NDArray[np.int32] = self.dirtied[: self.counts[tumbling.DIRTIED]].copy()
         self.counts[tumbling.DIRTIED] = 0
         flat = self.slots.reshape(-1)
@@ -155,10 +157,6 @@ class Windows:
         """Have the watermark stop at the next whole second, because corrections wait."""
         if self.watermark not in (NEVER, FAR):
             self.clock[tumbling.DUE] = min(int(self.clock[tumbling.DUE]), (self.watermark // SECOND + 1) * SECOND)
-
-    def interval_of(self, names: NDArray[np.int32]) -> I64:
-        """The index of the interval of each slot."""
-        return np.searchsorted(self.plan[:, 1], names % self.per_row, side="right").astype(np.int64) - 1
 
     def place(self, row: int, k: int, start: int) -> Any:
         """The slot where a window is, or was, or would be."""

@@ -29,6 +29,9 @@ times `changed_from` and `changed_to`."""
 GAP = np.dtype([("first", "i8"), ("last", "i8"), ("begin", "i8"), ("end", "i8"), ("settled", "i8")])
 """Ids first to last, not seen; `begin` and `end` are the event times of the ids beside them. A settled gap is a loss."""
 
+MOST_GAPS = 1 << 14
+"""So many gaps of a series are remembered."""
+
 LATER = np.iinfo(np.int64).max
 NO_ID = -1
 FREE = -1
@@ -195,12 +198,15 @@ def settle(ids: Any, gaps: Any, rows: Any, before: int, found: Any) -> int:
     """Call the gaps of some series whose trades are all older than `before` losses.
 
     Fills `found` with (index into rows, place of the gap) and returns how many; when that is more than it has room for, nothing
-    was changed.
+    was changed. Of the losses of a series only the newest MOST_GAPS are kept; older ids then count as seen.
     """
     for dry in range(2):
         n = 0
         for i in range(rows.size):
             seen = ids[rows[i]]
+            if dry == 1 and seen.count > MOST_GAPS:
+                seen.gaps, seen.room = seen.gaps + seen.count - MOST_GAPS, seen.room - seen.count + MOST_GAPS
+                seen.count = MOST_GAPS
             for j in range(seen.gaps, seen.gaps + seen.count):
                 gap = gaps[j]
                 if gap.settled == 0 and gap.end < before:

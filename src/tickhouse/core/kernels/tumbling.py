@@ -119,6 +119,16 @@ def clear(slot: Any, start: int, state: int) -> None:
 
 
 @kernel
+def miss(missed: Any, counts: Any, row: int, k: int, start: int) -> None:
+    """Note a window that must be computed again."""
+    n = counts[MISSED]
+    if n == len(missed):
+        raise IndexError("more windows are missed than there is room for")
+    missed[n, 0], missed[n, 1], missed[n, 2] = row, k, start
+    counts[MISSED] = n + 1
+
+
+@kernel
 def fold(
     slots: Any, plan: Any, row: Any, new: Any, event_time: Any, received_at: Any, price: Any, size: Any,
     first_id: Any, last_id: Any, raw: Any, condition: Any, meaning: Any, begin: int, end: int,
@@ -149,14 +159,12 @@ def fold(
             slot = slots[r, place]
             other = slot.state == EMPTY or slot.start != start
             if ahead or (slot.state != EMPTY and (slot.start > start or (slot.state == STALE and not other))):
-                missed[counts[MISSED], 0], missed[counts[MISSED], 1], missed[counts[MISSED], 2] = r, k, start
-                counts[MISSED] += 1
+                miss(missed, counts, r, k, start)
                 continue
             if other:
                 waiting = slot.state == OPEN
                 if waiting or slot.dirty == DIRTY:
-                    missed[counts[MISSED], 0], missed[counts[MISSED], 1], missed[counts[MISSED], 2] = r, k, slot.start
-                    counts[MISSED] += 1
+                    miss(missed, counts, r, k, slot.start)
                 clear(slot, start, CLOSED if start + length <= closed else OPEN)
                 if slot.state == OPEN and not waiting:
                     opened[counts[OPENED]] = r * per_row + place
