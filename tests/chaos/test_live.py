@@ -1,9 +1,12 @@
 """The whole pipeline on a simulated exchange over loopback, on good days and bad ones, compared with what the exchange made."""
 
+import time
+
 import pytest
 
 from tests.chaos.live import FastClock, assert_balanced, assert_true, held_ids, world
-from tickhouse.exchange.faults import Faults
+from tickhouse.core.model import Query
+from tickhouse.exchange.faults import ANSWER, MESSAGE, Faults
 
 
 def test_on_a_good_day_every_trade_is_there_once_and_bars_are_what_the_exchange_made(tmp_path):
@@ -29,6 +32,7 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_leaves_the_bars_as_the_exchange_made_them(tmp_path, kind):
     with world(tmp_path, FAULTS[kind], rate=400) as w:
@@ -42,3 +46,126 @@ def test_a_fault_leaves_the_bars_as_the_exchange_made_them(tmp_path, kind):
         with w.stopped() as house:
             assert_balanced(house)
             assert assert_true(w, house) > 20
+
+
+def test_a_downtime_of_the_pipeline_is_closed_by_ids(tmp_path):
+    """Stopped, left alone for a while, started again: the first trade shows what was missed, and it is fetched."""
+    with world(tmp_path, rate=300) as w:
+        with w.up() as up:
+            up.heard()
+            w.wait(15)
+        w.wait(20)
+        with w.up() as up:
+            w.wait(15)
+            up.healed()
+            w.wait(2)
+            assert up.local.refill.filled >= 1
+        with w.stopped() as house:
+            assert_balanced(house)
+            assert assert_true(w, house) > 20
+            assert "backfilled" in covers(w, house)
+
+
+def test_a_hole_that_could_not_be_filled_is_filled_after_a_restart(tmp_path):
+    """While REST is down holes stay open and are shown blind; a later run knows them still, and fills them."""
+    with world(tmp_path, Faults(gaps=0.01, gap_trades=5), rate=300) as w:
+        w.exchange.change(Faults(gaps=0.01, gap_trades=5, server_errors=1.0))
+        with w.up() as up:
+            up.heard()
+            w.wait(25)
+            up.until(lambda: bool(up.engine.open_holes()))
+            open_before = {(h.symbol, h.first_id) for h in up.engine.open_holes()}
+            assert up.local.refill.filled == 0
+        with w.stopped() as house:
+            assert "blind" in covers(w, house)
+        w.exchange.change(Faults())
+        with w.up() as up:
+            up.heard()
+            w.wait(5)
+            up.healed()
+            w.wait(3)
+        with w.stopped() as house:
+            assert open_before
+            assert_balanced(house)
+            assert assert_true(w, house) > 20
+
+
+def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(tmp_path):
+    with world(tmp_path, rate=300, quality__stale_after=5) as w:
+        with w.up() as up:
+            up.heard()
+            w.wait(8)
+            w.exchange.change(Faults(mutes=1.0, mute_ms=3_600_000))
+            w.wait(1)
+            w.exchange.change(Faults())
+            up.until(lambda: up.local.renewed >= 4)
+            w.wait(15)
+            up.healed()
+            w.wait(3)
+        with w.stopped() as house:
+            assert_balanced(house)
+            assert assert_true(w, house) > 12
+
+
+@pytest.mark.slow
+def test_a_minute_of_everything_at_once_leaves_the_bars_as_the_exchange_made_them(tmp_path):
+    """Nearly a third of all messages and requests are spoiled, for a minute of run time."""
+    with world(tmp_path, Faults.storm(0.3), rate=500, symbols=6, quality__stale_after=10) as w:
+        with w.up() as up:
+            up.heard()
+            time.sleep(60)
+            assert_storm(w.exchange.counts()["faults"])
+            w.exchange.change(Faults())
+            w.wait(40)
+            up.healed(60)
+            w.wait(5)
+        with w.stopped() as house:
+            row = assert_balanced(house)
+            assert row["rejected"] > 100 and row["duplicate"] > 100
+            assert assert_true(w, house, ("5s", "15s")) > 200
+
+
+def assert_storm(counts: dict[str, int]) -> None:
+    """Every kind of fault has happened."""
+    missing = [kind for kind in MESSAGE if not counts[kind] and kind != "bad_values"]
+    assert not missing, counts
+    assert sum(counts[kind] for kind in ANSWER) > 10, counts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_a_clock_an_hour_off_breaks_nothing(tmp_path, ahead):
+    """What comes from the future is refused or shown late, never counted wrongly."""
+    with world(tmp_path, rate=200, house_clock=FastClock(5.0, ahead)) as w:
+        with w.up() as up:
+            up.until(lambda: up.pipeline.journal.end() > 1000)
+            w.wait(10)
+        with w.stopped() as house:
+            row = assert_balanced(house)
+            assert row["rows"] > 500
+
+
+@pytest.mark.slow
+def test_intake_waits_while_nobody_processes_and_goes_on_after(tmp_path):
+    with world(tmp_path, rate=2000, journal__max_bytes=200_000, journal__durability="normal") as w:
+        with w.up():
+            w.wait(5)
+        with w.up(("ingest",)) as up:
+            up.until(lambda: up.pipeline.journal.end() > 5000)
+            time.sleep(4)
+            stood = up.pipeline.journal.end()
+            time.sleep(1)
+            assert up.pipeline.journal.end() == stood
+        with w.up() as up:
+            up.until(lambda: up.pipeline.journal.end() > stood + 1000)
+            w.wait(15)
+            up.healed()
+            w.wait(2)
+        with w.stopped() as house:
+            assert_balanced(house)
+            assert assert_true(w, house) > 8
+
+
+def covers(world, house) -> set[str]:
+    """The states that coverage has anywhere."""
+    return set(house.warm.coverage(Query(world.symbols))["state"].to_pylist())
