@@ -37,7 +37,7 @@ def judged(dense: DenseIds, rows: np.ndarray, given_: Ticks, step: int) -> list[
 @given(rows=ticks, step=st.integers(1, 20))
 def test_dense_ids_are_new_exactly_once(rows, step):
     dense = DenseIds(10**9)
-    series = np.array([dense.add(code) for code in range(3)], np.int32)
+    series = dense.add(range(3))
     assert judged(dense, series, rows, step) == new_reference(rows)
 
 
@@ -47,7 +47,7 @@ def test_dense_ids_are_known_over_lanes_also_when_these_have_ended(lanes, ended)
     dense, expected = DenseIds(10**9), new_reference([row for rows in lanes for row in rows])
     got = []
     for rows in lanes:
-        series = np.array([dense.add(code) for code in range(3)], np.int32)
+        series = dense.add(range(3))
         got += judged(dense, series, rows, 7)
         if ended:
             dense.retire(series.tolist(), range(3))
@@ -60,7 +60,7 @@ def test_dense_ids_are_known_over_lanes_also_when_these_have_ended(lanes, ended)
 @given(rows=ticks)
 def test_losses_are_the_ids_between_the_first_and_the_last_that_were_not_seen(rows):
     dense = DenseIds(10**9)
-    series = np.array([dense.add(code) for code in range(3)], np.int32)
+    series = dense.add(range(3))
     new = judged(dense, series, rows, 7)
     losses = dense.settle(series, 10**9)
     for code in range(3):
@@ -79,7 +79,7 @@ def test_losses_are_the_ids_between_the_first_and_the_last_that_were_not_seen(ro
 
 def test_a_loss_says_between_which_times_its_trades_took_place():
     dense = DenseIds(10**9)
-    series = np.array([dense.add(0)], np.int32)
+    series = dense.add([0])
     judged(dense, series, [(0, 1, 1), (0, 9, 9), (0, 4, 4)], 3)
     assert dense.settle(series, 90) == [(0, 2, 3, 10, 40)]
     assert dense.settle(series, 91) == [(0, 5, 8, 40, 90)]
@@ -88,7 +88,7 @@ def test_a_loss_says_between_which_times_its_trades_took_place():
 
 def test_ids_that_fill_a_loss_say_which_time_has_changed():
     dense = DenseIds(10**9)
-    series = np.array([dense.add(0)], np.int32)
+    series = dense.add([0])
     judged(dense, series, [(0, 1, 1), (0, 9, 9)], 3)
     dense.settle(series, 1000)
     judged(dense, series, [(0, 5, 5), (0, 10, 10)], 3)
@@ -98,7 +98,7 @@ def test_ids_that_fill_a_loss_say_which_time_has_changed():
 
 def test_a_venue_that_counts_anew_is_known_by_the_time_of_its_ids():
     dense = DenseIds(100)
-    series = np.array([dense.add(0)], np.int32)
+    series = dense.add([0])
     c = columns([(0, i, i) for i in (5, 6, 8, 6, 5, 6, 7)])
     c.event_time[:] = [50, 60, 80, 180, 181, 182, 183]
     dense.judge(series, c, 0, 7)
@@ -108,7 +108,7 @@ def test_a_venue_that_counts_anew_is_known_by_the_time_of_its_ids():
 
 def test_what_another_lane_has_seen_is_no_loss():
     dense = DenseIds(10**9)
-    one, two = (np.array([dense.add(0)], np.int32) for _ in range(2))
+    one, two = (dense.add([0]) for _ in range(2))
     judged(dense, one, [(0, i, i) for i in (3, 4, 5, 8)], 3)
     judged(dense, two, [(0, i, i) for i in (1, 2, 3, 10)], 3)
     assert dense.settle(two, 10**9) == [(0, 6, 7, 20, 100), (0, 9, 9, 20, 100)]

@@ -77,7 +77,7 @@ def judge(ids: Ids, columns: Columns, patience: int) -> None:
     """Say of the ticks of one symbol which are new."""
     if ids is Ids.DENSE:
         dense = DenseIds(patience)
-        dense.judge(np.array([dense.add(0)], np.int32), columns, 0, len(columns.row))
+        dense.judge(dense.add([0]), columns, 0, len(columns.row))
     elif ids is Ids.UNIQUE:
         UniqueIds().judge(columns, 0, len(columns.row))
 

@@ -14,6 +14,9 @@ from tickhouse.process.windows import Columns
 MOST_PAST = 4
 """So many ended lanes of a symbol are kept apart; with more, their ids are united."""
 
+BLANK = np.array([(LATER, -1, 0, 0, LATER, LATER, 0, 0, 0, 0, 0)], SEEN)
+"""A series that has shown no id."""
+
 
 class DenseIds:
     """The ids of every series of a source, over all lanes, where they rise by one per symbol.
@@ -34,22 +37,25 @@ class DenseIds:
         self._free: list[int] = []
         self._used = 0
 
-    def add(self, code: int) -> int:
-        """A row for a new series of a symbol."""
-        row = self._free.pop() if self._free else self._used
-        if row == self._used:
-            self._used += 1
+    def add(self, codes: Sequence[int]) -> I32:
+        """Rows for new series of some symbols."""
+        rows = [self._free.pop() for _ in range(min(len(codes), len(self._free)))]
+        fresh = len(codes) - len(rows)
+        rows += range(self._used, self._used + fresh)
+        self._used += fresh
         if self._used > len(self.ids):
-            more = max(16, 2 * len(self.ids))
+            more = max(16, 2 * self._used)
             ids = np.zeros(more, SEEN)
             ids[: len(self.ids)] = self.ids
             self.ids, self._changes = ids, np.append(self._changes, np.zeros(more - len(self._changes), np.int64))
-        self.ids[row] = np.zeros(1, SEEN)[0]
-        for name, value in (("start", LATER), ("top", -1), ("unproven", LATER), ("changed_from", LATER)):
-            self.ids[name][row] = value
-        head = self._heads.setdefault(code, row)
-        self.ids["peer"][row], self.ids["peer"][head] = self.ids["peer"][head] if head != row else row, row
-        return row
+        self.ids[rows] = BLANK
+        self.ids["peer"][rows] = rows
+        peers = self.ids["peer"]
+        for row, code in zip(rows, codes, strict=True):
+            head = self._heads.setdefault(code, row)
+            if head != row:
+                peers[row], peers[head] = peers[head], row
+        return np.array(rows, np.int32)
 
     def judge(self, rows: I32, c: Columns, begin: int, end: int) -> None:
         """Say of ticks which are new; `rows` are the rows of the lane's series."""

@@ -56,20 +56,23 @@ class Lane:
 
     def row(self, code: int, channel: str) -> int:
         """The row of a symbol; a new one gets the next."""
-        if code >= len(self.row_of):
-            more = np.full(max(16, 2 * code) - len(self.row_of), -1, np.int32)
-            self.row_of = np.append(self.row_of, more)
-        if self.row_of[code] < 0:
-            row = self.row_of[code] = self.rows
-            if row >= len(self.code):
-                self._grow(max(16, 2 * row))
-            self.rows += 1
-            self.windows.grow(self.rows)
-            self.coverage.grow(self.rows)
-            self.code[row], self.channel[row] = code, self.stretches.channel(channel)
-            if self.dense is not None:
-                self.ids[row] = self.dense.add(code)
+        if code >= len(self.row_of) or self.row_of[code] < 0:
+            self.admit(np.array([code], np.int32), channel)
         return int(self.row_of[code])
+
+    def admit(self, codes: I32, channel: str) -> None:
+        """Give the next rows to symbols that have none."""
+        first, self.rows, top = self.rows, self.rows + len(codes), int(codes.max())
+        if top >= len(self.row_of):
+            self.row_of = np.append(self.row_of, np.full(max(16, 2 * top) - len(self.row_of), -1, np.int32))
+        if self.rows > len(self.code):
+            self._grow(max(16, 2 * self.rows))
+        self.windows.grow(self.rows)
+        self.coverage.grow(self.rows)
+        self.row_of[codes] = np.arange(first, self.rows)
+        self.code[first : self.rows], self.channel[first : self.rows] = codes, self.stretches.channel(channel)
+        if self.dense is not None:
+            self.ids[first : self.rows] = self.dense.add(codes.tolist())
 
     def _grow(self, rows: int) -> None:
         more = rows - len(self.code)

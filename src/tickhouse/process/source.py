@@ -92,8 +92,9 @@ class Source:
         if rows is None or rows.min() < 0:
             unknown = codes if rows is None else codes[rows < 0]
             _, first = np.unique(unknown, return_index=True)
-            for code in unknown[np.sort(first)].tolist():
-                lane.row(code, channel)
+            unknown = unknown[np.sort(first)]
+            known = lane.row_of[np.minimum(unknown, len(lane.row_of) - 1)] if len(lane.row_of) else -1
+            lane.admit(unknown[(known < 0) | (unknown >= len(lane.row_of))], channel)
             rows = lane.row_of[codes]
         return rows
 
