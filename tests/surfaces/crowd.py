@@ -11,6 +11,9 @@ import sys
 import time
 from typing import Any
 
+SNAPSHOT, END = 2.0, 0.5
+"""Prices up to the first are no times; the second says that no more will come."""
+
 PRICE = re.compile(rb'"ticks":\[\{"symbol":"[^"]*","source":"[^"]*","price":([0-9.]+)')
 
 
@@ -35,17 +38,18 @@ def listen(port: int, clients: int, seconds: float) -> dict[str, Any]:
         sockets.append(one)
     ages: list[float] = []
     heard: dict[int, int] = dict.fromkeys((s.fileno() for s in sockets), 0)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    open_, end = set(heard), time.monotonic() + seconds
+    while open_ and time.monotonic() < end:
         for key, _ in selector.select(0.2):
             data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
             now = time.monotonic()
             sent = [float(text) for text in PRICE.findall(data)]
-            live = [age for age in sent if age > 1000.0 or now < 1000.0]
-            heard[key.fd] += len(live)
-            ages += [now - age for age in live]
+            ages += [now - price for price in sent if price > SNAPSHOT]
+            heard[key.fd] += sum(price > SNAPSHOT for price in sent)
+            if END in sent:
+                open_.discard(key.fd)
     ages.sort()
-    found = {"messages": len(ages), "least": min(heard.values()), "most": max(heard.values())}
+    found = {"messages": len(ages), "ended": clients - len(open_), "least": min(heard.values()), "most": max(heard.values())}
     quantiles = {f"p{q}": round(ages[int(len(ages) * q / 100)] * 1000, 2) for q in (50, 90, 99)} if ages else {}
     for one in sockets:
         one.close()

@@ -11,6 +11,8 @@ from tickhouse.core.errors import BadSetting
 from tickhouse.core.settings import ServeSettings
 from tickhouse.surfaces import House
 from tickhouse.surfaces.api import create_app
+from tickhouse.surfaces.stream import MOST_TEXT
+from tickhouse.surfaces.wire import Wire
 
 
 class _Server(uvicorn.Server):
@@ -31,8 +33,11 @@ async def serve(house: House, rules: ServeSettings, stop: asyncio.Event, listeni
     app = create_app(house, key=rules.key, max_clients=rules.max_clients, metrics=exposition)
     with _socket(rules.host, rules.port) as bound:
         server = _Server(
-            uvicorn.Config(app, log_level="warning", lifespan="on", ws_max_size=1 << 16, timeout_graceful_shutdown=3)
-        )
+            uvicorn.Config(
+                app, log_level="warning", lifespan="on", ws=Wire, ws_max_size=MOST_TEXT * 2, ws_per_message_deflate=False,
+                timeout_graceful_shutdown=3,
+            )
+        )  # fmt: skip
         task = asyncio.create_task(server.serve([bound]))
         host, port = bound.getsockname()[:2]
         listening(f"http://{host}:{port}")
@@ -50,5 +55,5 @@ def _socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise BadSetting("serve.port", f"{host}:{port}", f"an address that is free ({error.strerror})") from error
-    bound.listen(256)
+    bound.listen(2048)
     return bound
