@@ -63,7 +63,9 @@ def ticks(count: int, symbols: int, start: int, step: float, ids: np.ndarray[Any
     at = start + (np.arange(count) * step).astype(np.int64)
     price = 100.0 + np.round(rng.normal(0, 1, count), 2)
     names = [f"SYM{i:05d}" for i in range(symbols)]
-    return TickBatch("binance", LIVE, names, symbol, at, at + 500, price, np.ones(count), trade, trade, np.arange(count))
+    return TickBatch(
+        "binance", LIVE, names, symbol, at, at + 500, price, np.ones(count), trade, trade, np.arange(count)
+    )
 
 
 class Ours:

@@ -144,7 +144,9 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--peers")
     options.add_argument("--columnar", action="store_true", help="from ticks in Parquet instead of messages")
-    options.add_argument("--work", type=Path, help="where inputs are kept for the next run; default: a temporary folder")
+    options.add_argument(
+        "--work", type=Path, help="where inputs are kept for the next run; default: a temporary folder"
+    )
     given = options.parse_args()
     given.peers = given.peers or ("duckdb_batch" if given.columnar else PEERS)
     with ExitStack() as stack:
