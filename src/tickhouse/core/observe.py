@@ -168,6 +168,10 @@ def setup(log: LogSettings | None = None, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(out)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # it brings handlers of its own
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
     quiet_libraries()
     global hooks  # noqa: PLW0603
     hooks = tuple(dict.fromkeys((*hooks, log_event)))

@@ -94,8 +94,7 @@ class Csv:
         self._refuse()
 
     def classify(self, answer: Answer) -> Exception | None:
-        """A file gives no answers."""
-        self._refuse()
+        """A file refuses nothing: every line is data."""
 
     def _refuse(self) -> NoReturn:
         raise SettingsError(
