@@ -2,8 +2,9 @@
 
     python -m benchmarks.api [--symbols 50] [--requests 400]
 
-A house with a day of closed 1m bars of all symbols is served by `tickhouse run serve` in a process of its own; one client asks for one symbol
-after the other (`?interval=1m&last=24h&limit=10000`, 1,440 bars) over one connection. The peer has the file open in this process.
+A house with a day of closed 1m bars of all symbols is served by `tickhouse run serve` in a process of its own; one
+client asks for one symbol after the other (`?interval=1m&last=24h&limit=10000`, 1,440 bars) over one connection. The
+peer has the file open in this process.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from tickhouse.core.settings import load
 from tickhouse.pipeline import Pipeline
 
 DAY = 1440
-SELECT = f"SELECT {', '.join(chr(34) + n + chr(34) for n in BAR.names)} FROM bars WHERE symbol = ? AND interval = '1m' ORDER BY start"
+COLUMNS = ", ".join(f'"{name}"' for name in BAR.names)
+SELECT = f"SELECT {COLUMNS} FROM bars WHERE symbol = ? AND interval = '1m' ORDER BY start"  # noqa: S608 - our names
 
 
 def house(folder: Path, symbols: int) -> Path:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.fanout [--clients 1000] [--rate 20] [--seconds 10]
 
-`tickhouse up` follows a simulated exchange of 12 symbols; every client hears all prices (`topics=ticks`), in one process of its own that
-reads plain sockets. An age is from the receipt of the tick by tickhouse (received_at) to its receipt by the client; exchange, pipeline and
-clients share the processors.
+`tickhouse up` follows a simulated exchange of 12 symbols; every client hears all prices (`topics=ticks`), in one
+process of its own that reads plain sockets. An age is from the receipt of the tick by tickhouse (received_at) to its
+receipt by the client; exchange, pipeline and clients share the processors.
 """
 
 import argparse
@@ -73,7 +73,9 @@ def measured(port: int, clients: int, warm: float, seconds: float) -> dict[str, 
         found = crowd.read(seconds)
     finally:
         crowd.close()
-    ages, heard, known = [], dict.fromkeys((s for s, _, _ in found), 0), {}
+    ages: list[float] = []
+    known: dict[bytes, int] = {}
+    heard = dict.fromkeys((s for s, _, _ in found), 0)
     for who, at, data in found:
         texts = RECEIVED.findall(data)
         heard[who] += len(texts)

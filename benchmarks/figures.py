@@ -13,10 +13,11 @@ PACKAGES = ("numpy", "numba", "polars", "duckdb", "pyarrow", "pandas", "SQLAlche
 
 HEAD = """# Measured figures
 
-Made by `make bench` (`python -m benchmarks.run --full`); the raw figures are in [figures.json](figures.json), and each benchmark is one short file in
-`benchmarks/` that compares at least two things in one run and stops when a result is wrong. The rates hold for the machine named here, and it was
-shared with other work while it measured (the load average stands beside each figure), so believe a ratio rather than a rate. A peer's ratio is its
-time over that of tickhouse, run in turn: above 1, tickhouse is faster. All peers' results were checked too.
+Made by `make bench` (`python -m benchmarks.run --full`); the raw figures are in [figures.json](figures.json), and
+each benchmark is one short file in `benchmarks/` that compares at least two things in one run and stops when a result
+is wrong. The rates hold for the machine named here, and it was shared with other work while it measured (the load
+average stands beside each figure), so believe a ratio rather than a rate. A peer's ratio is its time over that of
+tickhouse, run in turn: above 1, tickhouse is faster. All peers' results were checked too.
 """
 
 
@@ -139,16 +140,17 @@ def _runs(figures: dict[str, Any]) -> str:
     return f"{rate(rates[0])} to {rate(rates[-1])}"
 
 
-NOTES = """
-## What is behind them
+NOTES = """## What is behind them
 
-- *In the job* is from the first byte read to the last file written; interpreter, imports and loading compiled kernels from their cache are not in it.
-  *As a whole process* has all of that.
-- The job: event times up to 2 s out of order, 0.1 % duplicates, 0.01 % malformed lines; 1m and 5m bars, SMA, EMA, Bollinger bands, volatility and
-  3-sigma anomalies on closed 1m bars. Each peer's rows are compared with a plain batch computation to 1e-9 before its time counts.
-- In the live measurement, exchange, pipeline and client are three processes on the processors named above. It is the only one in which latency includes
-  the journal's fsync.
-- The memory of a live session was watched for minutes, not for an hour, unless the command says otherwise (`--hours 1`).
+- *In the job* is from the first byte read to the last file written; interpreter, imports and loading compiled kernels
+  from their cache are not in it. *As a whole process* has all of that.
+- The job: event times up to 2 s out of order, 0.1 % duplicates, 0.01 % malformed lines; 1m and 5m bars, SMA, EMA,
+  Bollinger bands, volatility and 3-sigma anomalies on closed 1m bars. Each peer's rows are compared with a plain
+  batch computation to 1e-9 before its time counts.
+- In the live measurement, exchange, pipeline and client are three processes on the processors named above. It is the
+  only one in which latency includes the journal's fsync.
+- The memory of a live session was watched for minutes, not for an hour, unless the command says otherwise (`--hours
+  1`).
 """
 
 
@@ -163,14 +165,5 @@ def write(found: dict[str, Any], path: Path) -> None:
         for n in ("parse", "journal", "lake")
         if n in found
     )
-    text = [
-        HEAD,
-        described(),
-        "\n".join(rows),
-        NOTES,
-        "## The commands\n",
-        "\n".join(made),
-        "\n## Parts of the way\n",
-        raw,
-    ]
-    path.write_text("\n".join(text).rstrip() + "\n")
+    text = [HEAD, described(), "\n".join(rows), NOTES, "## The commands", "\n".join(made), "## Parts of the way", raw]
+    path.write_text("\n\n".join(part.strip() for part in text) + "\n")

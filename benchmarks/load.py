@@ -2,9 +2,9 @@
 
     python -m benchmarks.load [--ticks 2000000] [--symbols 100]
 
-The journal is durable (synchronous=FULL), and lake, stores, quality and all default indicators are on. The rate is from the first byte
-read to the last row stored: the time of the whole command less that of loading five lines. The bars are compared
-with the batch reference of the main job, and the ledger must balance.
+The journal is durable (synchronous=FULL), and lake, stores, quality and all default indicators are on. The rate is
+from the first byte read to the last row stored: the time of the whole command less that of loading five lines. The
+bars are compared with the batch reference of the main job, and the ledger must balance.
 """
 
 import argparse
@@ -86,9 +86,11 @@ def main() -> None:
         sizes = {name: _size(folder / "house0" / name) for name in ("journal.db", "warm.db", "lake")}
         bars = check(folder / "house0", reference)
     show({
-        "ticks": given.ticks, "symbols": given.symbols, "ticks_per_s": round(statistics.median(rates)), "each_run": [round(r) for r in rates],
+        "ticks": given.ticks, "symbols": given.symbols, "ticks_per_s": round(statistics.median(rates)),
+        "each_run": [round(r) for r in rates],
         "start_s": round(start, 2), "whole_s": round(took, 2), "ingest_s": report["seconds"],
-        "ticks_per_cpu_s": round(given.ticks / (cpu - start_cpu)), "engine_ticks_per_s": round(statistics.median(engines)), "share_of_engine": [round(r / e, 2) for r, e in zip(rates, engines, strict=True)],
+        "ticks_per_cpu_s": round(given.ticks / (cpu - start_cpu)), "engine_ticks_per_s": round(statistics.median(engines)),
+        "share_of_engine": [round(r / e, 2) for r, e in zip(rates, engines, strict=True)],
         "bars_equal_to_reference": bars, "mib": sizes,
     })  # fmt: skip
 

@@ -1,10 +1,11 @@
 """The main job, tickhouse against its peers, each as a whole process, in turn (A B A B), every result checked.
 
-    python -m benchmarks.main_job [--ticks 2000000] [--symbols 100] [--runs 3] [--peers duckdb_batch,polars_batch,pandas_batches,csp_nodes]
+    python -m benchmarks.main_job [--ticks 2000000] [--symbols 100] [--runs 3] [--peers duckdb_batch,csp_nodes]
     python -m benchmarks.main_job --columnar        the same job from a Parquet file of ticks, against DuckDB
 
-The job is in peers/job.py. Ratios are peer / tickhouse, so above 1 tickhouse is faster; "in the job" is from the first byte read to the
-last file written, without start-up; "as a process" has everything. All runs of a pair happen one after the other.
+The job is in peers/job.py. Ratios are peer / tickhouse, so above 1 tickhouse is faster; "in the job" is from the
+first byte read to the last file written, without start-up; "as a process" has everything. All runs of a pair happen
+one after the other.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python -m benchmarks.memory [--symbols 100,1000,10000]
 
-Every symbol has traded for 26 minutes, 10 ticks a minute, with all default indicators, so windows, rings and series are full. Memory is what
-tracemalloc sees after the input is gone (numpy tells it of its arrays); the snapshot is what a checkpoint stores.
+Every symbol has traded for 26 minutes, 10 ticks a minute, with all default indicators, so windows, rings and series
+are full. Memory is what tracemalloc sees after the input is gone (numpy tells it of its arrays); the snapshot is what
+a checkpoint stores.
 """
 
 import argparse

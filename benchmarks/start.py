@@ -2,8 +2,9 @@
 
     python -m benchmarks.start [--runs 7]
 
-The commands are run in turn; each figure is the median. `up` follows a simulated exchange (50 symbols, 500 trades a second) that is there
-already, and its first bar is the first forming one that a WebSocket client hears; kernels come from the cache that `make setup` fills.
+The commands are run in turn; each figure is the median. `up` follows a simulated exchange (50 symbols, 500 trades a
+second) that is there already, and its first bar is the first forming one that a WebSocket client hears; kernels come
+from the cache that `make setup` fills.
 """
 
 import argparse

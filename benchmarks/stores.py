@@ -2,8 +2,8 @@
 
     python -m benchmarks.stores [--rows 200000] [--batch 1000]
 
-Both files have the same pragmas (WAL, synchronous=FULL); `again` writes the same keys once more, so every row replaces one. The store also
-keeps its summary of symbols, its ledger and its position in the same transaction.
+Both files have the same pragmas (WAL, synchronous=FULL); `again` writes the same keys once more, so every row
+replaces one. The store also keeps its summary of symbols, its ledger and its position in the same transaction.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def bare(path: Path) -> tuple[sqlite3.Connection, Callable[[int, BarBatch], None
     connection.execute(f"CREATE TABLE bars ({', '.join(quoted)}, PRIMARY KEY ({', '.join(KEY)})) WITHOUT ROWID")
     changes = ", ".join(f'"{n}" = excluded."{n}"' for n in NAMES if n not in KEY)
     marks = ", ".join("?" * len(NAMES))
-    statement = f"INSERT INTO bars VALUES ({marks}) ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {changes}"
+    statement = f"INSERT INTO bars VALUES ({marks}) ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {changes}"  # noqa: S608
 
     def write(at: int, batch: BarBatch) -> None:
         table = batch.to_arrow()

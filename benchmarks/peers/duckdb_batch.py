@@ -21,7 +21,7 @@ else:
   from (select json_extract_string(json, ['$.s','$.t','$.p','$.q','$.T']) as v
         from read_json_objects('{a.data}', format='newline_delimited', ignore_errors=true))""")
     rows, valid = run(
-    "select count(*), count(case when s is not null and id is not null and p is not null and q is not null and ts is not null then 1 end) from raw"
+        "select count(*), count(case when s is not null and id is not null and p is not null and q is not null and ts is not null then 1 end) from raw"
     )[0]
     run("""create temp table x as select s, id, any_value(p) p, any_value(q) q, any_value(ts) ts from raw
        where s is not null and id is not null and p is not null and q is not null and ts is not null group by s, id""")

@@ -102,7 +102,11 @@ class Run:
         said = said.select("symbol", "start", pl.col("values").str.json_decode(shape)).unnest("values").rename(NAMES)
         one = bars.filter(interval="1m").join(said, on=["symbol", "start"], how="left")
         if self.anomalies:
-            odd = newest(self.anomalies, key).filter(interval="1m").select("symbol", "start", anomaly=~pl.col("retracted"))
+            odd = (
+                newest(self.anomalies, key)
+                .filter(interval="1m")
+                .select("symbol", "start", anomaly=~pl.col("retracted"))
+            )
             one = one.join(odd, on=["symbol", "start"], how="left").with_columns(pl.col("anomaly").fill_null(False))
         else:
             one = one.with_columns(anomaly=pl.lit(False))
@@ -111,7 +115,9 @@ class Run:
 
 def newest(frames, key):
     """All rows of the frames, of each key the newest version."""
-    frame = pl.concat([f.with_columns(pl.col("symbol", "interval").cast(pl.String)) for f in frames], how="vertical_relaxed")
+    frame = pl.concat(
+        [f.with_columns(pl.col("symbol", "interval").cast(pl.String)) for f in frames], how="vertical_relaxed"
+    )
     if frame.height and not frame["version"].max():
         return frame
     return frame.sort("version").unique(key, keep="last")
@@ -133,7 +139,14 @@ def main():
     engine_s = time.perf_counter() - t0
     run.write(a.out)
     job.done(
-        a.out, t0, run.rows, run.malformed, run.duplicates, version=tickhouse.__version__, start_s=t0 - begun, engine_s=engine_s
+        a.out,
+        t0,
+        run.rows,
+        run.malformed,
+        run.duplicates,
+        version=tickhouse.__version__,
+        start_s=t0 - begun,
+        engine_s=engine_s,
     )
 
 
