@@ -49,7 +49,12 @@ def listen(port: int, clients: int, seconds: float) -> dict[str, Any]:
             if END in sent:
                 open_.discard(key.fd)
     ages.sort()
-    found = {"messages": len(ages), "ended": clients - len(open_), "least": min(heard.values()), "most": max(heard.values())}
+    found = {
+        "messages": len(ages),
+        "ended": clients - len(open_),
+        "least": min(heard.values()),
+        "most": max(heard.values()),
+    }
     quantiles = {f"p{q}": round(ages[int(len(ages) * q / 100)] * 1000, 2) for q in (50, 90, 99)} if ages else {}
     for one in sockets:
         one.close()

@@ -17,8 +17,8 @@ from tickhouse.surfaces.wire import Wire
 class Served:
     """A running server: its address, its application and its hub."""
 
-    def __init__(self, port: int, app: Any) -> None:
-        self.port, self.app = port, app
+    def __init__(self, port: int, app: Any, wire: bool) -> None:
+        self.port, self.app, self.wire = port, app, wire
         self.url, self.ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
 
     @property
@@ -43,7 +43,7 @@ def served(house: House, *, wire: bool = True, **options: Any) -> Iterator[Serve
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             thread.join(0.01)
-        yield Served(bound.getsockname()[1], app)
+        yield Served(bound.getsockname()[1], app, wire)
     finally:
         server.should_exit = True
         thread.join(15)

@@ -168,6 +168,20 @@ def test_a_bar_closes_the_next_begins_and_one_is_corrected(browser: Any) -> None
         assert f"corrected, version {row['version']}" in page.inner_text("#table")
 
 
+def test_what_another_channel_knew_counts(browser: Any) -> None:
+    """A hole that the provider's history filled is no hole any more: not in the strip, not in the chart."""
+    house = MemoryHouse(240)
+    with served(house) as server, opened(browser, server.url) as page:
+        assert page.locator("#strip i[data-state=blind]").count() == 1
+        stretch = {"source": "binance", "symbol": "BTC-USDT", "channel": "klines", "state": "backfilled", "missing": 0}
+        start, end = (house.begin + minute * MINUTE for minute in BLIND)
+        house.emit("coverage", [{**stretch, "start": start, "end": end}])
+        page.wait_for_function("() => document.querySelectorAll('#strip i[data-state=blind]').length === 0")
+        assert page.locator("#strip i[data-state=backfilled]").count() == 2 and "blind" not in page.inner_text(
+            "#covered"
+        )
+
+
 def test_a_lost_connection_comes_back_and_misses_nothing(browser: Any) -> None:
     house = MemoryHouse(60)
     with served(house) as server, opened(browser, server.url) as page:

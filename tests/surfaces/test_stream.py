@@ -83,6 +83,14 @@ async def test_first_a_snapshot_then_changes(server: Served, house: MemoryHouse)
         assert late["bars"][0]["version"] == corrected["version"] and late["bars"][0]["state"] == "corrected"
 
 
+async def test_frames_take_the_short_cut_where_there_is_one(standing: tuple[Lent, Served], server: Served) -> None:
+    async with listening(server, ONE) as client:
+        await heard(client)
+        protocols = {type(one._wire).__name__ for one in server.hub.clients}
+        assert protocols <= {"Wire", "NoneType"} and len(protocols) == 1
+        assert (protocols == {"Wire"}) == server.wire
+
+
 async def test_a_bar_on_the_stream_is_the_bar_of_rest(server: Served, house: MemoryHouse) -> None:
     import httpx
 

@@ -65,11 +65,12 @@ export class Bars {
 
   putCoverage(row) {
     this.coverage.set(`${row.channel} ${row.start}`, { ...row, from: epoch(row.start), to: epoch(row.end) });
+    this.painted = null;
   }
 
-  /** Stretches in order of time. */
+  /** Stretches in order of time. Where channels overlap, the one that knew more counts. */
   get stretches() {
-    return [...this.coverage.values()].sort((a, b) => a.from - b.from);
+    return this.painted ??= paint([...this.coverage.values()]);
   }
 
   get blind() {
@@ -97,6 +98,30 @@ export class Bars {
     for (let time = from; time < to && times.length < 240; time += this.step) times.push(time);
     return times;
   }
+}
+
+const KNOWS = { blind: 0, quiet: 1, delayed: 2, backfilled: 3, live: 4 };
+
+/** Stretches that do not overlap, from those of several channels. */
+function paint(rows) {
+  const begins = [...rows].sort((a, b) => a.from - b.from);
+  const edges = [...new Set(rows.flatMap((row) => [row.from, row.to]))].sort((a, b) => a - b);
+  const found = [];
+  let open = [], next = 0;
+  for (let i = 0; i + 1 < edges.length; i++) {
+    const [from, to] = [edges[i], edges[i + 1]];
+    while (next < begins.length && begins[next].from <= from) open.push(begins[next++]);
+    open = open.filter((row) => row.to > from);
+    if (!open.length) continue;
+    const best = open.reduce((a, b) => ((KNOWS[b.state] ?? 0) > (KNOWS[a.state] ?? 0) ? b : a));
+    const last = found.at(-1);
+    if (last && last.to === from && last.state === best.state) {
+      last.to = to;
+      if (!last.of.has(best)) last.missing += best.missing ?? 0;
+      last.of.add(best);
+    } else found.push({ state: best.state, from, to, start: best.start, missing: best.missing ?? 0, of: new Set([best]) });
+  }
+  return found;
 }
 
 const RANK = { forming: 0, final: 1, corrected: 1 };

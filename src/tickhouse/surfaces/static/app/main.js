@@ -10,6 +10,7 @@ import { showTrace } from "./trace.js";
 
 const $ = (id) => document.getElementById(id);
 const HISTORY = 600;
+const FIRST = ["BTC-USDT", "BTC-USD", "SPY", "AAPL"];
 const page = { known: new Map(), symbol: null, interval: null, source: null, bars: null, skew: 0, newest: null, hovered: null, cursor: null };
 const chart = new Chart($("chart"));
 const stream = new Stream(heard, linked);
@@ -25,6 +26,7 @@ function choose(symbol, interval) {
   page.symbol = symbol;
   page.source = known.source;
   page.newest = null;
+  localStorage.setItem("tickhouse-symbol", symbol);
   history.replaceState(null, "", `#${symbol}/${page.interval}`);
   document.title = `${symbol} · tickhouse`;
   $("symbol").value = symbol;
@@ -334,7 +336,7 @@ async function begin() {
     if (!symbols.length) say("Nothing has come in yet. This page begins by itself once something has.");
     else if (!page.symbol) {
       const [symbol, interval] = decodeURIComponent(location.hash.slice(1)).split("/");
-      choose(page.known.has(symbol) ? symbol : symbols[0], interval || "1m");
+      choose([symbol, localStorage.getItem("tickhouse-symbol"), ...FIRST].find((one) => page.known.has(one)) ?? symbols[0], interval || "1m");
     } else drawIntervals(page.known.get(page.symbol).intervals);
   } catch (problem) {
     say(problem.message);

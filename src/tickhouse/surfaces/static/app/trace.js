@@ -40,7 +40,7 @@ function draw(found) {
     el("h4", {}, found.versions.length > 1 ? `${found.versions.length} versions` : "One version"),
     el("div", { class: "scroll" }, el("table", {}, head, el("tbody", {}, ...versions))),
     el("h4", {}, "Coverage"), coverage.length ? el("ul", {}, ...coverage) : el("p", { class: "faint" }, "nothing is known"),
-    el("h4", {}, `${whole(found.raw.count)} raw messages${many}`), el("ol", { class: "messages" }, ...messages),
+    el("h4", {}, `${whole(found.raw.count)} raw messages${many}`), messages.length ? el("ol", { class: "messages" }, ...messages) : el("p", { class: "faint" }, "No messages of single trades are kept behind this bar."),
   );
 }
 
