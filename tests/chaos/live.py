@@ -127,6 +127,16 @@ class Up:
         """Wait until ticks have been processed."""
         self.until(lambda: self.local.process is not None and self.engine.position > 50, seconds)
 
+    def stands_still(self, seconds: float) -> bool:
+        """Whether the journal does not grow for so many seconds of the machine's clock."""
+        end = self.pipeline.journal.end()
+        time.sleep(seconds)
+        return bool(self.pipeline.journal.end() == end)
+
+    def connected(self) -> bool:
+        """Whether every line is connected."""
+        return all(line.state == "connected" for line in self.pipeline.transport.health.values())
+
     def healed(self, seconds: float = 30.0) -> None:
         """Wait until no hole is open."""
         self.until(lambda: self.local.process is not None, seconds)
@@ -185,10 +195,10 @@ def house_bars(pipeline: Pipeline, symbols: tuple[str, ...], interval: str) -> B
 
 
 def span(bars: Bars, symbol: str) -> tuple[int, int]:
-    """The first whole bar of a symbol (the first one may be cut) and the last one."""
+    """The first whole bar of a symbol (the first one may be cut) and the last but two: corrections of those may be on their way."""
     starts = sorted(start for name, start in bars if name == symbol)
-    assert len(starts) > 2, f"only {len(starts)} bars of {symbol}"
-    return starts[1], starts[-1]
+    assert len(starts) > 4, f"only {len(starts)} bars of {symbol}"
+    return starts[1], starts[-3]
 
 
 def assert_true(world: World, pipeline: Pipeline, intervals: tuple[str, ...] = ("5s",), complete: bool = True) -> int:

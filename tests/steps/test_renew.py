@@ -1,0 +1,72 @@
+"""Mute symbols are subscribed anew, less and less often while they stay silent."""
+
+from tickhouse.core.batches import TickBatch
+from tickhouse.quality._suite import Suite
+from tickhouse.steps.renew import AT_ONCE, Renew
+
+SECOND = 1_000_000
+
+
+class Lines:
+    """Notes who is renewed; may be down."""
+
+    def __init__(self) -> None:
+        self.renewed: list[str] = []
+        self.up = True
+
+    def __call__(self, symbol: str) -> bool:
+        self.renewed += [symbol] * self.up
+        return self.up
+
+
+def made(*symbols: str, at: int = 100) -> tuple[Renew, Lines, Suite]:
+    suite, lines = Suite.from_names(["staleness"], {"stale_after": 10.0}), Lines()
+    hear(suite, at, *symbols)
+    return Renew(suite, lines), lines, suite
+
+
+def hear(suite: Suite, at: int, *symbols: str) -> None:
+    suite.ticks(
+        TickBatch.of("s", [{"symbol": s, "event_time": at * SECOND, "price": 1.0, "size": 1.0} for s in symbols])
+    )
+
+
+def look(renew: Renew, at: int) -> None:
+    renew.step(renew.due(at * SECOND), at * SECOND)
+
+
+def test_only_who_is_silent_is_renewed():
+    renew, lines, suite = made("A", "B")
+    hear(suite, 108, "B")
+    look(renew, 112)
+    assert lines.renewed == ["A"] and renew.renewed == 1
+
+
+def test_who_stays_silent_is_renewed_less_and_less_often_and_begins_anew_when_heard():
+    renew, lines, suite = made("A")
+    times = []
+    for at in range(100, 300):
+        before = len(lines.renewed)
+        look(renew, at)
+        times += [at] * (len(lines.renewed) - before)
+    assert times == [111, 131, 171, 251]
+    hear(suite, 300, "A")
+    look(renew, 305)
+    look(renew, 311)
+    assert len(lines.renewed) == 5
+
+
+def test_few_are_renewed_at_once_and_each_gets_a_turn():
+    renew, lines, _ = made(*"ABCDE")
+    for at in (111, 112, 113):
+        look(renew, at)
+    assert sorted(lines.renewed) == list("ABCDE") and AT_ONCE == 2
+
+
+def test_a_line_that_is_down_is_asked_again():
+    renew, lines, _ = made("A")
+    lines.up = False
+    look(renew, 111)
+    lines.up = True
+    look(renew, 112)
+    assert lines.renewed == ["A"]
