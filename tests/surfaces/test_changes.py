@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickhouse.surfaces._changes import Change, Filter, Item, Merged, Recent, frame, message
+from tickhouse.core.times import rfc3339
+from tickhouse.surfaces._changes import Change, Filter, Item, Merged, Recent, _time, frame, message
 from tickhouse.surfaces.stream import Refused, opening, wanted_parts, with_parts, without_parts
 
 MINUTE = 60_000_000
@@ -144,6 +145,11 @@ def test_a_message_is_json_with_the_rows_by_topic() -> None:
     assert found["ticks"] == [
         {**tick, "price": None, "event_time": "1970-01-01T00:00:00Z", "received_at": "1970-01-01T00:00:00.000001Z"}
     ]
+
+
+@given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
+def test_times_on_the_stream_are_those_of_rest(us: int) -> None:
+    assert _time(us) == rfc3339(us)
 
 
 def test_subscriptions_add_up_and_can_be_taken_back() -> None:

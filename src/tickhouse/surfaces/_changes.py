@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tickhouse.core.clock import SECOND
 from tickhouse.core.times import rfc3339
 from tickhouse.surfaces.formats import TIMES, row_type
 from tickhouse.surfaces.tables import BAR_COLUMNS
@@ -22,7 +23,8 @@ COLUMNS = {
 }  # fmt: skip
 """Every topic, with the columns of its rows."""
 
-_time = lru_cache(65_536)(rfc3339)
+_TIMED = {topic: tuple((name, name in TIMES) for name in names) for topic, names in COLUMNS.items()}
+_second = lru_cache(65_536)(rfc3339)
 _encoder = msgspec.json.Encoder()
 INTERVALED = ("bars", "anomalies")
 
@@ -55,11 +57,19 @@ class Item:
     def raw(self) -> bytes:
         """The row as JSON, encoded when the first client wants it and then kept."""
         if self._raw is None:
-            names = COLUMNS[self.topic]
-            row = self._row
-            values = [_time(row[n]) if n in TIMES and row.get(n) is not None else row.get(n) for n in names]
-            self._raw = _encoder.encode(row_type(names)(*values))
+            get = self._row.get
+            values = [_time(get(name)) if timed else get(name) for name, timed in _TIMED[self.topic]]
+            self._raw = _encoder.encode(row_type(COLUMNS[self.topic])(*values))
         return self._raw
+
+
+def _time(us: int | None) -> str | None:
+    """A time as `rfc3339` writes it, from a cache of seconds: most rows of a moment share theirs."""
+    if us is None:
+        return None
+    fraction = us % SECOND
+    text = _second(us - fraction)
+    return f"{text[:-1]}.{fraction:06}Z" if fraction else text
 
 
 def _series(row: dict[str, Any]) -> tuple[Any, ...]:
