@@ -150,14 +150,14 @@ class Up:
 def world(
     folder: Path,
     faults: Faults = Faults(),  # noqa: B008
-    rate: float = 200.0,
+    rate: float = 100.0,
     symbols: int = 4,
     clock: Clock | None = None,
     house_clock: Clock | None = None,
     **settings: Any,
 ) -> Iterator[World]:
     """An exchange with a seeded market, serving; a house for it in the folder, with short bars unless told otherwise."""
-    clock = clock or FastClock(5.0)
+    clock = clock or FastClock(10.0)
     exchange = Exchange(Market(3, max(symbols, 2), rate), clock, faults)
     with running(exchange):
         names = exchange.truth().symbols[:symbols]

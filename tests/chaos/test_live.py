@@ -10,12 +10,12 @@ from tickhouse.exchange.faults import ANSWER, MESSAGE, Faults
 
 
 def test_on_a_good_day_every_trade_is_there_once_and_bars_are_what_the_exchange_made(tmp_path):
-    with world(tmp_path, rate=400) as w:
+    with world(tmp_path, rate=150) as w:
         with w.up() as up:
             up.heard()
-            w.wait(25)
+            w.wait(50)
         with w.stopped() as house:
-            assert assert_true(w, house) > 12
+            assert assert_true(w, house) > 20
             row = assert_balanced(house)
             assert row["duplicate"] == row["invalid"] == row["rejected"] == 0
             for symbol in w.symbols:
@@ -35,7 +35,7 @@ FAULTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_leaves_the_bars_as_the_exchange_made_them(tmp_path, kind):
-    with world(tmp_path, FAULTS[kind], rate=400) as w:
+    with world(tmp_path, FAULTS[kind], rate=150) as w:
         with w.up() as up:
             up.heard()
             w.wait(30)
@@ -51,7 +51,7 @@ def test_a_fault_leaves_the_bars_as_the_exchange_made_them(tmp_path, kind):
 
 def test_a_downtime_of_the_pipeline_is_closed_by_ids(tmp_path):
     """Stopped, left alone for a while, started again: the first trade shows what was missed, and it is fetched."""
-    with world(tmp_path, rate=300) as w:
+    with world(tmp_path, rate=150) as w:
         with w.up() as up:
             up.heard()
             w.wait(15)
@@ -67,9 +67,10 @@ def test_a_downtime_of_the_pipeline_is_closed_by_ids(tmp_path):
             assert "backfilled" in covers(w, house)
 
 
+@pytest.mark.slow
 def test_a_hole_that_could_not_be_filled_is_filled_after_a_restart(tmp_path):
     """While REST is down holes stay open and are shown blind; a later run knows them still, and fills them."""
-    with world(tmp_path, Faults(gaps=0.01, gap_trades=5), rate=300) as w:
+    with world(tmp_path, Faults(gaps=0.01, gap_trades=5), rate=150) as w:
         w.exchange.change(Faults(gaps=0.01, gap_trades=5, server_errors=1.0))
         with w.up() as up:
             up.heard()
@@ -91,8 +92,9 @@ def test_a_hole_that_could_not_be_filled_is_filled_after_a_restart(tmp_path):
             assert assert_true(w, house) > 20
 
 
+@pytest.mark.slow
 def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(tmp_path):
-    with world(tmp_path, rate=300, quality__stale_after=5) as w:
+    with world(tmp_path, rate=150, quality__stale_after=5) as w:
         with w.up() as up:
             up.heard()
             w.wait(8)
@@ -111,7 +113,7 @@ def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(t
 @pytest.mark.slow
 def test_a_minute_of_everything_at_once_leaves_the_bars_as_the_exchange_made_them(tmp_path):
     """Nearly a third of all messages and requests are spoiled, for a minute of run time."""
-    with world(tmp_path, Faults.storm(0.3), rate=500, symbols=6, quality__stale_after=10) as w:
+    with world(tmp_path, Faults.storm(0.3), rate=250, symbols=6, quality__stale_after=10) as w:
         with w.up() as up:
             up.heard()
             time.sleep(60)
@@ -138,18 +140,18 @@ def assert_storm(counts: dict[str, int]) -> None:
 @pytest.mark.parametrize("ahead", [3600, -3600])
 def test_a_clock_an_hour_off_breaks_nothing(tmp_path, ahead):
     """What comes from the future is refused or shown late, never counted wrongly."""
-    with world(tmp_path, rate=200, house_clock=FastClock(5.0, ahead)) as w:
+    with world(tmp_path, rate=100, house_clock=FastClock(10.0, ahead)) as w:
         with w.up() as up:
             up.until(lambda: up.pipeline.journal.end() > 1000)
             w.wait(10)
         with w.stopped() as house:
             row = assert_balanced(house)
-            assert row["rows"] > 500
+            assert row["rows"] > 300
 
 
 @pytest.mark.slow
 def test_intake_waits_while_nobody_processes_and_goes_on_after(tmp_path):
-    with world(tmp_path, rate=300, journal__max_bytes=150_000) as w:
+    with world(tmp_path, rate=150, journal__max_bytes=150_000) as w:
         with w.up() as up:
             up.heard()
             w.wait(5)
