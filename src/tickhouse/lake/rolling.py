@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from tickhouse.core.batches import LIVE, REFILL, Record
 from tickhouse.core.clock import SECOND
 from tickhouse.lake import Lake
+from tickhouse.lake._packing import Packed
 
 SPAN = 2
 
@@ -32,7 +33,7 @@ class _Run:
     """An open run: its records, their bytes, the house's bytes at its first, and when live time began for it (us)."""
 
     behind: int
-    records: list[Record] = field(default_factory=list)
+    packed: Packed = field(default_factory=Packed)
     size: int = 0
     since: int | None = None
 
@@ -54,7 +55,7 @@ class Roller:
         key, size = (record.source, record.channel), record.raw.size if record.raw is not None else 0
         if record.end - 1 > self._last(key):
             run = self._open.setdefault(key, _Run(self._passed))
-            run.records.append(record)
+            run.packed.add(record)
             run.size += size
         self._passed += size
         live = record.received_at if record.lane in (LIVE, REFILL) else None
@@ -67,7 +68,7 @@ class Roller:
     @property
     def safe(self) -> int | None:
         """The lowest position that is in no complete run, or None when all are."""
-        return min((run.records[0].first for run in self._open.values()), default=None)
+        return min((run.packed.records[0].first for run in self._open.values()), default=None)
 
     def _complete(self, run: _Run, live: int | None) -> bool:
         if live is not None and run.since is None:
@@ -76,7 +77,7 @@ class Roller:
         return old or run.size >= self.roll_bytes or self._passed - run.behind >= SPAN * self.roll_bytes
 
     def _cut(self, key: Key) -> Sequence[Record]:
-        return self._open.pop(key).records
+        return self._open.pop(key).packed.records
 
     def _last(self, key: Key) -> int:
         """The last archived position of a source and channel when this roller began, or -1."""
