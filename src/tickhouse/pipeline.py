@@ -17,6 +17,7 @@ from tickhouse.process import Engine
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
+from tickhouse.steps.notes import conditions
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import Process
 
@@ -81,25 +82,11 @@ class Pipeline:
             intervals_us=tuple(interval_us(i) for i in p.intervals), lateness_us=round(p.lateness * 1e6),
             grace_us=round(p.grace * 1e6), horizon_us=round(p.horizon * 1e6),
             ids={name: Ids(feed.ids) for name, feed in self.feeds.items()},
-            conditions={source: sale_conditions.load(name) for source, name in self.conditions().items()},
+            conditions={source: sale_conditions.load(name) for source, name in conditions(self.settings).items()},
         )  # fmt: skip
         indicators = [catalog.indicator(text) for text in p.indicators]
         detectors = [catalog.detector(text) for text in p.detectors]
         return Embedded(rules, Analysis(indicators, detectors, self.past), self.past)
-
-    def conditions(self) -> dict[str, str]:
-        """The rule of sale conditions of each source: those of the settings and those that loads declared."""
-        return {**notes(self.settings.data).get("conditions", {}), **self.settings.process.conditions}
-
-    def declare(self, source: str, rule: str) -> None:
-        """Say which rule of sale conditions holds for a source from its first tick on; raises `BadSetting` when it is too late."""
-        known = self.conditions()
-        if known.get(source) == rule:
-            return
-        if any(name == source for name, _ in self.journal.ledger()):
-            have = known.get(source, "no rule")
-            raise BadSetting("--conditions", rule, f"{have}, as the data of source {source} have; or another --source")
-        note(self.settings.data, conditions={**known, source: rule})
 
     def ingest(self, extra: Mapping[str, Feed] | None = None) -> Ingest:
         """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's."""

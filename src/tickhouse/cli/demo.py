@@ -15,7 +15,7 @@ import httpx
 from tickhouse.cli.common import say, settings
 from tickhouse.cli.session import Session
 from tickhouse.core.errors import SettingsError, Unreachable
-from tickhouse.steps.read import note
+from tickhouse.steps.notes import note
 from tickhouse.targets.local import ROLES
 
 SHOWN = ("rows", "accepted", "duplicate", "late", "invalid")

@@ -16,6 +16,7 @@ from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import locks
 from tickhouse.steps.load import Chunks, Load
+from tickhouse.steps.notes import declare
 
 Progress = Callable[[int], None]
 
@@ -41,9 +42,10 @@ class Loading:
     def run(self, files: Sequence[Path]) -> list[dict[str, Any]]:
         """Load the files one after the other; returns one report each."""
         source = self.declared.get("source", "csv") if self.feed == "csv" else self.feed
-        rules = {"process__conditions": {source: self.conditions}} if self.conditions else {}
-        pipeline = Pipeline(settings(self.data, self.config, **rules))
+        pipeline = Pipeline(settings(self.data, self.config))
         try:
+            if self.conditions:
+                declare(pipeline.settings, pipeline.journal, source, self.conditions)
             with working(pipeline):
                 return [self._one(pipeline, path, source) for path in files]
         finally:

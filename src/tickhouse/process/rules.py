@@ -18,7 +18,8 @@ class Rules:
     `intervals_us` are the lengths of the bars. `lateness_us` is how much older than the newest tick of its lane a tick may be;
     `grace_us` how much longer a window waits where only the clock goes on; `horizon_us` how long closed windows and ids stay in
     memory. A live tick more than `max_ahead_us` ahead of its receive time moves no watermark, and trades that mostly come more than
-    `lag_us` after their event time are delayed. `ids` and `conditions` are by source; a source without ids has `Ids.NONE`.
+    `lag_us` after their event time are delayed. `ids` and `conditions` are by source; a source that is
+    not named, such as a file, has `Ids.UNIQUE`: ids it may bring tell repeats, rows without one are never repeats.
     """
 
     intervals_us: tuple[int, ...] = (MINUTE, 5 * MINUTE)
@@ -48,7 +49,7 @@ class Rules:
 
     def ids_of(self, source: str) -> Ids:
         """What the trade ids of a source prove."""
-        return self.ids.get(source, Ids.NONE)
+        return self.ids.get(source, Ids.UNIQUE)
 
     def fingerprint(self, sources: tuple[str, ...]) -> dict[str, object]:
         """What must be the same for state to be of use again; `sources` are those in the state.

@@ -1,8 +1,6 @@
 """One house as its readers see it: the `House` of `surfaces`, answered from the stores, the journal and the lake."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,23 +13,12 @@ from tickhouse.core.model import BAR, TICK, Query, interval_us
 from tickhouse.steps import locks
 from tickhouse.steps.archive import GROUP as ARCHIVE
 from tickhouse.steps.ledger import ledger
+from tickhouse.steps.notes import notes
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import GROUP as PROCESS
 from tickhouse.surfaces import Listener
 
 FOREVER = 1 << 62
-NOTE = "house.json"
-
-
-def note(data: Path, **facts: Any) -> None:
-    """Write facts about the house beside its data, such as that they are simulated."""
-    (data / NOTE).write_text(json.dumps({**notes(data), **facts}))
-
-
-def notes(data: Path) -> dict[str, Any]:
-    """The facts written beside the data."""
-    path = data / NOTE
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 class Reader:

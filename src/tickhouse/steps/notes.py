@@ -1,0 +1,48 @@
+"""Facts about a house that are not in its messages, kept beside its data: that it is simulated, which rules its files have."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tickhouse.core.errors import BadSetting
+from tickhouse.core.settings import Settings
+from tickhouse.journal import Journal
+
+NOTE = "house.json"
+
+
+def note(data: Path, **facts: Any) -> None:
+    """Write facts down, whole or not at all; what was written before stays."""
+    path = data / NOTE
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
+        json.dump({**notes(data), **facts}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def notes(data: Path) -> dict[str, Any]:
+    """The facts written down."""
+    path = data / NOTE
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def conditions(settings: Settings) -> dict[str, str]:
+    """The rule of sale conditions of each source: those of the settings and those that loads declared."""
+    return {**notes(settings.data).get("conditions", {}), **settings.process.conditions}
+
+
+def declare(settings: Settings, journal: Journal, source: str, rule: str) -> None:
+    """Say which rule of sale conditions holds for a source, before its first message.
+
+    Raises `BadSetting` when the source has data that were processed by another rule.
+    """
+    known = conditions(settings)
+    if known.get(source) == rule:
+        return
+    if any(name == source for name, _ in journal.ledger()):
+        have = known.get(source, "no rule")
+        raise BadSetting("--conditions", rule, f"{have}, as the data of source {source} have; or another --source")
+    note(settings.data, conditions={**known, source: rule})
