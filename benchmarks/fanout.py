@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import TICKHOUSE, Wrong, exchange, free_port, process, quantiles, settings_file, show
+from benchmarks.measure import LEAN, Wrong, exchange, free_port, process, quantiles, settings_file, show
 from tickhouse.core.times import instant
 
 RECEIVED = re.compile(rb'"received_at":"([^"]+)"')
@@ -103,7 +103,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, exchange(given.rate, 12, 600) as market:
         port = free_port()
         config = settings_file(Path(place), market, port)
-        with process(*TICKHOUSE, "up", "--config", str(config), "--json"):
+        with process(*LEAN, "up", "--config", str(config), "--json"):
             alone = measured(port, 1, given.warm, given.seconds)
             crowd = measured(port, given.clients, given.warm, given.seconds)
     show({"ticks_per_s": given.rate, "alone": alone, "crowd": crowd})

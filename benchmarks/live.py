@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.measure import (
-    TICKHOUSE,
+    LEAN,
     Wrong,
     connected,
     exchange,
@@ -97,7 +97,7 @@ def session(rate: float, symbols: int, seconds: float, warm: float) -> dict[str,
     with tempfile.TemporaryDirectory() as place, exchange(rate, symbols, seconds + warm + 120) as market:
         port = free_port()
         config = settings_file(Path(place), market, port)
-        with process(*TICKHOUSE, "up", "--config", str(config), "--json") as up:
+        with process(*LEAN, "up", "--config", str(config), "--json") as up:
             url = f"ws://127.0.0.1:{port}/v1/stream?topics=bars,ticks&interval=1m"
             began = resource.getrusage(resource.RUSAGE_SELF)
             messages, memory = asyncio.run(watched(up.pid, url, warm, seconds))

@@ -16,6 +16,8 @@ import numpy as np
 import websockets
 
 TICKHOUSE = (sys.executable, "-m", "tickhouse")
+LEAN = (sys.executable, "-c", "import sys; sys.modules['pandas'] = None; from tickhouse.cli import main; main()")
+"""tickhouse as it is installed: pandas, which is only for development and which pyarrow imports where it finds it, is hidden."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import TICKHOUSE, Wrong, connected, exchange, free_port, process, ran, settings_file, show
+from benchmarks.measure import LEAN, TICKHOUSE, Wrong, connected, exchange, free_port, process, ran, settings_file, show
 
 COMMANDS = {
     "python": (sys.executable, "-c", "pass"),
@@ -46,7 +46,7 @@ def up(runs: int) -> list[float]:
                 port = free_port()
                 config = settings_file(Path(place), market, port)
                 began = time.perf_counter()
-                with process(*TICKHOUSE, "up", "--config", str(config), "--json"):
+                with process(*LEAN, "up", "--config", str(config), "--json"):
                     asyncio.run(first_bar(port))
                     found.append(time.perf_counter() - began)
     return found
