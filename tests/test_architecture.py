@@ -70,7 +70,7 @@ def test_the_pipeline_fits_on_two_screens_and_no_module_is_a_drawer():
     assert len((SOURCE / "pipeline.py").read_text().splitlines()) <= 130
     long = {str(p.relative_to(SOURCE)): n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 460}
     assert not long
-    assert not [p for p in SOURCE.rglob("*util*")]
+    assert not list(SOURCE.rglob("*util*"))
 
 
 def test_the_public_names_are_listed_and_exist():

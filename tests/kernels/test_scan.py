@@ -29,7 +29,7 @@ LAYOUT = '{"s":"<symbol>","n":<int:n>,"at":<time:at>,"p":"<decimal:p>","ok":<boo
 COLUMNS = {"ints": ("n", "at"), "floats": ("p",)}
 
 
-def message(  # noqa: PLR0917
+def message(
     symbol: str = "ABC", n: Any = 7, at: Any = 1767225600123, p: str = "1.50", ok: str = "true", x: str = "hm"
 ) -> bytes:
     return f'{{"s":"{symbol}","n":{n},"at":{at},"p":"{p}","ok":{ok},"x":"{x}"}}'.encode()

@@ -33,14 +33,15 @@ def tick(at: float, price: float = 1.0, size: float | None = 1.0, symbol: str = 
 
 @dataclass
 class Feeder:
-    """Makes records with journal positions, one message a tick."""
+    """Makes records with journal positions."""
 
     source: str = "s"
     position: int = 0
 
-    def ticks(self, rows: Sequence[Row], lane: str = LIVE, channel: str = "trade") -> Record:
-        batch = replace(TickBatch.of(self.source, rows, lane), raw=self.position + np.arange(len(rows)))
-        return self._record(len(rows), channel, lane, int(batch.received_at[-1]), ticks=batch)
+    def ticks(self, rows: Sequence[Row], lane: str = LIVE, channel: str = "trade", page: int = 1) -> Record:
+        """A record of ticks; a message holds `page` of them."""
+        batch = replace(TickBatch.of(self.source, rows, lane), raw=self.position + np.arange(len(rows)) // page)
+        return self._record(-(-len(rows) // page), channel, lane, int(batch.received_at[-1]), ticks=batch)
 
     def mark(self, event: Event, at: float, lane: str = LIVE, symbols: tuple[str, ...] = (), **more: Any) -> Record:
         us, received = T0 + round(at * SECOND), T0 + round(more.pop("received", at) * SECOND)
@@ -181,22 +182,13 @@ def cut(records: Iterable[Record], random: Any) -> list[list[Record]]:
     """The same records cut anew: ticks into smaller records, records into calls."""
     pieces: list[Record] = []
     for record in records:
-        at = 0
-        while record.ticks is not None and record.count - at > 1 and random.random() < 0.8:
-            step = random.randint(1, record.count - at)
-            part = record.ticks.take(slice(at, at + step))
-            pieces.append(
-                replace(record, first=record.first + at, count=step, ticks=part, received_at=int(part.received_at[-1]))
-            )
-            at += step
-        if record.ticks is None:
-            pieces.append(record)
-        elif at < record.count:
-            pieces.append(
-                replace(
-                    record, first=record.first + at, count=record.count - at, ticks=record.ticks.take(slice(at, None))
-                )
-            )
+        first = record.first
+        while record.ticks is not None and record.end - first > 1 and random.random() < 0.8:
+            end = random.randint(first + 1, record.end)
+            pieces.append(between(record, first, end))
+            first = end
+        if first < record.end:
+            pieces.append(between(record, first, record.end))
     calls: list[list[Record]] = []
     for piece in pieces:
         if calls and random.random() < 0.6:
@@ -204,6 +196,14 @@ def cut(records: Iterable[Record], random: Any) -> list[list[Record]]:
         else:
             calls.append([piece])
     return calls
+
+
+def between(record: Record, first: int, end: int) -> Record:
+    """The messages of a record with positions from first to before end."""
+    if record.ticks is None or (first, end) == (record.first, record.end):
+        return record
+    part = record.ticks.take((record.ticks.raw >= first) & (record.ticks.raw < end))
+    return replace(record, first=first, count=end - first, ticks=part, received_at=int(part.received_at[-1]))
 
 
 def truth(

@@ -57,6 +57,9 @@ class Scene:
         for row in rows:
             at = (row["event_time"] - rows[0]["event_time"]) / 1e6
             late = random.choice([0, 0, 0, random.uniform(0, 4), random.uniform(0, 4), random.choice([20, 90, 600])])
+            if random.random() < 0.02:
+                late = -200
+                row["received_at"] = row["event_time"] - 200_000_000
             arrivals.append((at + late, row))
             if self.ids and random.random() < 0.1:
                 arrivals.append((at + late + random.choice([0, 1, 100, 700]), row))
@@ -86,7 +89,7 @@ class Scene:
 
         for at, (kind, *what) in events:
             if kind == "tick":
-                waiting.append(what[0] | {"received_at": what[0]["event_time"] + 1000})
+                waiting.append(what[0])
                 continue
             flush()
             if kind == "mark":
@@ -94,7 +97,7 @@ class Scene:
             elif kind == "load":
                 records += self._load(f"load:{what[0]}", rows, at)
             elif kind == "refill":
-                records += [self.feeder.mark(Event.BEGIN, at, REFILL), self.feeder.ticks(what[0], REFILL, "history")]
+                records += [self.feeder.mark(Event.BEGIN, at, REFILL), self.feeder.ticks(what[0], REFILL, "history", 5)]
                 records.append(self.feeder.mark(Event.END, at, REFILL))
         flush()
         records.append(self.feeder.mark(Event.ALIVE, END, symbols=("A", "B")))
@@ -109,5 +112,5 @@ class Scene:
             return []
         middle = random.randint(0, len(chosen) - 1)
         parts = [part for part in (chosen[:middle], chosen[middle:]) if part]
-        records = [self.feeder.mark(Event.BEGIN, at, lane), *(self.feeder.ticks(part, lane) for part in parts)]
+        records = [self.feeder.mark(Event.BEGIN, at, lane), *(self.feeder.ticks(part, lane, page=7) for part in parts)]
         return [*records, self.feeder.mark(Event.END, at, lane)]
