@@ -36,7 +36,7 @@ check: setup ## lint, types, docs examples
 	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/mypy
-	$(BIN)/pytest --doctest-modules src/tickhouse
+	$(BIN)/pytest --doctest-modules --ignore src/tickhouse/stores/migrations src/tickhouse
 
 slow: setup ## the slower tests: crash loop, browser, real sizes
 	$(BIN)/pytest -m "slow or browser"

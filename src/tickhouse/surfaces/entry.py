@@ -34,8 +34,8 @@ async def serve(house: House, rules: ServeSettings, stop: asyncio.Event, listeni
     with _socket(rules.host, rules.port) as bound:
         server = _Server(
             uvicorn.Config(
-                app, log_config=None, log_level="warning", lifespan="on", ws=Wire, ws_max_size=MOST_TEXT * 2, ws_per_message_deflate=False,
-                timeout_graceful_shutdown=3,
+                app, log_config=None, log_level="warning", lifespan="on", timeout_graceful_shutdown=3,
+                ws=Wire, ws_max_size=MOST_TEXT * 2, ws_per_message_deflate=False,
             )
         )  # fmt: skip
         task = asyncio.create_task(server.serve([bound]))
