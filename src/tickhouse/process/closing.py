@@ -143,8 +143,6 @@ class Moment:
         elsewhere = self._elsewhere(found, fresh[:n])
         if elsewhere.any():
             again |= set(zip(*found[[ROW, INTERVAL, START]][:, elsewhere].tolist(), strict=True))
-            for window in sorted(again):
-                windows.spoil(*window)
             names, found = names[~elsewhere], found[:, ~elsewhere]
         told = ~np.isin(names, due) if len(checked) else np.zeros(len(names), np.bool_)
         code, length = lane.code[found[ROW]], found[END] - found[START]
@@ -241,9 +239,12 @@ class Moment:
         return others or code in self.lane.bar_codes or any(code in codes for *_, codes in self.source.past)
 
     def _spoil(self, code: int, k: int, start: int) -> None:
+        """Have every lane forget what it knows of a window; a correction that waits there is made from the past."""
         for lane in self.source.lanes.values():
-            if code < len(lane.row_of) and lane.row_of[code] >= 0:
-                lane.windows.spoil(int(lane.row_of[code]), k, start)
+            row = int(lane.row_of[code]) if code < len(lane.row_of) else -1
+            lost = lane.windows.spoil(row, k, start) if row >= 0 else None
+            if lost is not None:
+                lane.pending[row, k, lost] = None
 
     def _recover(self, stretches: Sequence[tuple[int, int, int]], dirty: NDArray[np.int32]) -> None:
         """Correct coverage where more is known of losses, or a late trade came into a quiet window."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import F64, I32, I64, U8, TickBatch
 from tickhouse.core.kernels import tumbling
-from tickhouse.core.kernels.tumbling import CLEAN, CLOSED, DIRTY, NEVER, OPEN, SECOND, SLOT, STALE, VOID
+from tickhouse.core.kernels.tumbling import CLEAN, CLOSED, DIRTY, EMPTY, NEVER, OPEN, SECOND, SLOT, STALE, VOID
 from tickhouse.process.rules import Rules
 
 FAR = np.iinfo(np.int64).max
@@ -163,12 +163,21 @@ class Windows:
         length, first, width, _ = self.plan[k].tolist()
         return self.slots[row, first + start // length % width]
 
-    def spoil(self, row: int, k: int, start: int) -> None:
-        """Mark a closed window as out of date, if it is still here: a newer version of its bar was made from the past."""
+    def spoil(self, row: int, k: int, start: int) -> int | None:
+        """Mark a closed window as out of date: a newer version of its bar was made from the past.
+
+        Returns the start of a window of this row and interval whose correction has not come out and is lost now, if there is one.
+        """
         slot = self.place(row, k, start)
-        if slot["start"] == start and slot["state"] == CLOSED:
-            slot["state"] = STALE
-            slot["dirty"] = VOID if slot["dirty"] != CLEAN else CLEAN
+        length, _, _, closed = self.plan[k].tolist()
+        never = (slot["state"] == EMPTY or slot["start"] < start) and start + length <= closed
+        if not never and (slot["start"] != start or slot["state"] != CLOSED):
+            return None
+        lost = int(slot["start"]) if slot["dirty"] == DIRTY else None
+        if never:
+            tumbling.clear(slot, start, STALE)
+        slot["state"], slot["dirty"] = STALE, CLEAN if slot["dirty"] == CLEAN else VOID
+        return lost
 
     def skip(self, row: int, k: int, start: int) -> None:
         """Mark an open window so that it does not come out when it closes: it will be made from the past."""
