@@ -258,6 +258,8 @@ def test_silence_that_is_noticed_late_corrects_what_was_believed(feeder):
     assert [(row["version"], row["completeness"]) for row in house.versions("A")] == [(0, 1), (1, 0.5)]
     assert [row["completeness"] for row in house.versions("B")] == [1]
     assert house.versions("A")[1]["known_at"] == T0 + 101 * SECOND
+    assert house.coverage()["A", 0] == (60, "blind", 0)
+    assert house.coverage()["B", 0] == (60, "live", 0)
 
 
 def test_the_first_window_is_complete_from_the_first_evidence_on(feeder):

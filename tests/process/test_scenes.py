@@ -1,5 +1,6 @@
 """Random scenes: bars equal a plain loop over all ticks, and neither cuts nor restarts change anything."""
 
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -58,6 +59,27 @@ def test_the_newest_bars_equal_a_plain_loop_over_the_ticks_of_all_lanes(seed, ki
         assert not [(got[key], bar) for key, bar in expected.items() if not same(got[key], bar)]
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_completeness_is_what_the_ids_that_were_never_seen_say(seed):
+    """In the end: trades / (trades + ids missing between neighbours whose times overlap), and no time before the first tick."""
+    records = Scene(Random(seed), loads=0, marks=False).records()
+    house = House(Rules(ids={"s": Ids.DENSE}))
+    house.run(*records)
+    times = ids_seen(records)
+    began = house.engine._sources["s"].lanes["live"].memory
+    for interval, length in (("1m", MINUTE), ("5m", 5 * MINUTE)):
+        for (symbol, _), bar in house.newest(interval).items():
+            start, end = bar["start"], bar["start"] + length
+            ids = sorted(times[symbol].items())
+            gaps = [(b - a - 1, min(s, t), max(s, t)) for (a, s), (b, t) in pairwise(ids)]
+            lost = sum(n for n, since, until in gaps if since < end and until >= start)
+            watched = (end - max(start, began)) / length
+            assert bar["completeness"] == pytest.approx(
+                bar["trades"] / (bar["trades"] + lost) * max(0, watched), abs=1e-12
+            )
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from([*KINDS, Ids.UNIQUE]), other=st.integers(0, 10**6))
 def test_neither_cuts_nor_restarts_change_bars_versions_holes_coverage_or_the_ledger(seed, kind, other):
@@ -84,6 +106,19 @@ def test_many_more_scenes():
         whole = House(rules)
         whole.run(*records)
         assert disturbed(records, rules, seed) == said(whole), seed
+
+
+def ids_seen(records: list[Record]) -> dict[str, dict[int, int]]:
+    """The event time of every id, by symbol."""
+    seen: dict[str, dict[int, int]] = {}
+    for batch in (record.ticks for record in records if record.ticks is not None):
+        columns = (batch.symbol, batch.event_time, batch.first_id, batch.last_id)
+        for code, time, first, last in zip(*(column.tolist() for column in columns), strict=True):
+            known = seen.setdefault(batch.symbols[code], {})
+            ids = range(first, last + 1)
+            if not any(id_ in known for id_ in ids):
+                known |= dict.fromkeys(ids, time)
+    return seen
 
 
 def analysis(house: House) -> Analysis:

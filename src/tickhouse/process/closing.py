@@ -21,7 +21,7 @@ from tickhouse.process.again import Again
 from tickhouse.process.coverage import BLIND, LIVE, QUIET
 from tickhouse.process.emitted import NO_BARS, Emitted, Key, succeeding
 from tickhouse.process.lane import Lane
-from tickhouse.process.painting import paint
+from tickhouse.process.painting import paint, repaint_blind
 from tickhouse.process.source import Source
 
 HELD = 50_000
@@ -251,6 +251,7 @@ class Moment:
         coverage, windows, base = self.lane.coverage, self.lane.windows, self.lane.rules.base_us
         for row, since, until in stretches:
             coverage.recheck(row, since, until)
+            repaint_blind(self.lane, row, since, min(until, windows.closed))
         flat = windows.slots.reshape(-1)
         for name in dirty[dirty % windows.per_row < windows.plan[0, 2]].tolist():
             row, start = name // windows.per_row, int(flat["start"][name])

@@ -18,6 +18,9 @@ NOTHING = 255
 Lost = Callable[[I64, I64, I64], I64]
 """For each (row, start, end) how many trades are known to be lost."""
 
+Blind = Callable[[I64, I64, I64], NDArray[np.bool_]]
+"""For each (row, start, end) whether nothing was heard in a part of it and no id says what happened."""
+
 Say = Callable[[I64, I64, I64, U8, I64], None]
 """Takes (row, start, end, state, missing) of stretches that changed."""
 
@@ -32,8 +35,8 @@ class Coverage:
     A change of an older stretch than these two is left out: coverage is then as it was first seen.
     """
 
-    def __init__(self, lost: Lost, say: Say) -> None:
-        self.lost, self.say = lost, say
+    def __init__(self, lost: Lost, blind: Blind, say: Say) -> None:
+        self.lost, self.is_blind, self.say = lost, blind, say
         self.now, self.past = np.zeros(0, RUN), np.zeros(0, RUN)
         self.blind: dict[int, list[Run]] = {}
 
@@ -102,7 +105,7 @@ class Coverage:
     def _judged(self, row: int, run: Run) -> Run:
         start, end, before, state, traded = run
         missing = self._missing(row, start, end)
-        if not missing:
+        if not missing and not self.is_blind(*_one(row, start, end))[0]:
             state = BACKFILLED if before else (LIVE if traded else QUIET)
         again = (start, end, missing, state, traded)
         if again != run:
@@ -110,7 +113,7 @@ class Coverage:
         return again
 
     def _missing(self, row: int, start: int, end: int) -> int:
-        return int(self.lost(*(np.array([value], np.int64) for value in (row, start, end)))[0])
+        return int(self.lost(*_one(row, start, end))[0])
 
     def _watch(self, row: int, run: Run) -> None:
         runs = self.blind.setdefault(row, [])
@@ -118,8 +121,7 @@ class Coverage:
 
     def _say(self, row: int, run: Run) -> None:
         start, end, missing, state, _ = run
-        at, since, until, lost = (np.array([value], np.int64) for value in (row, start, end, missing))
-        self.say(at, since, until, np.array([state], np.uint8), lost)
+        self.say(*_one(row, start, end), np.array([state], np.uint8), np.array([missing], np.int64))
 
     def snapshot(self, rows: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All state as arrays, and what is not an array."""
@@ -130,6 +132,10 @@ class Coverage:
         self.grow(len(arrays["now"]))
         self.now[: len(arrays["now"])], self.past[: len(arrays["past"])] = arrays["now"], arrays["past"]
         self.blind = {int(row): [tuple(run) for run in runs] for row, runs in values["blind"].items()}
+
+
+def _one(row: int, start: int, end: int) -> tuple[I64, I64, I64]:
+    return np.array([row], np.int64), np.array([start], np.int64), np.array([end], np.int64)
 
 
 class Stretches:

@@ -33,7 +33,7 @@ class Lane:
         self.unique: UniqueIds | None = None
         self.evidence = Evidence()
         self.stretches = stretches
-        self.coverage = Coverage(self.lost, self._say)
+        self.coverage = Coverage(self.lost, self.is_blind, self._say)
         self.row_of: I32 = np.zeros(0, np.int32)
         self.code: I32 = np.zeros(0, np.int32)
         self.ids: I32 = np.zeros(0, np.int32)
@@ -147,6 +147,12 @@ class Lane:
 
     def _say(self, row: I64, *stretch: NDArray[Any]) -> None:
         self.stretches.say(self.code[row], self.channel[row], *stretch)
+
+    def is_blind(self, rows: I64, start: I64, end: I64) -> NDArray[np.bool_]:
+        """For each (row, window) whether nothing was heard in a part of it and no id says what happened."""
+        if not self.evidence.lines:
+            return np.zeros(len(rows), np.bool_)
+        return self.watched(rows, start, end)[1]
 
     def await_proof(self, rows: I64, start: I64) -> None:
         """Have the next id of some series say again how complete their windows from `start` on are."""

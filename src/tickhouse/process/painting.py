@@ -63,7 +63,7 @@ def _states(lane: Lane, rows: I64, start: I64, end: I64, traded: NDArray[np.bool
     """LIVE, QUIET or BLIND for a stretch of each of some series."""
     state = np.where(traded, LIVE, QUIET)
     if lane.evidence.lines:
-        unproven = lane.watched(rows, start, end)[1]
+        unproven = lane.is_blind(rows, start, end)
         lane.await_proof(rows[unproven], start[unproven])
         state[unproven] = BLIND
     if lane.dense is not None:
@@ -86,6 +86,18 @@ def _paint_loaded(lane: Lane, live: Lane | None, start: int, due: NDArray[np.int
         _paint(lane, rows[quiet], since[quiet], starts[quiet], ~traded[quiet])
     if len(rows):
         _paint(lane, rows, starts, starts + base, traded)
+
+
+def repaint_blind(lane: Lane, row: int, since: int, until: int) -> None:
+    """Say of the closed windows between two times in which a series was blind, as is known now, that it was."""
+    if not lane.evidence.lines or since >= until:
+        return
+    rows, base = np.array([row]), lane.rules.base_us
+    for start, end in pieces(lane, rows[:0], since - since % base, until - until % base):
+        starts = np.array([start])
+        if lane.is_blind(rows, starts, np.array([end])).any():
+            lane.await_proof(rows, starts)
+            lane.coverage.repaint(row, start, end, BLIND)
 
 
 def _paint(lane: Lane, rows: I64, start: I64, end: I64, traded: NDArray[np.bool_]) -> None:
