@@ -16,8 +16,18 @@ import numpy as np
 import websockets
 
 TICKHOUSE = (sys.executable, "-m", "tickhouse")
-LEAN = (sys.executable, "-c", "import sys; sys.modules['pandas'] = None; from tickhouse.cli import main; main()")
-"""tickhouse as it is installed: pandas, which is only for development and which pyarrow imports where it finds it, is hidden."""
+INSTALLED = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hidden())
+from tickhouse.cli import main
+main()
+"""
+LEAN = (sys.executable, "-c", INSTALLED)
+"""tickhouse as it is installed: without pandas, a tool of development which pyarrow imports wherever it finds it."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -64,8 +74,8 @@ def process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 child.kill()
                 raise
-        if child.returncode not in (0, -15):
-            raise Wrong(f"{' '.join(command[-4:])} ended with {child.returncode}: {said.decode()[-800:]}")
+            if child.returncode not in (0, -15):
+                raise Wrong(f"{' '.join(command[-4:])} ended with {child.returncode}: {said.decode()[-800:]}")
 
 
 @contextmanager
