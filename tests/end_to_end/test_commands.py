@@ -167,3 +167,46 @@ def test_an_unknown_setting_names_the_nearest_known_one(tmp_path):
 def test_help_has_an_example(command):
     text = good(*command.split(), "--help")
     assert "Example:" in text or not command
+
+
+def test_parse_prints_rows_or_the_classified_error(tmp_path):
+    trade = '{"e":"trade","E":5,"s":"BTCUSDT","t":7,"p":"2.5","q":"4","T":1767225600123,"m":true,"M":true}'
+    cases = {
+        trade: ("rows", None),
+        '{"code":-1003,"msg":"Too much request weight used; current limit is 6000 request weight per 1 MINUTE."}': (
+            "error",
+            "RateLimited",
+        ),
+        '{"code":-1121,"msg":"Invalid symbol."}': ("error", "UnknownSymbol"),
+        trade[:40]: ("error", "BadMessage"),
+    }
+    for number, (text, (key, kind)) in enumerate(cases.items()):
+        path = tmp_path / f"{number}.json"
+        path.write_text(text)
+        done = run("parse", "binance:trade", path, "--json")
+        answer = json.loads(done.stdout)
+        assert done.returncode == (0 if key == "rows" else 1), done.stderr
+        assert answer[key]["kind"] == kind if kind else answer["rows"][0]["price"] == 2.5
+
+
+def test_a_bad_line_of_a_csv_is_named_by_its_number_and_the_rest_loads(tmp_path):
+    lines = ["time,price,size", "2026-01-01T00:00:00Z,10,1", "2026-01-01T00:00:01Z,abc,1", "2026-01-01T00:01:02Z,11,1"]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    answer = json.loads(good("load", tmp_path / "a.csv", "--symbol", "AAPL", "--json", "--data", tmp_path / "house"))
+    assert answer[0]["rejected"] == 1 and answer[0]["rows"] == 2
+    kept = json.loads(good("quarantine", "list", "--json", "--data", tmp_path / "house"))
+    assert kept[0]["detail"].startswith("line 3: ")
+
+
+def test_a_sources_rule_of_conditions_is_kept_with_the_house(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "time,price,size,conditions\n2026-01-01T00:00:00Z,10,1,20\n2026-01-01T00:00:01Z,11,1,\n"
+    )
+    (tmp_path / "b.csv").write_text(
+        "time,price,size,conditions\n2026-01-01T00:01:00Z,12,1,20\n2026-01-01T00:01:01Z,13,1,\n"
+    )
+    ask = ("--symbol", "AAPL", "--data", tmp_path / "house")
+    good("load", tmp_path / "a.csv", "--conditions", "us-equities", *ask)
+    good("load", tmp_path / "b.csv", *ask)
+    rows = json.loads(good("bars", "AAPL", "-f", "json", "--data", tmp_path / "house"))
+    assert [(row["open"], row["volume"]) for row in rows] == [(11, 2), (13, 2)]
