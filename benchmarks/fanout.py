@@ -75,11 +75,14 @@ def measured(port: int, clients: int, warm: float, seconds: float) -> dict[str, 
         crowd.close()
     ages: list[float] = []
     known: dict[bytes, int] = {}
+    first: set[tuple[int, bytes]] = set()
     heard = dict.fromkeys((s for s, _, _ in found), 0)
     for who, at, data in found:
         texts = RECEIVED.findall(data)
-        heard[who] += len(texts)
-        for text in texts:
+        fresh = [text for text in texts if (who, text) not in first]
+        first.update((who, text) for text in fresh)
+        heard[who] += len(fresh)
+        for text in fresh:
             received = known.get(text)
             if received is None:
                 received = known[text] = instant(text.decode(), 0)

@@ -114,7 +114,8 @@ def _sizes(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         if name in f:
             one = f[name]["busy"]
             m = one["rss_mib"]
-            text = f"{m['last']} MiB at the end, {m['second_half_mib_per_minute']} MiB/min in the second half"
+            slope = f"{m['second_half_mib_per_minute']} MiB/min in the second half"
+            text = f"{m['last']} MiB at the end ({m['own']} its own, the rest pages of files), {slope}"
             yield (
                 f"whole process, 1,000 symbols, {one['ticks_per_s']:,} ticks/s, {one['seconds']:g} s",
                 "300 MiB, flat",

@@ -72,10 +72,12 @@ def ages(messages: list[tuple[int, bytes]]) -> tuple[list[float], list[float]]:
     return received, sent
 
 
-async def watched(pid: int, url: str, warm: float, seconds: float) -> tuple[list[tuple[int, bytes]], list[float]]:
+async def watched(
+    pid: int, url: str, warm: float, seconds: float
+) -> tuple[list[tuple[int, bytes]], list[tuple[float, float]]]:
     """The messages of a time, after a time to get warm, and the memory of the process second by second."""
     stream = await connected(url)
-    memory: list[float] = []
+    memory: list[tuple[float, float]] = []
 
     async def sample() -> None:
         while True:
@@ -110,7 +112,8 @@ def session(rate: float, symbols: int, seconds: float, warm: float) -> dict[str,
     if not ledger["balanced"]:
         raise Wrong(f"the ledger does not balance: {ledger}")
     received, sent = ages(messages)
-    tail = memory[len(memory) // 2 :] if memory else []
+    whole, own = (list(column) for column in zip(*memory, strict=True))
+    tail = whole[len(whole) // 2 :]
     slope = float(np.polyfit(np.arange(len(tail)) / 60, tail, 1)[0]) if len(tail) > 5 else 0.0
     client = used.ru_utime + used.ru_stime - began.ru_utime - began.ru_stime
     return {
@@ -118,7 +121,7 @@ def session(rate: float, symbols: int, seconds: float, warm: float) -> dict[str,
         "bars_heard": len(received), "messages": len(messages),
         "received_to_bar": quantiles(received), "sent_to_bar": quantiles(sent), "inside": summary["lag_ms"],
         "up_cpu_s": cpu, "client_cpu_s": round(client, 1),
-        "rss_mib": {"first": round(memory[0]), "last": round(memory[-1]), "most": round(max(memory)),
+        "rss_mib": {"first": round(whole[0]), "last": round(whole[-1]), "most": round(max(whole)), "own": round(own[-1]),
                     "second_half_mib_per_minute": round(slope, 2)},
     }  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -28,7 +27,6 @@ main()
 """
 LEAN = (sys.executable, "-c", INSTALLED)
 """tickhouse as it is installed: without pandas, a tool of development which pyarrow imports wherever it finds it."""
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Wrong(RuntimeError):
@@ -128,9 +126,11 @@ async def heard(socket_: websockets.ClientConnection, seconds: float) -> list[tu
         return found
 
 
-def rss_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / (1 << 20)
+def rss_mib(pid: int) -> tuple[float, float]:
+    """Resident memory of a process, and the part of it that is its own (not pages of files and libraries)."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    found = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("Rss")}
+    return sum(found.values()), found["RssAnon"]
 
 
 def show(figures: dict[str, Any] | Sequence[Any]) -> None:
