@@ -18,7 +18,8 @@ FOLDER = Path(__file__).parent / "conditions"
 class ConditionRule:
     """What the conditions of a print mean. Both sets hold whole condition texts, as the feed gives them.
 
-    A print with a condition in `no_price` leaves open, high, low and close alone (the vwap is over all volume); one in `no_volume` leaves volume alone.
+    A print with a condition in `no_price` leaves open, high, low and close alone (the vwap is over all volume); one in
+    `no_volume` leaves volume alone.
     """
 
     name: str
