@@ -60,7 +60,7 @@ class Place:
         """Run once more, undisturbed, until holes are filled; then compare with the exchange."""
         with self.world.up() as up:
             up.heard()
-            time.sleep(5)
+            time.sleep(12)  # six bars of two seconds at least
             up.healed()
             time.sleep(1.5)
         with self.world.stopped() as house:
