@@ -147,7 +147,8 @@ NOTES = """## What is behind them
   from their cache are not in it. *As a whole process* has all of that.
 - The job: event times up to 2 s out of order, 0.1 % duplicates, 0.01 % malformed lines; 1m and 5m bars, SMA, EMA,
   Bollinger bands, volatility and 3-sigma anomalies on closed 1m bars. Each peer's rows are compared with a plain
-  batch computation to 1e-9 before its time counts.
+  batch computation to 1e-9 before its time counts. tickhouse parses in one thread and runs its engine in another, as
+  ingest and process do in a house; DuckDB and Polars have two threads as well.
 - In the live measurement, exchange, pipeline and client are three processes on the processors named above. It is the
   only one in which latency includes the journal's fsync.
 - The memory of a live session was watched for minutes, not for an hour, unless the command says otherwise (`--hours

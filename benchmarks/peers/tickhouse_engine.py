@@ -8,7 +8,9 @@ import time
 
 begun = time.perf_counter()
 import os
+import queue
 import tempfile
+import threading
 
 import job
 
@@ -28,6 +30,7 @@ from tickhouse.process.rules import Rules
 from tickhouse.targets.rehearse import message
 
 LANE = "load:job"
+AHEAD = 4
 NAMES = {
     "sma(20)": "sma20",
     "ema(20,seed=first)": "ema20",
@@ -69,7 +72,7 @@ class Run:
         self.rows = self.malformed = self.duplicates = 0
         self.bars, self.indicators, self.anomalies = [], [], []
         house = engine()
-        for count, ticks in self.parquet(path) if path.endswith(".parquet") else self.messages(path):
+        for count, ticks in ahead(self.parquet(path) if path.endswith(".parquet") else self.messages(path)):
             out = house.process([Record(self.rows, count, "binance", "trade", LANE, 0, ticks=ticks)])
             self.rows += count
             self.bars += [pl.DataFrame(bars.to_arrow()) for bars in out.bars]
@@ -79,11 +82,12 @@ class Run:
 
     def messages(self, path):
         """Raw messages, parsed."""
-        feed = binance.open()
+        feed, position = binance.open(), 0
         for raw, _ in read_ndjson(path, "binance", "trade", LANE, 0, chunk_bytes=4 << 20):
             parsed = feed.parse(raw)
             self.malformed += len(parsed.rejects)
-            yield len(raw), parsed.ticks.journaled(self.rows)
+            yield len(raw), parsed.ticks.journaled(position)
+            position += len(raw)
 
     def parquet(self, path):
         """Ticks of a Parquet file with the columns of `model.TICK`, a row group at a time."""
@@ -111,6 +115,25 @@ class Run:
         else:
             one = one.with_columns(anomaly=pl.lit(False))
         one.select(symbol(), *columns[1:], *job.IND_COLS).write_parquet(f"{folder}/bars1m.parquet")
+
+
+def ahead(batches):
+    """The same batches, made in a thread of their own, as ingest and process have each their own in a house."""
+    ready = queue.Queue(AHEAD)
+
+    def make():
+        try:
+            for batch in batches:
+                ready.put(batch)
+            ready.put(None)
+        except BaseException as error:
+            ready.put(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    while (batch := ready.get()) is not None:
+        if isinstance(batch, BaseException):
+            raise batch
+        yield batch
 
 
 def newest(frames, key):
