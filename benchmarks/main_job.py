@@ -73,8 +73,9 @@ def inputs(ticks: int, symbols: int, work: Path) -> tuple[Path, Path]:
     """The messages of the job and its reference, made when they are not there."""
     data, reference = work / f"{ticks}x{symbols}.ndjson", work / f"{ticks}x{symbols}.ref"
     rate = str(1000 * min(1.0, ticks / SHORTEST))
-    if not reference.exists():
+    if not data.exists():
         call("job", "gen", "--n", str(ticks), "--symbols", str(symbols), "--rate", rate, "--out", str(data))
+    if not reference.exists():
         call("job", "ref", "--data", str(data), "--out", str(reference))
     return data, reference
 
