@@ -171,13 +171,12 @@ class Reader:
         """Tell the listeners what changed; called by the process step."""
         if not self._listeners:
             return
+        traded = tuple({s for r in records if r.ticks is not None for s in r.ticks.symbols})
         changes = {
             "bars": [row for batch in (*output.bars, *output.forming) for row in plain(batch.to_arrow())],
             "anomalies": plain(output.anomalies) if output.anomalies is not None else [],
             "coverage": plain(output.coverage) if output.coverage is not None else [],
-            "ticks": self.pipeline.hot.latest(
-                tuple({s for r in records if r.ticks is not None for s in r.ticks.symbols})
-            ),
+            "ticks": list(self.pipeline.hot.latest(traded)) if traded else [],
         }
         for topic, rows in changes.items():
             if rows:
