@@ -24,7 +24,9 @@ def parsed(what: str, file: Path) -> dict[str, Any]:
     if result.rejects:
         reject = result.rejects[0]
         return {"error": {"kind": "BadMessage", "retry_after": None, "message": f"{reject.reason}: {reject.detail}"}}
-    rows = [row for batch in (result.ticks, result.bars) if batch is not None for row in batch.to_arrow().to_pylist()]
+    batches = [batch.to_arrow() for batch in (result.ticks, result.bars) if batch is not None]
+    tables = [table for table in (result.quotes, result.observations, result.actions) if table is not None]
+    rows = [row for table in (*batches, *tables) for row in table.to_pylist()]
     return {"kind": Kind(int(result.kinds[0])).name.lower(), "rows": rows}
 
 

@@ -288,13 +288,17 @@ class Parsed:
     """What a feed made of a raw batch of n messages.
 
     `kinds` is uint8 of shape (n,), one `model.Kind` a message. A message that was rejected, or one row of a message that
-    was, has its `Reject`. `ticks.raw` and `bars.first_raw` are indexes into the raw batch.
+    was, has its `Reject`. `ticks.raw`, `bars.first_raw` and the column `raw` of the tables are indexes into the raw batch.
+    The tables have the schemas `model.QUOTE`, `OBSERVATION` and `ACTION`; None stands for no rows.
     """
 
     kinds: U8
     ticks: TickBatch | None = None
     bars: BarBatch | None = None
     rejects: tuple[Reject, ...] = ()
+    quotes: pa.Table | None = None
+    observations: pa.Table | None = None
+    actions: pa.Table | None = None
 
     def count(self, kind: Kind) -> int:
         """How many messages are of that kind."""

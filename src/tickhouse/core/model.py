@@ -104,7 +104,13 @@ ANOMALY = _schema(
 OBSERVATION = _schema(
     series=pa.string(), source=pa.string(), date=pa.date32(), value=pa.float64(), vintage=pa.date32(), raw=pa.int64()
 )
-"""One value of an economic series, as believed from `vintage` on."""
+"""One value of an economic series, as believed from `vintage` on; null where the provider says that it has none."""
+
+ACTION = _schema(
+    symbol=pa.string(), source=pa.string(), date=pa.date32(), kind=pa.string(), value=pa.float64(), raw=pa.int64()
+)  # fmt: skip
+"""What changes the meaning of a share's price from `date` on: `kind` is split (`value` new shares for one old one, 4.0 for
+4:1) or dividend (`value` cash a share, in the currency of the listing)."""
 
 FINDING = _schema(
     source=pa.string(), symbol=pa.string(), check=pa.string(), severity=pa.string(), at=TIME, count=pa.int64(),

@@ -48,6 +48,17 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a person should know of a provider. `key` is none, optional or required; `licence` one sentence on whose the data
+    are and what may be done with them; `market` is crypto, equities, forex, economic or files: it says which hours it keeps."""
+
+    title: str
+    key: str
+    market: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A socket to keep open.
 

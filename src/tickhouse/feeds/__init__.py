@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.model import Hole, Ids, Want
-from tickhouse.core.requests import Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
 
 
 class Feed(Protocol):
@@ -20,6 +20,9 @@ class Feed(Protocol):
 
     name: str
     """The name of the file, and the `source` of every row."""
+
+    about: About
+    """Facts for a person: title, key, market, licence."""
 
     channels: Mapping[str, str]
     """Channel name to one line of description: what `parse` understands."""
@@ -34,6 +37,12 @@ class Feed(Protocol):
         """The sockets to open for live data, as few as the provider's limits allow.
 
         Raises `SettingsError` when the provider has no such channel.
+        """
+
+    def poll(self, want: Want) -> Generator[Request, Answer, None]:
+        """One round of requests for the present state of the symbols, as few as the provider allows; the caller repeats it.
+
+        Raises `SettingsError` when the provider has nothing to poll on that channel.
         """
 
     def history(self, want: Want) -> Generator[Request, Answer, None]:

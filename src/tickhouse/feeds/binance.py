@@ -14,7 +14,7 @@ import msgspec
 from tickhouse.core.batches import Parsed, RawBatch, every_kind
 from tickhouse.core.errors import BadMessage, BadSetting
 from tickhouse.core.model import Hole, Ids, Kind, Reject, Want, interval_us
-from tickhouse.core.requests import Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._binance_answers import classify
@@ -58,6 +58,7 @@ class Binance:
     """Binance's spot market, or any exchange that speaks its protocol."""
 
     name = "binance"
+    about = About("Binance spot", "none", "crypto", "Binance's terms of use; market data need no key")
     channels: Mapping[str, str] = {
         "trade": "every single trade, by socket",
         "aggTrade": "trades of one taker order at one price as one message, by socket",
@@ -105,6 +106,12 @@ class Binance:
             for i, (symbol, name) in enumerate(streams.items())
         }
         return Subscription(url, channel, tuple(symbols), hello, renew)
+
+    def poll(self, want: Want) -> Generator[Request, Answer, None]:
+        """Nothing: trades come by socket."""
+        raise BadSetting(
+            "feeds.binance.channel", want.channel, f"one of {', '.join(SOCKET_CHANNELS)}, which come by socket"
+        )
 
     def history(self, want: Want) -> Generator[Request, Answer, None]:
         """Pages of bars or aggregate trades of [start, end), oldest first; without a start the newest page alone."""

@@ -16,7 +16,7 @@ import numpy as np
 from tickhouse.core.batches import NO_ID, BarBatch, Parsed, RawBatch, TickBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.model import Hole, Ids, Kind, State, Want, interval_us
-from tickhouse.core.requests import Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
 from tickhouse.feeds._csv_columns import Columns, compacted, read_columns, sorted_rejects, usable
 from tickhouse.feeds._csv_files import read
 from tickhouse.feeds._csv_layout import Layout
@@ -34,6 +34,7 @@ class Csv:
     ([271.5], "price: got 'x', expected a number")
     """
 
+    about = About("Files", "none", "files", "whose the files are")
     channels: Mapping[str, str] = {"ticks": "one line of a file, a tick", "bars": "one line of a file, a bar"}
     pace = Pace()
 
@@ -82,6 +83,10 @@ class Csv:
         )  # fmt: skip
 
     def subscriptions(self, want: Want) -> list[Subscription]:
+        """A file has nothing live."""
+        self._refuse()
+
+    def poll(self, want: Want) -> Generator[Request, Answer, None]:
         """A file has nothing live."""
         self._refuse()
 
