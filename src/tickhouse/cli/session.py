@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import uvloop
+
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.read import Reader
 from tickhouse.steps.stats import Stats
 from tickhouse.targets.local import Local
+
+TURN_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while another waits: a message passes through four threads on its way to a screen."""
 
 
 class Session:
@@ -35,8 +40,9 @@ class Session:
 
         calm = {"level": "warning"} if self._live() or self.quiet else {}
         setup(self.settings.log.model_copy(update=calm))
+        sys.setswitchinterval(TURN_SECONDS)
         try:
-            return asyncio.run(self._run(seconds))
+            return uvloop.run(self._run(seconds))
         finally:
             self.pipeline.close()
 
