@@ -4,15 +4,14 @@ import threading
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from tickhouse.core.batches import BarBatch, Entry, Record
+from tickhouse.core.batches import Entry, Record
 from tickhouse.core.errors import BadQuery, BadSetting
 from tickhouse.journal import Check, Quarantined, Topic
 from tickhouse.journal._accounts import NAMES, Limits, events, not_quarantined, refused, tally, untally
+from tickhouse.journal._recent import copied, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class MemoryJournal:
         return self._append(entries, positions)
 
     def _append(self, entries: Sequence[Entry], healed: Sequence[int]) -> list[int]:
-        copies = [_copied(entry) for entry in entries]
+        copies = [copied(entry) for entry in entries]
         with self._changed:
             if self._closed:
                 raise BadQuery("the journal is closed")
@@ -175,14 +174,9 @@ class MemoryJournal:
             self._resumes[entry.resume[0]] = entry.resume[1]
         if not len(raw):
             return first
-        about = (first, len(raw), raw.source, raw.channel, raw.lane, int(raw.received_at[-1]))
-        ticks = entry.ticks.journaled(first) if entry.ticks else None
-        rows = Record(*about, ticks=ticks, bars=_journaled(entry.bars, first), marks=entry.marks)
         size = raw.size + 64 * len(entry.ticks or ())
         self._total += size
-        self._records.append(
-            _Kept(Record(*about, replace(raw, first=first), entry.kinds), rows, events(entry), size, self._total)
-        )
+        self._records.append(_Kept(*records(entry, first), events(entry), size, self._total))
         self._firsts.append(first)
         self._end += len(raw)
         self._count(raw.source, tally(entry))
@@ -203,15 +197,3 @@ def open(url: str, **options: Any) -> MemoryJournal:
     if not url.startswith("memory:"):
         raise BadSetting("journal.url", url, "memory://")
     return MemoryJournal(Limits(**options))
-
-
-def _copied(entry: Entry) -> Entry:
-    """The entry with bytes of its own: the caller may use its receive buffer again."""
-    raw = entry.raw
-    data = np.frombuffer(raw.data.tobytes(), np.uint8)
-    own = replace(raw, data=data, offsets=raw.offsets.copy(), ends=raw.ends.copy(), received_at=raw.received_at.copy())
-    return replace(entry, raw=own, kinds=entry.kinds.copy())
-
-
-def _journaled(bars: BarBatch | None, first: int) -> BarBatch | None:
-    return replace(bars, first_raw=bars.first_raw + first, last_raw=bars.last_raw + first) if bars else None

@@ -18,6 +18,7 @@ from tickhouse.journal import Check, Quarantined, Topic
 from tickhouse.journal import _recovery as recovery
 from tickhouse.journal._accounts import NAMES, Limits, not_quarantined, refused, tally, untally
 from tickhouse.journal._file import JournalFile, damaged
+from tickhouse.journal._recent import Recent
 from tickhouse.journal._rows import COLUMNS, INSERT, Row, Sealed, fault, opened, quarantine_check, seal
 from tickhouse.journal._trim import trim
 from tickhouse.journal._verify import verify
@@ -49,6 +50,7 @@ class SqliteJournal:
         self._lock: list[IO[bytes]] = []
         self._grown = threading.Condition()
         self._known_end = 0
+        self._recent = Recent()
         self._clock = SystemClock()
         self.recovered: str | None = None
         with recovery.first_opener(path, self._lock) as alone:
@@ -79,6 +81,7 @@ class SqliteJournal:
                 _heal(connection, position)
             firsts = _insert(connection, entries, sealed, (end, total))
             end = firsts.pop()
+        self._recent.add(firsts, entries)
         with self._grown:
             self._known_end = max(self._known_end, end)
             self._grown.notify_all()
@@ -86,6 +89,9 @@ class SqliteJournal:
 
     def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
         """See `Journal.read`."""
+        recent = self._recent.read(topic, position, max_messages)
+        if recent is not None:
+            return recent
         rows: list[Row] = []
         taken = 0
         with self._file.reader() as connection:
@@ -128,6 +134,8 @@ class SqliteJournal:
         """See `Journal.wait`. False at once when the journal is closed."""
         if self._file.closed:
             return False
+        if self._known_end > position:
+            return True
         until, seen = self._clock.monotonic() + timeout, None
         with self._file.reader() as connection:
             while not self._file.closed:
@@ -188,7 +196,9 @@ class SqliteJournal:
     def trim(self, now: int) -> int:
         """See `Journal.trim`."""
         trim(self._file, self.limits, now)
-        return self.begin()
+        begin = self.begin()
+        self._recent.trim(begin)
+        return begin
 
     def close(self) -> None:
         """See `Journal.close`."""

@@ -28,11 +28,11 @@ class Ingest:
         if resume and entries:
             entries[-1] = replace(entries[-1], resume=resume)
         began = time.perf_counter()
-        self.journal.append(entries)
+        firsts = self.journal.append(entries)
         observe.timing("append_seconds", time.perf_counter() - began)
         for entry in entries:
             _observed(entry)
-        return self.journal.end()
+        return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
 
     def entry(self, raw: RawBatch) -> Entry:
         """What a raw batch means, ready to be journaled."""
