@@ -35,16 +35,17 @@ class Archive:
         self.position = journal.committed(GROUP)
         journal.commit(GROUP, self.position)
 
-    def step(self, timeout: float = 1.0, max_messages: int = 32_768) -> bool:
-        """Archive what is complete, waiting up to `timeout` seconds for more; false when there was nothing."""
+    def step(self, timeout: float = 1.0, max_messages: int = 32_768) -> int:
+        """Archive what is complete, waiting up to `timeout` seconds for more; returns how many messages it went over."""
         if not self.journal.wait(self.position, timeout):
-            return False
+            return 0
+        began = self.position
         for record in self.joined(max_messages):
             for run in self.roller.add(record):
                 self.lake.write(run)
             self.position = record.end
         self._commit()
-        return True
+        return self.position - began
 
     def catch_up(self, seconds: float = math.inf) -> None:
         """Archive everything there is, complete or not; or what can be done in so many seconds, as a restart goes on from there."""

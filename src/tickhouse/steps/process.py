@@ -38,7 +38,7 @@ class Process:
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
         self._ledger: dict[tuple[str, str], int] = {}
-        self._checkpointed = self._written = clock.monotonic()
+        self._checkpointed = self._written = self._told = clock.monotonic()
 
     def recover(self) -> int:
         """Go on from the newest checkpoint; what follows it is processed again and gives the same rows again."""
@@ -71,8 +71,6 @@ class Process:
         for batch in (*output.bars, *output.forming):
             self.hot.bars(batch)
         self.publish(records, output)
-        observe.gauge("journal_position", output.position, group=GROUP)
-        observe.gauge("journal_end", self.journal.end())
         for batch in output.bars:
             observe.count("bars", len(batch), source=batch.source, interval="all")
         return output
@@ -108,6 +106,10 @@ class Process:
 
     def _keep(self, output: Output | None) -> None:
         now = self.clock.monotonic()
+        if now - self._told > 1.0:
+            self._told = now
+            observe.gauge("journal_position", self.engine.position, group=GROUP)
+            observe.gauge("journal_end", self.journal.end())
         if now - self._checkpointed > self.checkpoint_seconds:
             self._store(output or Output(self.engine.position), self.engine.snapshot())
         elif output is not None and (has_rows(output) or now - self._written > 1.0):

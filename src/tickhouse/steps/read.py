@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse.core.batches import Output, Record
+from tickhouse.core.batches import Output, Record, TickBatch
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadQuery, NoData, TickhouseError
 from tickhouse.core.model import BAR, TICK, Query, interval_us
@@ -171,9 +171,9 @@ class Reader:
         """Tell the listeners what changed; called by the process step."""
         if not self._listeners:
             return
-        traded = tuple({s for r in records if r.ticks is not None for s in r.ticks.symbols})
+        traded = tuple({symbol for record in records if record.ticks is not None for symbol in _named(record.ticks)})
         changes = {
-            "bars": [row for batch in (*output.bars, *output.forming) for row in plain(batch.to_arrow())],
+            "bars": [row for batch in (*output.bars, *output.forming) for row in batch.rows()],
             "anomalies": plain(output.anomalies) if output.anomalies is not None else [],
             "coverage": plain(output.coverage) if output.coverage is not None else [],
             "ticks": list(self.pipeline.hot.latest(traded)) if traded else [],
@@ -194,6 +194,11 @@ def plain(table: pa.Table) -> list[dict[str, Any]]:
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
+
+
+def _named(ticks: TickBatch) -> list[str]:
+    """The symbols that occur."""
+    return [ticks.symbols[code] for code in set(ticks.symbol.tolist())]
 
 
 def _us(moment: Any) -> int:

@@ -19,6 +19,8 @@ ROLES = ("ingest", "process", "archive", "serve")
 DRAIN_SECONDS = 10.0
 """How long the threads go on with what is journaled when we end; the rest is for the next start."""
 TELL_SECONDS = 0.5
+ARCHIVE_SECONDS, BEHIND = 1.0, 10_000
+"""How long messages may gather before they are archived together, unless so many wait already."""
 
 
 class Local:
@@ -129,7 +131,8 @@ class Local:
         archive = self.pipeline.archive()
         trim = Upkeep(self.pipeline.clock, trim_journal(self.pipeline.journal))
         while not self._ending.is_set():
-            archive.step()
+            if archive.step() < BEHIND:
+                self._ending.wait(ARCHIVE_SECONDS)
             trim.step()
         archive.catch_up(DRAIN_SECONDS)
 
