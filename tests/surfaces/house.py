@@ -172,8 +172,11 @@ class MemoryHouse:
 
     def emit(self, topic: str, rows: list[dict[str, Any]]) -> None:
         """Tell the listeners that rows changed."""
+        columns = {
+            name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)
+        }
         for listener in list(self.listeners):
-            listener(topic, rows)
+            listener(topic, columns)
 
     def tick(self, symbol: str, price: float) -> None:
         """A trade: the forming bar and the newest price change, and the listeners hear of it."""

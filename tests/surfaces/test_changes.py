@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickhouse.core.times import rfc3339
-from tickhouse.surfaces._changes import Change, Filter, Item, Merged, Recent, _time, frame, message
+from tickhouse.surfaces._changes import Change, Filter, Item, Merged, Recent, _time, frame, items_of, message
 from tickhouse.surfaces.stream import Refused, opening, wanted_parts, with_parts, without_parts
 
 MINUTE = 60_000_000
@@ -21,6 +21,11 @@ def bar(
     return {"symbol": symbol, "source": "s", "interval": interval, "start": minute * MINUTE, "open": 1.0, "high": 1.0, "low": 1.0,
             "close": close, "volume": 1.0, "vwap": 1.0, "trades": 1, "completeness": 1.0, "state": state, "version": version,
             "first_raw": 0, "last_raw": 0, "known_at": 0}  # fmt: skip
+
+
+def row_item(topic: str, row: dict[str, Any], seq: int) -> Item:
+    """The item of one row."""
+    return next(items_of(topic, {name: [value] for name, value in row.items()}, seq))
 
 
 def rows_of(items: list[Item]) -> list[dict[str, Any]]:
@@ -38,7 +43,7 @@ def test_merging_keeps_every_firm_bar_and_the_newest_forming_one(steps: list[tup
     merged, firm, shown = Merged(), [], {}
     for symbol, minute, state, close in steps:
         row = bar(symbol, minute, state, float(close))
-        merged.add([Item("bars", row, 1)])
+        merged.add([row_item("bars", row, 1)])
         if state == "forming":
             shown[symbol] = row
         else:
@@ -55,7 +60,7 @@ def test_who_comes_back_has_what_one_who_stayed_has(
 ) -> None:
     """The state of a reader that left at a moment and resumed is that of one that heard all, or resuming is refused."""
     recent = Recent(most, 0)
-    items = [Item("bars", bar(s, m, state, float(c)), i + 1) for i, (s, m, state, c) in enumerate(steps)]
+    items = [row_item("bars", bar(s, m, state, float(c)), i + 1) for i, (s, m, state, c) in enumerate(steps)]
     for item in items:
         recent.add([item])
     left = min(left, len(items))
@@ -81,14 +86,14 @@ def _state(items: list[Item]) -> tuple[dict[Any, float], list[tuple[Any, ...]]]:
 def test_a_stretch_of_coverage_that_ended_is_kept_beside_the_one_that_grows() -> None:
     row = {"source": "s", "symbol": "A", "channel": "trade", "start": 0, "end": 5, "state": "live", "missing": 0}
     merged = Merged()
-    merged.add([Item("coverage", {**row, "end": end}, 1) for end in (5, 6, 7)])
-    merged.add([Item("coverage", {**row, "start": 7, "end": 9, "state": "blind"}, 2)])
+    merged.add([row_item("coverage", {**row, "end": end}, 1) for end in (5, 6, 7)])
+    merged.add([row_item("coverage", {**row, "start": 7, "end": 9, "state": "blind"}, 2)])
     assert [(r["end"][-4:], r["state"]) for r in rows_of(merged.items())] == [("007Z", "live"), ("009Z", "blind")]
 
 
 def test_the_memory_of_the_past_is_bounded_and_says_how_far_it_reaches() -> None:
     recent = Recent(3, 10)
-    recent.add(Item("bars", bar("A", i, "final"), 11 + i) for i in range(5))
+    recent.add(row_item("bars", bar("A", i, "final"), 11 + i) for i in range(5))
     assert len(list(recent.since(0))) == 3 and recent.floor == 12
     assert recent.covers(12, 15) and not recent.covers(11, 15) and not recent.covers(16, 15)
 
@@ -105,7 +110,7 @@ def test_a_filter_chooses_what_a_plain_test_would(
     symbols: Any, intervals: Any, given_rows: list[tuple[str, str]]
 ) -> None:
     filter_ = Filter.of([("bars", symbols, intervals)])
-    items = [Item("bars", bar(s, i, interval=n), 1) for i, (s, n) in enumerate(given_rows)]
+    items = [row_item("bars", bar(s, i, interval=n), 1) for i, (s, n) in enumerate(given_rows)]
     by_symbol: dict[str, list[Item]] = {}
     for item in items:
         by_symbol.setdefault(item.symbol, []).append(item)
@@ -121,7 +126,7 @@ def test_equal_questions_share_their_messages() -> None:
     one = opening({"topics": "ticks,bars", "symbols": "eth-usdt,BTC-USDT"})[0]
     other = opening({"topics": "bars,ticks", "symbols": "BTC-USDT,ETH-USDT"})[0]
     assert one == other and hash(one) == hash(other)
-    change = Change(5, [Item("bars", bar("A", 1), 5)])
+    change = Change(5, [row_item("bars", bar("A", 1), 5)])
     assert change.frame is change.frame and change.text.encode() == change.payload
 
 
@@ -139,7 +144,7 @@ def test_a_frame_is_what_rfc_6455_says(payload: bytes) -> None:
 def test_a_message_is_json_with_the_rows_by_topic() -> None:
     tick = {"symbol": "A", "source": "s", "price": float("nan"), "size": None, "event_time": 0, "received_at": 1}
     found = msgspec.json.decode(
-        message("changes", 7, [Item("bars", bar("A", 1), 7), Item("ticks", tick, 7)], resumed=True)
+        message("changes", 7, [row_item("bars", bar("A", 1), 7), row_item("ticks", tick, 7)], resumed=True)
     )
     assert found["seq"] == 7 and found["resumed"] is True and found["bars"][0]["start"] == "1970-01-01T00:01:00Z"
     assert found["ticks"] == [

@@ -282,8 +282,8 @@ class BarBatch:
             names=BAR.names,
         )
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The bars as plain rows with the names of `model.BAR`, times in microseconds; ten times as fast as by way of Arrow."""
+    def columns(self) -> dict[str, list[Any]]:
+        """The bars as lists with the names of `model.BAR`, times in microseconds."""
         texts = {length: interval_text(length) for length in set(self.interval.tolist())}
         states = [state.name.lower() for state in State]
         special = {
@@ -292,8 +292,7 @@ class BarBatch:
             "interval": [texts[length] for length in self.interval.tolist()],
             "state": [states[state] for state in self.state.tolist()],
         }
-        columns = [special[name] if name in special else getattr(self, name).tolist() for name in BAR.names]
-        return [dict(zip(BAR.names, values, strict=True)) for values in zip(*columns, strict=True)]
+        return {name: special[name] if name in special else getattr(self, name).tolist() for name in BAR.names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import GROUP as PROCESS
-from tickhouse.surfaces import Listener
+from tickhouse.surfaces import Columns, Listener
 
 FOREVER = 1 << 62
 
@@ -171,29 +171,31 @@ class Reader:
         """Tell the listeners what changed; called by the process step."""
         if not self._listeners:
             return
-        traded = tuple({symbol for record in records if record.ticks is not None for symbol in _named(record.ticks)})
-        changes = {
-            "bars": [row for batch in (*output.bars, *output.forming) for row in batch.rows()],
-            "anomalies": plain(output.anomalies) if output.anomalies is not None else [],
-            "coverage": plain(output.coverage) if output.coverage is not None else [],
-            "ticks": list(self.pipeline.hot.latest(traded)) if traded else [],
-        }
-        for topic, rows in changes.items():
-            if rows:
-                for listener in list(self._listeners):
-                    listener(topic, rows)
+        for batch in (*output.bars, *output.forming):
+            self._tell("bars", batch.columns())
+        for topic, table in (("anomalies", output.anomalies), ("coverage", output.coverage)):
+            if table is not None:
+                self._tell(topic, columns(table))
+        traded = {symbol for record in records if record.ticks is not None for symbol in _named(record.ticks)}
+        latest = self.pipeline.hot.latest(tuple(traded)) if traded else []
+        if latest:
+            self._tell("ticks", {name: [row[name] for row in latest] for name in latest[0]})
+
+    def _tell(self, topic: str, changed: Columns) -> None:
+        for listener in list(self._listeners):
+            listener(topic, changed)
 
 
 ORDER = ("symbol", "interval", "start", "source", "version")
 
 
-def plain(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows with times as integers (UTC microseconds)."""
-    names = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
-    for name in names:
-        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
+def columns(table: pa.Table) -> dict[str, list[Any]]:
+    """The columns as plain values, times as integers (UTC microseconds)."""
+    found = {}
+    for name in table.column_names:
+        column = table[name]
+        found[name] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    return found
 
 
 def _named(ticks: TickBatch) -> list[str]:

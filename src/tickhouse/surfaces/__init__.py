@@ -10,7 +10,10 @@ import pyarrow as pa
 
 from tickhouse.core.model import Query
 
-Listener = Callable[[str, list[dict[str, Any]]], None]
+Columns = Mapping[str, list[Any]]
+"""Rows as columns of equal length: plain values by name, times in UTC microseconds."""
+
+Listener = Callable[[str, Columns], None]
 """Called with a topic (`bars`, `ticks`, `anomalies`, `coverage`) and the rows that changed, from any thread; must not block."""
 
 

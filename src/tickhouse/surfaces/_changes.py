@@ -10,6 +10,7 @@ import msgspec
 
 from tickhouse.core.clock import SECOND
 from tickhouse.core.times import rfc3339
+from tickhouse.surfaces import Columns
 from tickhouse.surfaces.formats import TIMES, row_type
 from tickhouse.surfaces.tables import BAR_COLUMNS
 
@@ -23,44 +24,59 @@ COLUMNS = {
 }  # fmt: skip
 """Every topic, with the columns of its rows."""
 
-_TIMED = {topic: tuple((name, name in TIMES) for name in names) for topic, names in COLUMNS.items()}
+_TIMED = {topic: tuple(i for i, name in enumerate(names) if name in TIMES) for topic, names in COLUMNS.items()}
+_PLACE = {topic: {name: i for i, name in enumerate(names)} for topic, names in COLUMNS.items()}
+_SYMBOL, _SOURCE, _INTERVAL, _START, _STATE = (
+    _PLACE["bars"][name] for name in ("symbol", "source", "interval", "start", "state")
+)
 _second = lru_cache(65_536)(rfc3339)
 _encoder = msgspec.json.Encoder()
 INTERVALED = ("bars", "anomalies")
+Values = tuple[Any, ...]
 
 
 class Item:
     """One row of a topic. `key` is set where a newer row with the same key replaces it: forming bars, prices, coverage."""
 
-    __slots__ = ("_raw", "_row", "interval", "key", "seq", "start", "symbol", "topic")
+    __slots__ = ("_raw", "_values", "interval", "key", "seq", "start", "symbol", "topic")
 
-    def __init__(self, topic: str, row: dict[str, Any], seq: int) -> None:
-        self.topic, self.seq, self.symbol = topic, seq, row["symbol"]
-        self.interval: str | None = row["interval"] if topic in INTERVALED else None
-        self.start: int = row.get("start", 0)
-        self.key: tuple[Any, ...] | None = None
-        if topic == "ticks":
-            self.key = (topic, self.symbol, row["source"])
+    def __init__(self, topic: str, values: Values, seq: int) -> None:
+        place = _PLACE[topic]
+        self.topic, self.seq, self._values = topic, seq, values
+        self.symbol: str = values[place["symbol"]]
+        self.interval: str | None = values[place["interval"]] if topic in INTERVALED else None
+        self.start: int = values[place["start"]] if "start" in place else 0
+        self.key: Values | None = None
+        if topic == "bars":
+            if values[_STATE] == "forming":
+                self.key = _series(values)
+        elif topic == "ticks":
+            self.key = (topic, self.symbol, values[place["source"]])
         elif topic == "coverage":
-            self.key = (topic, self.symbol, row["source"], row["channel"])
-        elif topic == "bars" and row["state"] == "forming":
-            self.key = _series(row)
-        self._row: dict[str, Any] = row
+            self.key = (topic, self.symbol, values[place["source"]], values[place["channel"]])
         self._raw: bytes | None = None
 
     @property
-    def closes(self) -> tuple[Any, ...] | None:
+    def closes(self) -> Values | None:
         """The key of the forming bar that this firm bar ends."""
-        return _series(self._row) if self.topic == "bars" and self.key is None else None
+        return _series(self._values) if self.topic == "bars" and self.key is None else None
 
     @property
     def raw(self) -> bytes:
         """The row as JSON, encoded when the first client wants it and then kept."""
         if self._raw is None:
-            get = self._row.get
-            values = [_time(get(name)) if timed else get(name) for name, timed in _TIMED[self.topic]]
+            values = list(self._values)
+            for place in _TIMED[self.topic]:
+                values[place] = _time(values[place])
             self._raw = _encoder.encode(row_type(COLUMNS[self.topic])(*values))
         return self._raw
+
+
+def items_of(topic: str, columns: Columns, seq: int) -> Iterator[Item]:
+    """The rows of columns; a column that is not there is null."""
+    absent = [None] * len(columns["symbol"])
+    rows = zip(*(columns.get(name, absent) for name in COLUMNS[topic]), strict=True)
+    return (Item(topic, values, seq) for values in rows)
 
 
 def _time(us: int | None) -> str | None:
@@ -72,8 +88,8 @@ def _time(us: int | None) -> str | None:
     return f"{text[:-1]}.{fraction:06}Z" if fraction else text
 
 
-def _series(row: dict[str, Any]) -> tuple[Any, ...]:
-    return ("bars", row["symbol"], row["source"], row["interval"])
+def _series(values: Values) -> Values:
+    return ("bars", values[_SYMBOL], values[_SOURCE], values[_INTERVAL])
 
 
 class Merged:

@@ -16,14 +16,15 @@ import pyarrow as pa
 import structlog
 
 from tickhouse.core.model import Query
-from tickhouse.surfaces._changes import COLUMNS, Change, Filter, Item, Merged, Recent, message
+from tickhouse.surfaces import Columns
+from tickhouse.surfaces._changes import COLUMNS, Change, Filter, Item, Merged, Recent, items_of, message
 from tickhouse.surfaces._client import Client
 from tickhouse.surfaces.desk import Desk
 from tickhouse.surfaces.formats import plain, rows
 from tickhouse.surfaces.room import Room
 
 MOST_PENDING = 500_000
-MOST_RECENT = 50_000
+MOST_RECENT = 10_000
 HEARTBEAT_SECONDS = 10.0
 SEND_SECONDS = 20.0
 SNAPSHOT_SECONDS = 0.5
@@ -61,7 +62,7 @@ class Hub:
         self._snapshots: dict[tuple[Filter, int], asyncio.Task[Snapshot]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = Lock()
-        self._pending: list[tuple[str, list[dict[str, Any]]]] = []
+        self._pending: list[tuple[str, Columns]] = []
         self._count = 0
         self._lost = self._scheduled = False
         self._not_before = 0.0
@@ -91,14 +92,14 @@ class Hub:
         """How many listen, to how many different things, and the newest number."""
         return {"clients": len(self.clients), "filters": len(self._groups), "seq": self.seq}
 
-    def changed(self, topic: str, changed: list[dict[str, Any]]) -> None:
+    def changed(self, topic: str, changed: Columns) -> None:
         """Take in changes, from any thread; never blocks."""
         loop = self._loop
-        if loop is None or not changed or topic not in COLUMNS:
+        if loop is None or topic not in COLUMNS:
             return
         with self._lock:
             self._pending.append((topic, changed))
-            self._count += len(changed)
+            self._count += len(changed["symbol"])
             if self._count > MOST_PENDING:
                 self._pending.clear()
                 self._count, self._lost = 0, True
@@ -140,11 +141,12 @@ class Hub:
         now = loop.time()
         self._not_before = now + min(LONGEST_PAUSE, now - began)
 
-    def _send(self, pending: list[tuple[str, list[dict[str, Any]]]]) -> None:
+    def _send(self, pending: list[tuple[str, Columns]]) -> None:
         """Give one number to what has come together, and send it to each group."""
         self.seq += 1
         merged = Merged()
-        merged.add(Item(topic, row, self.seq) for topic, changed in pending for row in changed)
+        for topic, changed in pending:
+            merged.add(items_of(topic, changed, self.seq))
         items = merged.items()
         self.recent.add(items)
         by_symbol: dict[str, list[Item]] = {}
