@@ -1,7 +1,7 @@
 """What changed, as items that can be merged: the newest of what is only shown, every one of what is firm."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -65,11 +65,27 @@ class Item:
     def raw(self) -> bytes:
         """The row as JSON, encoded when the first client wants it and then kept."""
         if self._raw is None:
-            values = list(self._values)
-            for place in _TIMED[self.topic]:
-                values[place] = _time(values[place])
-            self._raw = _encoder.encode(row_type(COLUMNS[self.topic])(*values))
+            encode([self])
+        assert self._raw is not None
         return self._raw
+
+
+def encode(items: Sequence[Item]) -> None:
+    """Encode the rows of items that are not encoded yet; together they cost half of what they cost one by one."""
+    fresh: dict[str, list[Item]] = {}
+    for item in items:
+        if item._raw is None:
+            fresh.setdefault(item.topic, []).append(item)
+    for topic, members in fresh.items():
+        make, timed = row_type(COLUMNS[topic]), _TIMED[topic]
+        rows = []
+        for item in members:
+            values = list(item._values)
+            for place in timed:
+                values[place] = _time(values[place])
+            rows.append(make(*values))
+        for item, line in zip(members, _encoder.encode_lines(rows).splitlines(), strict=True):
+            item._raw = line
 
 
 def items_of(topic: str, columns: Columns, seq: int) -> Iterator[Item]:
@@ -239,6 +255,8 @@ def message(kind: str, seq: int, items: Iterable[Item], **members: Any) -> bytes
     b'{"type":"changes","seq":7}'
     """
     rows: dict[str, list[bytes]] = {}
+    items = list(items)
+    encode(items)
     for item in items:
         rows.setdefault(item.topic, []).append(item.raw)
     head = _encoder.encode({"type": kind, "seq": seq, **members})[:-1]
