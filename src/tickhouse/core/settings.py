@@ -121,7 +121,7 @@ class LakeSettings(Section):
     """The archive of raw messages and ticks, written once."""
 
     url: str = Field("file://{data}/lake", description="file://...")
-    roll_bytes: Size = Field(64 << 20, description="raw bytes after which an object is closed")
+    roll_bytes: Size = Field(16 << 20, description="raw bytes after which an object is closed; open ones are in memory")
     roll_after: Duration = Field(300.0, description="age after which an object is closed")
 
 

@@ -90,7 +90,7 @@ class Rings:
         have = len(self._count)
         if series <= have:
             return
-        room = max(16, series, 2 * have)
+        room = max(16, series, have + have // 4)
         depth = max(1, min(self._wanted, self._total // room))
         if depth != self.depth:
             self._shrink(depth)

@@ -31,8 +31,7 @@ PRAGMAS = {
     "busy_timeout": str(BUSY_MS),
     "wal_autocheckpoint": "4000",
     "journal_size_limit": str(64 << 20),
-    "cache_size": "-16384",
-    "mmap_size": str(1 << 28),
+    "cache_size": "-4096",
     "temp_store": "MEMORY",
 }
 

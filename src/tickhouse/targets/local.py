@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from tickhouse.core import memory
 from tickhouse.core.batches import Output, Record
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.line import Health
@@ -12,13 +13,14 @@ from tickhouse.steps.locks import roles as held
 from tickhouse.steps.measure import Measure
 from tickhouse.steps.process import Process, Published
 from tickhouse.steps.refill import Refill
-from tickhouse.steps.upkeep import Upkeep, trim_journal, trim_warm
+from tickhouse.steps.upkeep import EVERY, Upkeep, trim_journal, trim_warm
 from tickhouse.targets.intake import Intake
 
 ROLES = ("ingest", "process", "archive", "serve")
 DRAIN_SECONDS = 10.0
 """How long the threads go on with what is journaled when we end; the rest is for the next start."""
 TELL_SECONDS = 0.5
+WARM_SECONDS = 15.0
 ARCHIVE_SECONDS, BEHIND = 1.0, 10_000
 """How long messages may gather before they are archived together, unless so many wait already."""
 
@@ -69,6 +71,7 @@ class Local:
             if "ingest" in self.roles or "process" in self.roles:
                 self._intake = Intake(self.pipeline)
             threads = self._start_threads()
+            spare = asyncio.create_task(self._give_back())
             serving = [asyncio.ensure_future(serve(self._stop))] if serve and "serve" in self.roles else []
             for task in serving:
                 task.add_done_callback(lambda _: self._stop.set())
@@ -81,9 +84,17 @@ class Local:
             finally:
                 self._stop.set()
                 self._ending.set()
+                spare.cancel()
                 await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in threads), *serving)
         if self._failure:
             raise self._failure
+
+    async def _give_back(self) -> None:
+        """Give memory back a while after the start, when kernels are loaded, and then every minute."""
+        await asyncio.sleep(WARM_SECONDS)
+        while True:
+            await asyncio.to_thread(memory.give_back)
+            await asyncio.sleep(EVERY)
 
     def _start_threads(self) -> list[threading.Thread]:
         bodies = {"process": self._process, "archive": self._archive}
