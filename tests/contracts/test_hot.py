@@ -25,7 +25,7 @@ def prices(hot, *symbols):
 
 
 def test_an_empty_store_answers_with_nothing(hot):
-    assert (hot.latest(), hot.latest(["A"]), hot.forming(), list(hot.recent("A"))) == ([], [], [], [])
+    assert (hot.latest(), hot.latest(["A"]), hot.forming()) == ([], [], [])
     hot.ticks(ticks())
     assert hot.latest() == []
 
@@ -55,19 +55,10 @@ def test_an_older_event_time_never_replaces_a_newer_one_and_of_equal_ones_the_la
     assert prices(hot) == {("BTC-USDT", "binance"): 6.0}
 
 
-def test_recent_ticks_come_newest_first_and_as_many_as_asked_for(hot):
-    hot.ticks(ticks(*({"event_time": T0 + n, "price": n + 1.0, "last_id": n, "conditions": "@"} for n in range(50))))
-    found = list(hot.recent("BTC-USDT", 3))
-    assert [row["price"] for row in found] == [50.0, 49.0, 48.0]
-    assert (found[0]["last_id"], found[0]["conditions"], found[0]["source"]) == (49, "@", "binance")
-    assert len(list(hot.recent("BTC-USDT"))) == 50
-    assert list(hot.recent("UNKNOWN")) == []
-
-
-def test_a_load_of_old_ticks_pushes_no_newer_ones_out(hot):
+def test_a_load_of_old_ticks_changes_no_newer_price(hot):
     hot.ticks(ticks({"event_time": T0 + 100, "price": 9.0}))
     hot.ticks(ticks(*({"event_time": T0 + n} for n in range(50)), lane="load:old"))
-    assert [row["price"] for row in hot.recent("BTC-USDT")] == [9.0]
+    assert prices(hot) == {("BTC-USDT", "binance"): 9.0}
 
 
 def test_the_newest_bar_of_each_series_is_plain_values(hot):
@@ -122,7 +113,6 @@ def test_several_threads_may_write_and_read(hot):
         for n in range(200):
             hot.ticks(ticks({"symbol": f"S{n % 40}", "event_time": T0 + n, "price": float(n + 1)}, source=source))
             hot.latest()
-            list(hot.recent("S1", 5))
 
     threads = [threading.Thread(target=write, args=(f"s{n}",)) for n in range(4)]
     for thread in threads:

@@ -10,15 +10,17 @@ import numpy as np
 from tickhouse.core.batches import BarBatch, Entry, Record
 from tickhouse.journal import Topic
 
+MOST_RECORDS = 1024
 MOST_MESSAGES = 32_768
 MOST_BYTES = 8 << 20
 
 
 class Recent:
-    """Records without a gap between them, bounded in messages and bytes. Safe for several threads."""
+    """Records without a gap between them, bounded in number, messages and bytes. Safe for several threads."""
 
     def __init__(self, most_messages: int = MOST_MESSAGES, most_bytes: int = MOST_BYTES) -> None:
         self._most_messages, self._most_bytes = most_messages, most_bytes
+        self._bytes = 0
         self._lock = threading.Lock()
         self._firsts: list[int] = []
         self._records: list[dict[Topic, Record]] = []
@@ -36,6 +38,7 @@ class Recent:
                 self._firsts.append(first)
                 self._records.append({"raw": raw, "ticks": ticks})
                 self._sizes.append(raw.raw.size if raw.raw is not None else 0)
+                self._bytes += self._sizes[-1]
             while self._records and self._too_many():
                 self._forget(1)
 
@@ -62,9 +65,11 @@ class Recent:
 
     def _too_many(self) -> bool:
         messages = self._records[-1]["raw"].end - self._firsts[0]
-        return messages > self._most_messages or sum(self._sizes) > self._most_bytes
+        many = len(self._records) > MOST_RECORDS or messages > self._most_messages
+        return many or self._bytes > self._most_bytes
 
     def _forget(self, count: int) -> None:
+        self._bytes -= sum(self._sizes[:count])
         del self._firsts[:count], self._records[:count], self._sizes[:count]
 
 

@@ -4,7 +4,7 @@ Warm is a database with every version of every bar; hot is the newest values in 
 `open(url, **options)`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,6 +93,3 @@ class Hot(Protocol):
 
     def forming(self, symbols: Sequence[str] = (), interval: str | None = None) -> list[dict[str, Any]]:
         """The newest bar of each (symbol, source, interval), forming or not, as plain values."""
-
-    def recent(self, symbol: str, limit: int = 100) -> Iterator[dict[str, Any]]:
-        """The newest ticks of a symbol, newest first, from a bounded ring."""

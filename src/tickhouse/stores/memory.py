@@ -1,4 +1,4 @@
-"""The hot store in the memory of one process: the newest prices, bars and ticks, as arrays with one row a series."""
+"""The hot store in the memory of one process: the newest prices and bars, as arrays with one row a series."""
 
 from collections.abc import Iterator, Sequence
 from math import isnan
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import LIVE, NO_ID, BarBatch, TickBatch
+from tickhouse.core.batches import BarBatch, TickBatch
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.model import State, interval_text
-from tickhouse.stores._ring import COLUMNS, Groups, Rings
+from tickhouse.stores._groups import Groups
 
 I64 = NDArray[np.int64]
 
@@ -24,26 +24,18 @@ BAR_COLUMNS = (
 )  # fmt: skip
 
 
-def open(url: str = "memory://", *, recent: int = 200, total: int = 500_000) -> "MemoryHot":
-    """An empty store. It keeps `recent` ticks a series, and no more than about `total` of all together.
-
-    Raises `BadSetting` for a URL with a path or for a number below 1.
-    """
+def open(url: str = "memory://") -> "MemoryHot":
+    """An empty store. Raises `BadSetting` for a URL with a path."""
     if url.removeprefix("memory:").strip("/"):
         raise BadSetting("hot.url", url, "memory://")
-    for name, value in (("recent", recent), ("total", total)):
-        if value < 1:
-            raise BadSetting(f"hot.{name}", value, "a number of ticks, 1 or more")
-    return MemoryHot(Rings(recent, total))
+    return MemoryHot()
 
 
 class MemoryHot:
     """`Hot` in memory. Each batch costs a few array operations, whatever its size."""
 
-    def __init__(self, rings: Rings) -> None:
+    def __init__(self) -> None:
         self._lock = Lock()
-        self._rings = rings
-        self._conditions: dict[str, int] = {"": 0}
         self._prices = _Series()
         self._newest = _Columns("event_time", PRICE_COLUMNS)
         self._bars = _Series()
@@ -54,23 +46,12 @@ class MemoryHot:
         if not len(batch):
             return
         with self._lock:
-            series = self._prices.rows(batch.source, batch.symbols)[batch.symbol]
+            groups = Groups.of(self._prices.rows(batch.source, batch.symbols)[batch.symbol])
             self._newest.reserve(len(self._prices))
-            if batch.lane != LIVE:
-                newer = batch.event_time >= self._newest["event_time"][series]
-                batch, series = batch.take(newer), series[newer]
-            if len(batch):
-                self._take(batch, Groups.of(series))
-
-    def _take(self, batch: TickBatch, groups: Groups) -> None:
-        columns = {name: getattr(batch, name) for name in COLUMNS}
-        codes = [self._conditions.setdefault(text, len(self._conditions)) for text in batch.conditions]
-        columns["condition"] = np.array(codes, np.int32)[batch.condition]
-        self._rings.add(groups, columns)
-        newest = groups.newest(batch.event_time)
-        newer = batch.event_time[newest] >= self._newest["event_time"][groups.series]
-        for name in PRICE_COLUMNS:
-            self._newest[name][groups.series[newer]] = columns[name][newest[newer]]
+            newest = groups.newest(batch.event_time)
+            newer = batch.event_time[newest] >= self._newest["event_time"][groups.series]
+            for name in PRICE_COLUMNS:
+                self._newest[name][groups.series[newer]] = getattr(batch, name)[newest[newer]]
 
     def bars(self, batch: BarBatch) -> None:
         """Take in forming, closed or corrected bars."""
@@ -109,22 +90,6 @@ class MemoryHot:
             {"symbol": symbol, "source": source, "interval": length, **row, "state": states[row["state"]]}
             for (source, (symbol, length)), row in found
         ]
-
-    def recent(self, symbol: str, limit: int = 100) -> Iterator[dict[str, Any]]:
-        """The newest ticks of a symbol, newest first, from a bounded ring: the names of `model.TICK`, times in us."""
-        with self._lock:
-            parts = [(key[0], self._rings.newest(row)) for key, row in self._prices.found([symbol])]
-            conditions = list(self._conditions)
-        rows = [
-            {"symbol": symbol, "source": source, **dict(zip(COLUMNS, values, strict=True))}
-            for source, columns in parts
-            for values in list(zip(*(columns[name].tolist() for name in COLUMNS), strict=True))[::-1]
-        ]
-        rows.sort(key=lambda row: row["event_time"], reverse=True)
-        for row in rows[: max(0, limit)]:
-            condition = conditions[row.pop("condition")]
-            ids = {name: None if row[name] == NO_ID else row[name] for name in ("first_id", "last_id")}
-            yield {**row, "size": None if isnan(row["size"]) else row["size"], **ids, "conditions": condition or None}
 
 
 class _Series:

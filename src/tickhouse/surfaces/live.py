@@ -24,7 +24,7 @@ from tickhouse.surfaces.formats import plain, rows
 from tickhouse.surfaces.room import Room
 
 MOST_PENDING = 500_000
-MOST_RECENT = 10_000
+MOST_RECENT = 5_000
 HEARTBEAT_SECONDS = 10.0
 SEND_SECONDS = 20.0
 SNAPSHOT_SECONDS = 0.5
