@@ -168,6 +168,22 @@ def test_migrations_lead_to_exactly_the_tables_that_the_store_uses(tmp_path):
     engine.dispose()
 
 
+def test_a_new_database_is_what_the_migrations_would_have_made(tmp_path):
+    made = []
+    for name in ("new", "migrated"):
+        engine = sqlite.engine(str(tmp_path / f"{name}.db")).execution_options(begin="BEGIN IMMEDIATE")
+        _migrate.upgrade(engine) if name == "new" else _migrate.move(engine, HEAD)
+        assert _migrate.version(engine) == HEAD
+        with engine.connect() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version' ORDER BY name"
+            )
+            made.append([(table, " ".join(sql.replace('"', "").split())) for table, sql in found])
+        _migrate.move(engine, "base")
+        engine.dispose()
+    assert made[0] == made[1]
+
+
 def test_the_newest_migration_is_the_one_that_the_store_expects():
     assert ScriptDirectory(str(_migrate.FOLDER)).get_current_head() == HEAD
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from tickhouse.core.errors import SettingsError
-from tickhouse.stores._tables import HEAD
+from tickhouse.stores._tables import HEAD, METADATA
 
 FOLDER = Path(__file__).parent / "migrations"
 
@@ -30,8 +30,20 @@ def upgrade(engine: Engine) -> str:
         raise SettingsError(
             f"the tables of the warm store are at version {found}, newer than this tickhouse knows ({HEAD})"
         )
-    move(engine, HEAD)
+    if found is None:
+        _make(engine)
+    else:
+        move(engine, HEAD)
     return HEAD
+
+
+def _make(engine: Engine) -> None:
+    """The newest tables in an empty database, without Alembic, which takes 11 MiB and a quarter of a second to load."""
+    with engine.begin() as connection:
+        if not _begun(connection):
+            METADATA.create_all(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def move(engine: Engine, target: str) -> None:

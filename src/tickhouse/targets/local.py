@@ -13,14 +13,14 @@ from tickhouse.steps.locks import roles as held
 from tickhouse.steps.measure import Measure
 from tickhouse.steps.process import Process, Published
 from tickhouse.steps.refill import Refill
-from tickhouse.steps.upkeep import EVERY, Upkeep, trim_journal, trim_warm
+from tickhouse.steps.upkeep import Upkeep, trim_journal, trim_warm
 from tickhouse.targets.intake import Intake
 
 ROLES = ("ingest", "process", "archive", "serve")
 DRAIN_SECONDS = 10.0
 """How long the threads go on with what is journaled when we end; the rest is for the next start."""
 TELL_SECONDS = 0.5
-WARM_SECONDS = 15.0
+WARM_SECONDS, SPARE_SECONDS = 15.0, 20.0
 ARCHIVE_SECONDS, BEHIND = 1.0, 10_000
 """How long messages may gather before they are archived together, unless so many wait already."""
 
@@ -90,11 +90,11 @@ class Local:
             raise self._failure
 
     async def _give_back(self) -> None:
-        """Give memory back a while after the start, when kernels are loaded, and then every minute."""
+        """Give memory back a while after the start, when kernels are loaded, and then now and again."""
         await asyncio.sleep(WARM_SECONDS)
         while True:
             await asyncio.to_thread(memory.give_back)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(SPARE_SECONDS)
 
     def _start_threads(self) -> list[threading.Thread]:
         bodies = {"process": self._process, "archive": self._archive}
