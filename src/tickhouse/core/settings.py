@@ -136,8 +136,12 @@ class WarmSettings(Section):
 
     url: str = Field("sqlite:///{data}/warm.db", description="sqlite:///...")
     retain: dict[Interval, Duration] = Field(
-        default_factory=dict, description='how long bars are kept, such as { "1m" = "90d" }; others for ever'
+        default_factory=dict,
+        description='how long bars and what is said of them are kept, such as { "1m" = "90d" }; others for ever',
     )
+    retain_findings: Duration = Field(90 * 86_400.0, description="how long findings are kept; 0: for ever")
+    retain_metrics: Duration = Field(30 * 86_400.0, description="how long quality metrics are kept; 0: for ever")
+    retain_coverage: Duration = Field(0.0, description="how long coverage is kept; 0: for ever")
 
 
 INDICATORS = ("sma(20)", "ema(20)", "bollinger(20,2)", "volatility(20)", "rsi(14)", "macd(12,26,9)", "atr(14)", "vwap")
