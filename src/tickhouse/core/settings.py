@@ -173,7 +173,9 @@ class QualitySettings(Section):
     checks: Annotated[tuple[Named, ...], BeforeValidator(_listed)] = Field(CHECKS, description="files of quality/")
     max_price: float = Field(1e12, gt=0, description="a price above it is refused")
     max_ahead: Duration = Field(60.0, description="how far ahead of the receive time an event time may be")
-    stale_after: Duration = Field(60.0, description="a symbol without a tick for so long is reported")
+    stale_after: Duration = Field(
+        60.0, description="a symbol without a tick for so long is subscribed anew, and reported when it never had one"
+    )
 
     def options(self) -> dict[str, float]:
         """What checks may be told when they are opened, by name; durations in seconds."""

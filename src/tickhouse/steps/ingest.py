@@ -38,6 +38,8 @@ class Ingest:
         """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""
         if raw.channel == LINK:
             evidence = tuple(marks.decode(payload) for payload in raw.payloads())
+            if raw.lane == LIVE:
+                self.suite.marks(raw.source, evidence)
             return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence)
         return self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
 
