@@ -198,6 +198,18 @@ def test_a_bad_line_of_a_csv_is_named_by_its_number_and_the_rest_loads(tmp_path)
     assert kept[0]["detail"].startswith("line 3: ")
 
 
+def test_trace_of_a_bar_of_a_file_shows_its_line(tmp_path):
+    lines = [
+        "time,open,high,low,close,volume",
+        "2026-01-01T00:00:00Z,10,12,9,11,5",
+        "2026-01-01T00:01:00Z,11,12,9,10,7",
+    ]
+    (tmp_path / "bars.csv").write_text("\n".join(lines) + "\n")
+    good("load", tmp_path / "bars.csv", "--symbol", "AAPL", "--interval", "1m", "--data", tmp_path / "house")
+    said = good("trace", "AAPL", "2026-01-01T00:01", "--data", tmp_path / "house").splitlines()
+    assert said[-2] == "0 ticks and 1 raw messages, 1 shown:" and said[-1].endswith(f"bars (the whole bar)  {lines[2]}")
+
+
 def test_a_line_that_the_settings_allow_now_is_healed_and_a_replay_has_it_too(tmp_path):
     lines = [
         "time,price,size",
