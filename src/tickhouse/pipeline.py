@@ -20,7 +20,7 @@ from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.notes import conditions
 from tickhouse.steps.past import Past
-from tickhouse.steps.process import Process
+from tickhouse.steps.process import GROUP, Process
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
@@ -94,7 +94,7 @@ class Pipeline:
 
         `past` is that of the house whose messages are taken in again, where it is another one.
         """
-        lanes = Lanes({**self.feeds, **(extra or {})}, past or self.past)
+        lanes = Lanes(self.feeds, past or self.past, extra)
         return Ingest(lanes, self.suite(), self.journal)
 
     def process(self, write: bool = True) -> Process:
@@ -104,6 +104,12 @@ class Pipeline:
         process.checkpoint_seconds = self.settings.process.checkpoint_every
         process.recover()
         return process
+
+    def check(self) -> None:
+        """Raise `SettingsError` when what is processed already was processed with other settings than these."""
+        found = self.warm.checkpoint(GROUP)
+        if found:
+            self.engine().restore(found.state)
 
     def archive(self) -> Archive:
         """The step from the journal to the lake."""

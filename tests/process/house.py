@@ -48,12 +48,28 @@ class Feeder:
         mark = Mark(event, us, more.pop("line", "one"), "trade" if symbols else "", symbols)
         return self._record(1, LINK, lane, received, marks=(mark,))
 
-    def bars(self, batch: BarBatch, lane: str = "load:bars") -> Record:
-        return self._record(len(batch), "bars", lane, int(batch.known_at.max()), bars=batch)
+    def bars(self, batch: BarBatch, lane: str = "load:bars", channel: str = "bars", page: int = 1) -> Record:
+        """A record of bars; a message holds `page` of them."""
+        raw = self.position + np.arange(len(batch)) // page
+        batch = replace(batch, source=self.source, first_raw=raw, last_raw=raw)
+        return self._record(-(-len(batch) // page), channel, lane, int(batch.known_at.max()), bars=batch)
 
     def _record(self, count: int, channel: str, lane: str, received: int, **what: Any) -> Record:
         self.position += count
         return Record(self.position - count, count, self.source, channel, lane, received, **what)
+
+
+def given(rows: Sequence[tuple[str, float, float]], at: float = 0.0, interval: int = MINUTE) -> BarBatch:
+    """Ready-made bars from (symbol, start in seconds after T0, close), known `at` seconds after T0."""
+    n, symbols = len(rows), sorted({symbol for symbol, _, _ in rows})
+    price = np.array([close for _, _, close in rows])
+    start = np.array([T0 + round(start * SECOND) for _, start, _ in rows], np.int64)
+    no = np.zeros(n, np.int64)
+    return BarBatch(
+        "s", symbols, np.array([symbols.index(symbol) for symbol, _, _ in rows], np.int32), np.full(n, interval), start,
+        price, price, price, price, price, price, no + 1, np.ones(n), np.full(n, State.FINAL, np.uint8),
+        np.zeros(n, np.int32), no, no, no + T0 + round(at * SECOND),
+    )  # fmt: skip
 
 
 @dataclass
@@ -111,13 +127,14 @@ class House:
     def holes(self) -> list[Hole]:
         return [hole for output in self.outputs for hole in output.holes]
 
-    def coverage(self) -> dict[tuple[str, int], tuple[int, str, int]]:
-        """The newest row of each key (symbol, start): end, state, missing; seconds after T0."""
+    def coverage(self, channel: str | None = None) -> dict[tuple[str, int], tuple[int, str, int]]:
+        """The newest row of each key (symbol, start), of one channel or all: end, state, missing; seconds after T0."""
         found = {}
         for table in (output.coverage for output in self.outputs if output.coverage is not None):
             for row in plain(table):
                 key = row["symbol"], (row["start"] - T0) // SECOND
-                found[key] = ((row["end"] - T0) // SECOND, row["state"], row["missing"])
+                if channel in (None, row["channel"]):
+                    found[key] = ((row["end"] - T0) // SECOND, row["state"], row["missing"])
         return found
 
     def ticks(self, source: str, symbol: str, start: int, end: int, before: int) -> Sequence[TickBatch]:
@@ -179,11 +196,11 @@ def rows_of(batch: BarBatch) -> list[Row]:
 
 
 def cut(records: Iterable[Record], random: Any) -> list[list[Record]]:
-    """The same records cut anew: ticks into smaller records, records into calls."""
+    """The same records cut anew: rows into smaller records, records into calls."""
     pieces: list[Record] = []
     for record in records:
         first = record.first
-        while record.ticks is not None and record.end - first > 1 and random.random() < 0.8:
+        while (record.ticks or record.bars) and record.end - first > 1 and random.random() < 0.8:
             end = random.randint(first + 1, record.end)
             pieces.append(between(record, first, end))
             first = end
@@ -200,10 +217,16 @@ def cut(records: Iterable[Record], random: Any) -> list[list[Record]]:
 
 def between(record: Record, first: int, end: int) -> Record:
     """The messages of a record with positions from first to before end."""
-    if record.ticks is None or (first, end) == (record.first, record.end):
+    if (first, end) == (record.first, record.end):
         return record
-    part = record.ticks.take((record.ticks.raw >= first) & (record.ticks.raw < end))
-    return replace(record, first=first, count=end - first, ticks=part, received_at=int(part.received_at[-1]))
+    ticks, bars, received = record.ticks, record.bars, record.received_at
+    if bars is not None:
+        bars = bars.take((bars.first_raw >= first) & (bars.first_raw < end))
+        received = int(bars.known_at[-1]) if len(bars) else received
+    if ticks is not None:
+        ticks = ticks.take((ticks.raw >= first) & (ticks.raw < end))
+        received = int(ticks.received_at[-1]) if len(ticks) else received
+    return replace(record, first=first, count=end - first, ticks=ticks, bars=bars, received_at=received)
 
 
 def truth(

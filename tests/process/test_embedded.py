@@ -3,11 +3,10 @@
 import math
 from random import Random
 
-import numpy as np
 import pytest
 
-from tests.process.house import MINUTE, SECOND, T0, Feeder, House, Row, rows_of, tick
-from tickhouse.core.batches import REFILL, BarBatch, Record
+from tests.process.house import MINUTE, SECOND, T0, Feeder, House, Row, given, rows_of, tick
+from tickhouse.core.batches import LIVE, REFILL, Record
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.marks import Event
 from tickhouse.core.model import Ids
@@ -323,16 +322,11 @@ def test_ids_without_order_know_repeats_in_memory_only(feeder):
 
 
 def test_ready_made_bars_pass_as_they_are_and_only_news_makes_a_version(feeder):
+    day = 86_400 * SECOND
+
     def bars(*closes: float, start: int = 0) -> Record:
-        n = len(closes)
-        f = np.array(closes)
-        return feeder.bars(
-            BarBatch(
-                "s", ["A"], np.zeros(n, np.int32), np.full(n, 86_400 * SECOND), T0 + 86_400 * SECOND * (start + np.arange(n)), f, f,
-                f, f, f, f, np.ones(n, np.int64), np.ones(n), np.zeros(n, np.uint8), np.zeros(n, np.int32),
-                np.arange(n), np.arange(n), np.full(n, T0),
-            )
-        )  # fmt: skip
+        rows = [("A", (start + n) * 86_400, close) for n, close in enumerate(closes)]
+        return feeder.bars(given(rows, interval=day), LIVE, page=9)
 
     house = House(NONE)
     house.run(bars(1, 2, 3))
@@ -344,6 +338,17 @@ def test_ready_made_bars_pass_as_they_are_and_only_news_makes_a_version(feeder):
         (4, 0, "final"),
     ]
     assert house.coverage() == {("A", 0): (4 * 86_400, "live", 0)}
+
+
+def test_bars_of_a_file_come_out_together_at_its_end(feeder):
+    """So it does not matter in which portions, and in which order, its lines were read."""
+    house, lane = House(NONE), "load:bars"
+    house.run(feeder.mark(Event.BEGIN, 0, lane), *(feeder.bars(given([("A", 60 * n, n + 1)]), lane) for n in (2, 1, 0)))
+    assert not house.made and not house.coverage()
+    house.restart()
+    house.run(feeder.mark(Event.END, 0, lane))
+    assert [(row["close"], row["version"]) for row in house.made] == [(1, 0), (2, 0), (3, 0)]
+    assert house.coverage() == {("A", 0): (180, "live", 0)}
 
 
 def test_forming_bars_are_the_newest_state_of_the_open_windows_touched(feeder):

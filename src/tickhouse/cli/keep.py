@@ -70,7 +70,7 @@ def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> 
 
     Example: tickhouse quarantine replay
     """
-    from tickhouse.cli.loading import working
+    from tickhouse.cli.working import working
     from tickhouse.steps.heal import Heal
 
     with opened(data, config) as house, working(house):

@@ -136,6 +136,11 @@ class Source:
                 lost = max(lost, int(lane.lost(row, np.array([start]), np.array([end]))[0]))
         return trades / (trades + lost) * self.watched(code, start, end)
 
+    def spoil(self, code: int, k: int, start: int) -> None:
+        """Have every lane forget what it knows of a window, because the newest version of its bar was made elsewhere."""
+        for lane in self.lanes.values():
+            lane.spoil(code, k, start)
+
     def end(self, lane: Lane) -> None:
         """Let go of a lane that is complete; the ids it has seen stay known."""
         since, until = lane.span()

@@ -1,11 +1,12 @@
 """From raw messages to durable entries: parse, check, journal. Nothing is computed from a message before this returns."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tickhouse.core import marks, observe
 from tickhouse.core.batches import LIVE, BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
+from tickhouse.core.errors import Busy
 from tickhouse.core.marks import LINK
 from tickhouse.core.model import Kind, Reject
 from tickhouse.journal import Journal
@@ -24,7 +25,7 @@ class Ingest:
 
         Raises `Busy` when a consumer is too far behind and `DiskFull`; then nothing was taken and the call may be repeated.
         """
-        entries = [self.entry(raw) for raw in batches]
+        entries = [self.entry(raw) for batch in batches for raw in _apart(batch)]
         if resume and entries:
             entries[-1] = replace(entries[-1], resume=resume)
         began = time.perf_counter()
@@ -34,12 +35,22 @@ class Ingest:
             _observed(entry)
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
 
+    def insist(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
+        """`take`, waiting as long as a consumer is too far behind."""
+        while True:
+            try:
+                return self.take(batches, resume)
+            except Busy as busy:
+                time.sleep(busy.retry_after or 0.05)
+
     def entry(self, raw: RawBatch) -> Entry:
         """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""
         if raw.channel == LINK:
             evidence = tuple(marks.decode(payload) for payload in raw.payloads())
             if raw.lane == LIVE:
                 self.suite.marks(raw.source, evidence)
+            for mark in evidence:
+                self.lanes.learn(raw.source, raw.lane, mark)
             return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence)
         return self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
 
@@ -62,6 +73,15 @@ class Ingest:
             return None, ()
         good, verdicts = self.suite.bars(batch)
         return good, self.suite.rejects(verdicts, batch.first_raw)
+
+
+def _apart(batch: RawBatch) -> Iterator[RawBatch]:
+    """Marks one by one, so that each keeps its own moment, whoever came together with it."""
+    if batch.channel != LINK:
+        yield batch
+        return
+    for index in range(len(batch)):
+        yield batch.take(index, index + 1)
 
 
 def _observed(entry: Entry) -> None:

@@ -26,6 +26,7 @@ watched; blind time after the last id counts until the next id proves that nothi
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,7 +38,7 @@ from tickhouse.core.errors import SettingsError
 from tickhouse.core.kernels.tumbling import NEVER, TOP
 from tickhouse.core.marks import Event, Mark
 from tickhouse.core.model import Hole
-from tickhouse.process import History, given, state
+from tickhouse.process import History, given, state, turns
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
 from tickhouse.process.emitted import Emitted
@@ -126,12 +127,13 @@ class Embedded:
         return self._sources[name]
 
     def _take(self, record: Record, call: "_Call") -> None:
-        if record.ticks is not None and len(record.ticks):
-            self._ticks(record, call)
-        if record.bars is not None and len(record.bars):
-            source = self._source(record.bars.source)
-            moment = self._moment(call, source, source.lane(record.lane), record.end, record.received_at)
-            given.take(moment, record.bars, record.channel)
+        for ticks, bars in turns.of(record):
+            if ticks is not None and len(ticks):
+                self._ticks(replace(record, ticks=ticks), call)
+            if bars is not None and len(bars):
+                source = self._source(bars.source)
+                moment = self._moment(call, source, source.lane(record.lane), record.end, record.received_at)
+                given.take(moment, bars, record.channel)
         for number, mark in enumerate(record.marks):
             last = number == len(record.marks) - 1
             self._mark(record, mark, record.received_at if last else mark.at, call)
@@ -177,6 +179,7 @@ class Embedded:
         if mark.event is Event.END:
             moment.cross(None, complete=not lane.live)
             if not lane.live:
+                given.release(moment, 1)
                 moment.release(1)
                 call.touched.pop((source.name, lane.name), None)
                 source.end(lane)
