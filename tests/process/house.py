@@ -14,6 +14,8 @@ from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.model import ANOMALY, BAR, INDICATOR, TIME, Hole, Ids, Query, State, interval_text
 from tickhouse.process.engines.embedded import Embedded
 from tickhouse.process.rules import Rules
+from tickhouse.quality import Verdict
+from tickhouse.steps.refusals import noted
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -23,7 +25,8 @@ Row = dict[str, Any]
 
 
 def tick(at: float, price: float = 1.0, size: float | None = 1.0, symbol: str = "A", **more: Any) -> Row:
-    """A tick `at` seconds after T0; `id` stands for first and last id, `received` is in seconds after T0 too."""
+    """A tick `at` seconds after T0; `id` stands for first and last id, `received` is in seconds after T0 too, `refused` says that
+    quality does not take it."""
     row = {"symbol": symbol, "event_time": T0 + round(at * SECOND), "price": price, "size": size}
     row["received_at"] = T0 + round(more.pop("received", at) * SECOND)
     if "id" in more:
@@ -40,8 +43,11 @@ class Feeder:
 
     def ticks(self, rows: Sequence[Row], lane: str = LIVE, channel: str = "trade", page: int = 1) -> Record:
         """A record of ticks; a message holds `page` of them."""
-        batch = replace(TickBatch.of(self.source, rows, lane), raw=self.position + np.arange(len(rows)) // page)
-        return self._record(-(-len(rows) // page), channel, lane, int(batch.received_at[-1]), ticks=batch)
+        batch = replace(TickBatch.of(self.source, rows, lane), raw=np.arange(len(rows)) // page)
+        bad = np.array([bool(row.get("refused")) for row in rows])
+        marks = tuple(noted(batch, [Verdict("ranges", "price", "", np.flatnonzero(bad), reject=True)]))
+        count, received, good = -(-len(rows) // page), int(batch.received_at[-1]), batch.journaled(self.position)
+        return self._record(count, channel, lane, received, ticks=good.take(~bad), marks=marks)
 
     def mark(self, event: Event, at: float, lane: str = LIVE, symbols: tuple[str, ...] = (), **more: Any) -> Record:
         us, received = T0 + round(at * SECOND), T0 + round(more.pop("received", at) * SECOND)
@@ -220,13 +226,27 @@ def between(record: Record, first: int, end: int) -> Record:
     if (first, end) == (record.first, record.end):
         return record
     ticks, bars, received = record.ticks, record.bars, record.received_at
+    marks = _refused_between(record, first, end)
     if bars is not None:
         bars = bars.take((bars.first_raw >= first) & (bars.first_raw < end))
         received = int(bars.known_at[-1]) if len(bars) else received
     if ticks is not None:
         ticks = ticks.take((ticks.raw >= first) & (ticks.raw < end))
         received = int(ticks.received_at[-1]) if len(ticks) else received
-    return replace(record, first=first, count=end - first, ticks=ticks, bars=bars, received_at=received)
+    return replace(record, first=first, count=end - first, ticks=ticks, bars=bars, received_at=received, marks=marks)
+
+
+def _refused_between(record: Record, first: int, end: int) -> tuple[Mark, ...]:
+    """The marks of refused ticks in a part of a record, with their places there."""
+    places = [record.first + int(mark.detail["message"]) for mark in record.marks]
+    before = sum(place < first for place in places)
+    before += 0 if record.ticks is None else int((record.ticks.raw < first).sum())
+    moved = []
+    for mark, place in zip(record.marks, places, strict=True):
+        if first <= place < end:
+            here = {"message": str(place - first), "row": str(int(mark.detail["row"]) - before)}
+            moved.append(replace(mark, detail={**mark.detail, **here}))
+    return tuple(moved)
 
 
 def truth(

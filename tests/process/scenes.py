@@ -26,6 +26,8 @@ class Scene:
     bars: int = 0
     """So many times bars come ready made, in a load or live, in any order."""
     ticks: int = 120
+    refused: float = 0.0
+    """The share of the ticks that quality does not take."""
     feeder: Feeder = field(default_factory=Feeder)
 
     def records(self) -> list[Record]:
@@ -55,6 +57,7 @@ class Scene:
             if self.ids:
                 row |= {"first_id": ids[symbol], "last_id": ids[symbol] + width - 1}
                 ids[symbol] += width
+            row["refused"] = random.random() < self.refused
             rows.append(row)
         return rows
 

@@ -192,6 +192,48 @@ def test_missing_ids_make_a_hole_and_lower_completeness_until_they_are_refilled(
     assert output.ledger == {("s", "accepted"): 198, ("s", "duplicate"): 0, ("s", "late"): 0}
 
 
+def test_a_trade_that_quality_refused_is_no_hole_and_its_bar_is_not_complete(feeder):
+    """It came, so nobody need ask for it, and nothing was blind; taken in later, it corrects its bar."""
+    house = House(DENSE)
+    rows = [tick(n, id=n, refused=n in (1, 20, 21, 70)) for n in range(1, 131)]
+    house.run(feeder.ticks(rows, page=3))
+    assert not house.holes and not house.engine.open_holes()
+    assert [house.newest()["A", at]["completeness"] for at in (0, 60)] == [56 / 58 * 58 / 60, 59 / 60]
+    assert {state for _, state, _ in house.coverage().values()} == {"live"}
+    house.restart()
+    house.run(feeder.ticks([tick(20, 50, id=20, received=140), tick(21, 1, id=21, received=140)], REFILL))
+    house.run(feeder.ticks([tick(n, id=n) for n in range(131, 250)]))
+    assert brief(house.newest()["A", 0])[1:] == (50, 1, 1, 58, 58, "corrected", 1)
+    assert house.newest()["A", 0]["completeness"] == 58 / 60 and house.newest()["A", 60]["version"] == 0
+
+
+def test_a_hole_is_closed_when_what_fills_it_is_refused(feeder):
+    house = House(DENSE)
+    house.run(feeder.ticks([tick(n, id=n) for n in range(1, 131) if n not in (20, 21, 22)]))
+    assert [(hole.first_id, hole.last_id) for hole in house.engine.open_holes()] == [(20, 22)]
+    before = house.newest()["A", 0]["completeness"]
+    for _ in range(2):
+        rows = [tick(n, id=n, refused=n == 21, received=140) for n in (20, 21, 22)]
+        house.run(feeder.ticks(rows, REFILL, "history", 3), feeder.mark(Event.END, 140, REFILL))
+        assert not house.engine.open_holes()
+    bar = house.newest()["A", 0]
+    assert (bar["trades"], bar["version"], bar["completeness"]) == (58, 1, 58 / 59 * 59 / 60) and bar[
+        "completeness"
+    ] > before
+    assert house.coverage()["A", 0] == (60, "backfilled", 0)
+    house.run(feeder.ticks([tick(21, id=21, received=150)], REFILL), feeder.mark(Event.END, 150, REFILL))
+    assert (house.newest()["A", 0]["version"], house.newest()["A", 0]["completeness"]) == (2, 59 / 60)
+
+
+def test_the_time_of_a_refused_trade_is_not_believed_when_it_cannot_be(feeder):
+    house = House(DENSE)
+    odd = [tick(9e6, id=50, refused=True, received=50), tick(-1.75e9, id=51, refused=True, received=51)]
+    house.run(feeder.ticks([tick(n, id=n) for n in range(1, 50)] + odd + [tick(n, id=n) for n in range(52, 131)]))
+    assert not house.engine.open_holes()
+    assert house.newest()["A", 0]["completeness"] == pytest.approx(57 / 60)
+    assert house.newest()["A", 60]["completeness"] == 1
+
+
 def test_a_gap_over_the_end_of_a_window_counts_in_both(feeder):
     house = House(DENSE)
     house.run(feeder.mark(Event.CONNECTED, -60, symbols=("A",)))

@@ -20,9 +20,10 @@ from tickhouse.process.rules import Rules
 KINDS = (Ids.DENSE, Ids.NONE)
 
 
-def scene(seed: int, kind: Ids) -> tuple[list[Record], Rules]:
+def scene(seed: int, kind: Ids, refusals: bool = True) -> tuple[list[Record], Rules]:
     random = Random(seed)
     made = Scene(random, ids=kind is not Ids.NONE, loads=random.choice([0, 1, 2]), marks=random.random() < 0.7)
+    made.refused = random.choice([0.0, 0.0, 0.1]) if refusals else 0.0
     return made.records(), Rules(ids={"s": kind})
 
 

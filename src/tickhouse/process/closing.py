@@ -156,7 +156,7 @@ class Moment:
         watched, unproven = lane.watched(row, start, end)
         if unproven.any():
             lane.await_proof(row[unproven], start[unproven])
-        completeness: F64 = trades / (trades + lane.lost(row, start, end)) * watched
+        completeness: F64 = trades / (trades + lane.lacking(row, start, end)) * watched
         return completeness
 
     def _elsewhere(self, found: I64, fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:

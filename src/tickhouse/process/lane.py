@@ -127,9 +127,16 @@ class Lane:
 
     def lost(self, rows: I64, start: I64, end: I64) -> I64:
         """For each (row, window) how many trades are known to be lost."""
+        return self._missing(rows, start, end, refused=False)
+
+    def lacking(self, rows: I64, start: I64, end: I64) -> I64:
+        """For each (row, window) how many trades are known that its bar lacks: those lost, and those that came and were refused."""
+        return self._missing(rows, start, end, refused=True)
+
+    def _missing(self, rows: I64, start: I64, end: I64, refused: bool) -> I64:
         if self.dense is None:
             return np.zeros(len(rows), np.int64)
-        return self.dense.missing(self.ids[rows], start, end)
+        return self.dense.missing(self.ids[rows], start, end, refused)
 
     def watched(self, rows: I64, start: I64, end: I64) -> tuple[F64, NDArray[np.bool_]]:
         """Which part of each window was watched, as far as no trade ids prove more; and whether the next id may prove more."""

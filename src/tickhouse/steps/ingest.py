@@ -7,11 +7,12 @@ from dataclasses import replace
 from tickhouse.core import marks, observe
 from tickhouse.core.batches import LIVE, BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
 from tickhouse.core.errors import Busy
-from tickhouse.core.marks import LINK
-from tickhouse.core.model import Kind, Reject
+from tickhouse.core.marks import LINK, Mark
+from tickhouse.core.model import Ids, Kind, Reject
 from tickhouse.journal import Journal
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
+from tickhouse.steps.refusals import noted
 
 
 class Ingest:
@@ -56,17 +57,23 @@ class Ingest:
 
     def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
         """The entry of a parsed batch without the rows that quality refuses."""
-        ticks, refused = self._judge_ticks(parsed.ticks)
+        ticks, refused, missed = self._judge_ticks(raw, parsed.ticks)
         bars, refused_bars = self._judge_bars(parsed.bars)
         rejects = (*parsed.rejects, *refused, *refused_bars)
         invalid = len(parsed.ticks or ()) - len(ticks or ()) + len(parsed.bars or ()) - len(bars or ())
-        return Entry(raw, parsed.kinds, ticks, bars, rejects=rejects, invalid=invalid)
+        return Entry(raw, parsed.kinds, ticks, bars, missed, rejects, invalid)
 
-    def _judge_ticks(self, batch: TickBatch | None) -> tuple[TickBatch | None, tuple[Reject, ...]]:
+    def _judge_ticks(
+        self, raw: RawBatch, batch: TickBatch | None
+    ) -> tuple[TickBatch | None, tuple[Reject, ...], tuple[Mark, ...]]:
+        """The good ticks, why the others were refused, and their ids where ids prove something."""
         if not batch:
-            return None, ()
+            return None, (), ()
         good, verdicts = self.suite.ticks(batch)
-        return good, self.suite.rejects(verdicts, batch.raw)
+        if len(good) == len(batch):
+            return good, (), ()
+        dense = self.lanes.feed(raw.source, raw.lane).ids is Ids.DENSE
+        return good, self.suite.rejects(verdicts, batch.raw), tuple(noted(batch, verdicts)) if dense else ()
 
     def _judge_bars(self, batch: BarBatch | None) -> tuple[BarBatch | None, tuple[Reject, ...]]:
         if not batch:
