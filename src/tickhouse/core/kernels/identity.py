@@ -210,8 +210,8 @@ def dense(
 
     `rows[row[i]]` is the tick's place in `ids`. A repeat has the time of the original, so an old id that comes more than
     `patience` after the time of the highest one means that the venue began to count anew: then so do we. Of ticks that are
-    DENIED only the ids are noted. `pool` holds how much of `gaps` is in use and the number of `changes`. Stops, and returns where, when the pool is nearly full: make it larger and call
-    again from there.
+    DENIED only the ids are noted. `pool` holds how much of `gaps` is in use and the number of `changes`. Stops, and returns
+    where, when the pool is nearly full: make it larger and call again from there.
     """
     for i in range(begin, end):
         first, last, t, r = first_id[i], last_id[i], event_time[i], rows[row[i]]
@@ -398,8 +398,8 @@ def find(table: Any, id_: int, row: int) -> Any:
 
 @kernel
 def unique(now: Any, past: Any, used: Any, row: Any, last_id: Any, begin: int, end: int, new: Any) -> int:
-    """Say of ticks begin to end whether (row, id) is `new` or in one of two generations of a set, and put it in the newer; those that
-    are DENIED stay so.
+    """Say of ticks begin to end whether (row, id) is `new` or in one of two generations of a set, and put it in the newer;
+    those that are DENIED stay so.
 
     Stops, and returns where, when `now` is more than half full; `used` counts its members.
     """
