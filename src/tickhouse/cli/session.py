@@ -28,11 +28,21 @@ class Session:
         guard_public(settings.serve)
         self.settings, self.quiet = settings, quiet
         self.pipeline = Pipeline(settings)
+        if {"process", "serve"} & set(roles):
+            self._check()
         self.reader = Reader(self.pipeline)
         self.stats = Stats(SystemClock())
         self.local = Local(self.pipeline, roles)
         self.local.publish += [self.stats.published, self.reader.published]
         self.address: str | None = None
+
+    def _check(self) -> None:
+        """Refuse settings that do not fit what the house has, before anything is bound or journaled."""
+        try:
+            self.pipeline.check()
+        except BaseException:
+            self.pipeline.close()
+            raise
 
     def run(self, seconds: float | None = None) -> dict[str, Any]:
         """Run and return the summary. Raises what made a step fail."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import F64, I64, BarBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.process import Detector, Indicator
+from tickhouse.process.state import ANEW
 
 DAY_US = 86_400_000_000
 NEVER = np.iinfo(np.int64).min
@@ -115,7 +116,7 @@ class SeriesTable:
         if made != self._labels():
             raise SettingsError(
                 f"the stored state has {', '.join(made)}, the settings have {', '.join(self._labels())}; "
-                "put the settings back, or begin a new house"
+                f"put the settings back, or {ANEW}"
             )
         named = json.loads(arrays["series"].tobytes())
         self._rows = {(source, interval): dict(known) for source, interval, known in named}
