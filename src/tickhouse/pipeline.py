@@ -18,7 +18,7 @@ from tickhouse.quality._suite import Suite
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
-from tickhouse.steps.notes import conditions, note, notes
+from tickhouse.steps.notes import conditions, label
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import GROUP, Process
 
@@ -65,12 +65,7 @@ class Pipeline:
         """The one way to the network."""
         from tickhouse.core.transport import Transport
 
-        return Transport(self.clock, budget_dir=self.settings.data, simulated=self.label)
-
-    def label(self) -> None:
-        """Note for good that the house has data of a simulated exchange."""
-        if not notes(self.settings.data).get("simulated"):
-            note(self.settings.data, simulated=True)
+        return Transport(self.clock, budget_dir=self.settings.data, simulated=lambda: label(self.settings.data))
 
     def suite(self) -> Suite:
         """The quality checks of the settings, with a memory of their own."""

@@ -110,8 +110,8 @@ class Embedded:
         for key, given_ in rules.items():
             if values["rules"].get(key) != given_:
                 raise SettingsError(
-                    f"the stored state was made with {key} = {values['rules'].get(key)}, the settings say {given_}; put the setting "
-                    f"back, or {state.ANEW}"
+                    f"the stored state was made with {key} = {values['rules'].get(key)}, the settings say {given_}; "
+                    f"put the setting back, or {state.ANEW}"
                 )
         self._sources = {}
         for number, (name, value) in enumerate(values["sources"].items()):
