@@ -32,8 +32,9 @@ def take(moment: Moment, batch: BarBatch, channel: str) -> None:
         max(lane.bar_span[1], int((rows["start"] + rows["interval"]).max())),
     ]
     number = source.stretches.channel(channel)
-    for series in np.unique(rows[["code", "interval"]]).tolist():
-        lane.bar_channels.setdefault(series, number)
+    for interval in np.unique(rows["interval"]).tolist():
+        for code in np.unique(rows["code"][rows["interval"] == interval]).tolist():
+            lane.bar_channels.setdefault((code, interval), number)
     if lane.live:
         for message in _messages(rows):
             _publish(moment, message)
