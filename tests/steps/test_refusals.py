@@ -1,6 +1,4 @@
-"""A trade that quality refuses is no hole: it is not asked for again, its bar says that it lacks it, and healing brings it back."""
-
-import pytest
+"""What quality refuses for good is no hole: nobody asks again, its bar says that it lacks it, and healing brings it back."""
 
 from tests.steps.filled import SECOND, T0, mark, processed, trade
 from tickhouse.core.batches import REFILL, RawBatch
@@ -43,35 +41,75 @@ def tape(pipeline):
     ingest.take([mark(pipeline, Event.END, lane)])
 
 
-@pytest.mark.parametrize("fill", [session, tape])
-def test_healing_repairs_bars_completeness_and_coverage_at_once(house, fill):
-    strict, plain = house(**STRICT), house("plain")
-    for pipeline in (strict, plain):
-        fill(pipeline)
-    process = strict.process()
-    process.catch_up()
-    assert not process.engine.open_holes()
-    minutes = strict.warm.bars(Query(interval="1m")).to_pylist()
-    assert [(bar["trades"], round(bar["completeness"], 2)) for bar in minutes[:2]] == [(48, 0.8), (48, 0.8)]
-    assert {row["state"] for row in strict.warm.coverage(Query()).to_pylist()} <= {"live", "quiet"}
-
+def healed(strict, house):
+    """The house again with settings that refuse nothing, after quarantine replay."""
     healing = house()
     done = Heal(healing.ingest(), healing.clock).run()
     assert (done.seen, done.healed) == (40, 40)
     processed(healing)
-    processed(plain)
-    assert says(healing) == says(plain)
+    return healing
 
 
-def test_what_a_refill_brings_and_quality_refuses_closes_the_hole(house):
+def test_healing_a_load_repairs_bars_completeness_and_coverage_at_once(house):
+    strict, plain = house(**STRICT), house("plain")
+    for pipeline in (strict, plain):
+        tape(pipeline)
+        processed(pipeline)
+    minutes = strict.warm.bars(Query(interval="1m")).to_pylist()
+    assert [(bar["trades"], round(bar["completeness"], 2)) for bar in minutes[:2]] == [(48, 0.8), (48, 0.8)]
+    assert {row["state"] for row in strict.warm.coverage(Query()).to_pylist()} == {"live"}
+    assert says(healed(strict, house)) == says(plain)
+
+
+def test_healing_a_live_line_repairs_its_bars_at_once(house):
+    strict, plain = house(**STRICT), house("plain")
+    for pipeline in (strict, plain):
+        session(pipeline)
+        processed(pipeline)
+    process = strict.process()
+    assert len(process.engine.open_holes()) == 39
+    healing = healed(strict, house)
+    assert says(healing)[0] == says(plain)[0]
+    assert "blind" not in {row["state"] for row in says(healing)[1]}
+    assert not healing.process().engine.open_holes()
+
+
+def test_what_history_brings_and_quality_refuses_closes_the_hole(house):
+    """A live trade that was refused may have been spoiled on its way: history is asked for it once."""
     strict = house(**STRICT)
     ingest, process = strict.ingest(), strict.process()
-    kept = [n for n in range(200) if n != 64]
-    ingest.take([RawBatch.of("binance", "trade", prices(kept), [T0 + k * SECOND for k in kept])])
+    session(strict)
     process.catch_up()
-    assert [(hole.first_id, hole.last_id) for hole in process.engine.open_holes()] == [(64, 64)]
+    holes = process.engine.open_holes()
+    assert len(holes) == 39
     began, ended = (mark(strict, event, REFILL) for event in (Event.BEGIN, Event.END))
-    ingest.take([began, RawBatch.of("binance", "trade", prices([64]), T0 + 210 * SECOND, REFILL), ended])
+    page = b"[%b]" % b",".join(history(n) for n in range(200))
+    ingest.take([began, RawBatch.of("binance", "historicalTrades:BTCUSDT", [page], T0 + 310 * SECOND, REFILL), ended])
     process.catch_up()
     assert not process.engine.open_holes()
-    assert [item.reason for item in strict.journal.quarantine(limit=100)].count("price") == 40
+    assert "blind" not in {row["state"] for row in strict.warm.coverage(Query()).to_pylist()}
+    minutes = strict.warm.bars(Query(interval="1m")).to_pylist()
+    assert [round(bar["completeness"], 2) for bar in minutes[:2]] == [0.8, 0.8]
+
+
+def test_what_was_spoiled_on_its_way_comes_from_history(house):
+    """The message said a price that cannot be, history says the right one."""
+    pipeline = house()
+    spoiled = [trade(64, -1.0) if n == 64 else message for n, message in enumerate(prices(range(200)))]
+    ingest, process = pipeline.ingest(), pipeline.process()
+    ingest.take([RawBatch.of("binance", "trade", spoiled, [T0 + n * SECOND for n in range(200)])])
+    process.catch_up()
+    assert [(hole.first_id, hole.last_id) for hole in process.engine.open_holes()] == [(64, 64)]
+    began, ended = (mark(pipeline, event, REFILL) for event in (Event.BEGIN, Event.END))
+    page = b"[%b]" % history(64)
+    ingest.take([began, RawBatch.of("binance", "historicalTrades:BTCUSDT", [page], T0 + 310 * SECOND, REFILL), ended])
+    process.catch_up()
+    assert not process.engine.open_holes()
+    _, second = pipeline.warm.bars(Query(interval="1m")).to_pylist()[:2]
+    assert (second["trades"], second["completeness"], second["version"]) == (60, 1.0, 1)
+
+
+def history(n: int) -> bytes:
+    """A trade as the provider's history gives it."""
+    at = (T0 + n * SECOND) // 1000
+    return b'{"id":%d,"price":"%d","qty":"1","time":%d,"isBuyerMaker":true,"isBestMatch":true}' % (n, 100 + n % 5, at)

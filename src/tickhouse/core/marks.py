@@ -27,7 +27,7 @@ class Event(StrEnum):
     DISCONNECTED = "disconnected"  # blind from here on, until connected again
     MUTE = "mute"  # the connection is open but silent for too long: blind from `at`
     ALIVE = "alive"  # the provider answered a ping at `at`: quiet is quiet, not blind
-    REFUSED = "refused"  # a trade came and quality refused it: `detail` has its ids, so that nobody asks for it again
+    REFUSED = "refused"  # a trade came from a file or from history, and quality refused it: `detail` has its ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,14 +71,17 @@ class Ingest:
     def _judge_ticks(
         self, raw: RawBatch, batch: TickBatch | None
     ) -> tuple[TickBatch | None, tuple[Reject, ...], tuple[Mark, ...]]:
-        """The good ticks, why the others were refused, and their ids where ids prove something."""
+        """The good ticks, why the others were refused, and the ids of these where ids prove something.
+
+        Not of live ones: a message may have been spoiled on its way, so history is asked for them like for lost ones.
+        """
         if not batch:
             return None, (), ()
         good, verdicts = self.suite.ticks(batch)
         if len(good) == len(batch):
             return good, (), ()
-        dense = self.lanes.feed(raw.source, raw.lane).ids is Ids.DENSE
-        return good, self.suite.rejects(verdicts, batch.raw), tuple(noted(batch, verdicts)) if dense else ()
+        last_word = raw.lane != LIVE and self.lanes.feed(raw.source, raw.lane).ids is Ids.DENSE
+        return good, self.suite.rejects(verdicts, batch.raw), tuple(noted(batch, verdicts)) if last_word else ()
 
     def _judge_bars(self, batch: BarBatch | None) -> tuple[BarBatch | None, tuple[Reject, ...]]:
         if not batch:

@@ -1,4 +1,4 @@
-"""Trades that came and were refused are noted by their ids, so that nobody takes them for lost and asks for them again."""
+"""Trades that came and were refused for good are noted by their ids, so that nobody takes them for lost and goes on asking."""
 
 from collections.abc import Iterator, Sequence
 
