@@ -43,11 +43,13 @@ class Part:
     def between(self, batch: RawBatch) -> Iterator[RawBatch]:
         """The messages of a batch that were received in the time, in their order."""
         inside = (batch.received_at >= (self.start or 0)) & (batch.received_at < (self.end or 1 << 62))
-        rows = inside.nonzero()[0].tolist()
-        while rows:
-            run = next((i for i in range(1, len(rows)) if rows[i] != rows[0] + i), len(rows))
-            yield batch.take(rows[0], rows[0] + run)
-            rows = rows[run:]
+        if inside.all():
+            yield batch
+            return
+        rows = inside.nonzero()[0]
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+            if len(run):
+                yield batch.take(int(run[0]), int(run[-1]) + 1)
 
 
 WHOLE = Part()
