@@ -48,8 +48,10 @@ class Names:
         if text in self._known:
             return self._known[text]
         place, _, inner = text.rpartition(":")
+        if not place:
+            return symbol(text)
         pair = inner.replace("_", "-")
-        return symbol(split_pair(pair) if place and "-" not in pair else pair if place else inner)
+        return symbol(pair if "-" in pair else split_pair(pair))
 
 
 def _given(more: str | Mapping[str, str]) -> dict[str, str]:

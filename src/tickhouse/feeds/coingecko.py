@@ -25,8 +25,8 @@ COINS_A_CALL = 250
 POLLED, PAST = ("simple_price", "markets"), ("market_chart", "ohlc")
 DAY = 86_400 * SECOND
 Params = dict[str, str | int]
-CHART_DAYS = {"5m": 1, "1h": 90, "": 365}
-"""The days of a range whose points come so close together; CoinGecko chooses by the length of the range."""
+CHART_DAYS = {"5m": 1, "1h": 90, "1d": 365, "": 365}
+"""The longest range in days whose points come at least so close together; CoinGecko chooses by the length of the range."""
 CANDLE_DAYS = {"30m": (1,), "4h": (7, 14, 30), "4d": (90, 180, 365), "": (1, 7, 14, 30, 90, 180, 365)}
 """The numbers of days that can be asked for, by the length of the candles that come."""
 HOSTS = {"demo": "https://api.coingecko.com", "pro": "https://pro-api.coingecko.com"}
@@ -119,8 +119,8 @@ class CoinGecko:
     def history(self, want: Want) -> Generator[Request, Answer, None]:
         """Prices (`market_chart`) or bars (`ohlc`) of [start, end), of the past 365 days; without a start the newest day's.
 
-        The option `interval` chooses how close together they are: 5m or 1h for prices, else what fits the range; 30m, 4h or 4d for
-        bars. Bars are asked for by days until now, so more than the range may come.
+        The option `interval` says how close together they are at least: 5m, 1h or 1d for prices, 30m, 4h or 4d for bars. Bars are
+        asked for by days until now, so more than the range may come.
         """
         channel = (want.channel or self.options.channel).partition(":")[0]
         channel = _channel("market_chart" if channel in POLLED else channel, PAST)
