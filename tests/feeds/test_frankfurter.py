@@ -159,7 +159,8 @@ def test_a_rate_that_cannot_be_read_is_refused_alone(change: dict[str, Any], rea
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({"rates": {"USD": "x"}}, "changed_field"), ({"rates": {"usd": 1}}, "unknown_symbol"), ({"rates": {"USD": 0}}, "price"),
-     ({"date": "soon"}, "time"), ({"amount": 0}, "changed_field"), ({"base": None}, "changed_field")],
+     ({"date": "soon"}, "time"), ({"amount": 0}, "changed_field"), ({"amount": 5e-324}, "price"),
+     ({"base": None}, "changed_field")],
 )  # fmt: skip
 def test_a_map_that_cannot_be_read_is_refused(change: dict[str, Any], reason: str) -> None:
     parsed = read(frankfurter.open(), "latest", LATEST | change)

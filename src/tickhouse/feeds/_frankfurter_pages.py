@@ -11,6 +11,7 @@ A date has no time: a rate is stamped at the midnight UTC that begins it, althou
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from math import inf
 
 import msgspec
 from msgspec import Raw, Struct
@@ -87,8 +88,8 @@ def _values(page: _Map) -> Iterator[tuple[str, str, Raw]]:
 
 
 def _row(time: int, symbol: str, rate: float) -> Row:
-    if not rate > 0:
-        raise NotUnderstood("price", f"the rate is {rate}, which is not above 0")
+    if not 0 < rate < inf:
+        raise NotUnderstood("price", f"a rate of {symbol} is {rate}, which cannot be")
     return {"symbol": symbol, "event_time": time, "price": rate}
 
 
