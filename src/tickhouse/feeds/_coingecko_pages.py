@@ -217,11 +217,11 @@ def _granularity(times: Sequence[int]) -> int:
 def _on_grid(rows: Sequence[tuple[int, Candle]], step: int) -> tuple[list[tuple[int, Candle]], list[tuple[str, str]]]:
     """The candles that are whole steps after the one before; a last one that is not is still forming."""
     kept, refused = [rows[0]], []
-    for number, row in enumerate(rows[1:], 1):
-        distance = row[0] - kept[-1][0]
+    for before, row in pairwise(rows):
+        distance = row[0] - before[0]
         if distance > 0 and distance % step == 0:
             kept.append(row)
-        elif number < len(rows) - 1:
+        elif row is not rows[-1]:
             refused.append(
                 ("interval", f"a candle ends {distance / 1e6:.0f} s after the one before, which is no whole step")
             )

@@ -70,7 +70,8 @@ class Judge:
 
     def failing(self, answer: Answer) -> Unreachable:
         """The provider's own failure."""
-        return Unreachable(f"{self.title} fails on its side (status {answer.status})", retry_after=answer.retry_after)
+        status = f" (status {answer.status})" if answer.status >= 500 else ""
+        return Unreachable(f"{self.title} fails on its side{status}", retry_after=answer.retry_after)
 
     def _no_data(self, answer: Answer, page: bool) -> Exception:
         if page:
