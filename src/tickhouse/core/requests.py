@@ -63,8 +63,10 @@ class Subscription:
     """A socket to keep open.
 
     `hello` are the text frames to send after connecting, at most `sends_per_second`. A connection on which nothing is
-    heard for `mute_after` seconds (pings and data both count) is mute. `lifetime` is the number of seconds after which
-    the provider ends every connection. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell mute.
+    heard for `mute_after` seconds (pings and data both count) is mute; one whose provider `speaks` by itself more often than
+    that is mute although it answers our pings. `lifetime` is the number of seconds after which the provider ends every
+    connection, infinite where it does not. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell
+    mute. `secret_params` are query parameters whose values are put into the address when connecting and shown nowhere.
     """
 
     url: str
@@ -76,3 +78,5 @@ class Subscription:
     mute_after: float = 60.0
     lifetime: float = 86_400.0
     max_message_bytes: int = 1 << 20
+    secret_params: Mapping[str, Secret] = field(default_factory=dict)
+    speaks: bool = False
