@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tickhouse.feeds._messages import NotUnderstood
+from tickhouse.core.clock import SECOND
+from tickhouse.feeds._messages import Found, NotUnderstood, Read
 
 T = TypeVar("T")
+_EPOCH = date(1970, 1, 1).toordinal()
 DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?|[+-]?\.[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -47,6 +49,29 @@ def day(value: Any) -> date:
         except ValueError:
             pass
     raise NotUnderstood("time", f"{str(value)[:40]!r} is not a date like 2026-11-20")
+
+
+def day_of(us: int) -> date:
+    """The UTC day of a moment in microseconds.
+
+    >>> day_of(86_400_000_000)
+    datetime.date(1970, 1, 2)
+    """
+    return date.fromordinal(_EPOCH + us // (86_400 * SECOND))
+
+
+def midnight(on: date) -> int:
+    """The UTC midnight with which a day begins, in microseconds."""
+    return (on.toordinal() - _EPOCH) * 86_400 * SECOND
+
+
+def refusing(reason: str, detail: str) -> Read:
+    """Understands no message at all, and says why."""
+
+    def read(payload: bytes, received_at: int) -> Found:
+        raise NotUnderstood(reason, detail)
+
+    return read
 
 
 def _reason(payload: bytes, error: Exception) -> NotUnderstood:

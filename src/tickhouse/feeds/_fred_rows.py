@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from tickhouse.core.clock import SECOND
 from tickhouse.core.symbols import CANONICAL
-from tickhouse.feeds._decoding import day, decoded, finite
+from tickhouse.feeds._decoding import day, decoded, finite, refusing
 from tickhouse.feeds._messages import NOTHING, Found, NotUnderstood, Read, Row
 
 LISTS = {
@@ -52,16 +52,16 @@ def reader(channel: str) -> Read:
     if name in LISTS:
         return lambda payload, received_at: _listing(payload, LISTS[name])
     if name != "observations":
-        return _refusing("unknown_channel", f"fred has no channel {channel[:40]!r}")
+        return refusing("unknown_channel", f"fred has no channel {channel[:40]!r}")
     series, *modes = rest.split(":")
     if not CANONICAL.fullmatch(series) or not series.isprintable():
-        return _refusing(
+        return refusing(
             "unknown_symbol", "observations do not say their series; the channel must, as in observations:GDP"
         )
     if not modes:
         return lambda payload, received_at: _as_of_today(payload, series, received_at)
     if modes[0] != "vintages" or len(modes) > 2:
-        return _refusing("unknown_channel", f"observations:{series} may be followed by :vintages and a day alone")
+        return refusing("unknown_channel", f"observations:{series} may be followed by :vintages and a day alone")
     return lambda payload, received_at: _with_vintages(payload, series, *(day(text) for text in modes[1:]))
 
 
@@ -112,10 +112,3 @@ def _listing(payload: bytes, name: str) -> Found:
     if not isinstance(message.get(name), list):
         raise NotUnderstood("changed_field", f"the message has no list {name!r}")
     return NOTHING
-
-
-def _refusing(reason: str, detail: str) -> Read:
-    def read(payload: bytes, received_at: int) -> Found:
-        raise NotUnderstood(reason, detail)
-
-    return read

@@ -18,6 +18,7 @@ from tickhouse.core.model import Hole, Ids, Want
 from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
+from tickhouse.feeds._decoding import day_of
 from tickhouse.feeds._fred_answers import classify
 from tickhouse.feeds._fred_rows import reader
 from tickhouse.feeds._messages import each
@@ -31,7 +32,6 @@ NEWEST = 100
 """How many observations a poll asks for: revisions reach back a few years."""
 FIRST_DAY, LAST_DAY = "1776-07-04", "9999-12-31"
 EVERY_SERIES = "*"
-DAY = 86_400_000_000
 Params = dict[str, str | int]
 Conversation = Generator[Request, Answer, Answer]
 
@@ -197,15 +197,10 @@ def _range(want: Want) -> Params:
     """The days of a range. A date stands for the period that begins with it."""
     found: Params = {}
     if want.start is not None:
-        found["observation_start"] = date_of(want.start).isoformat()
+        found["observation_start"] = day_of(want.start).isoformat()
     if want.end is not None:
-        found["observation_end"] = date_of(want.end - 1).isoformat()
+        found["observation_end"] = day_of(want.end - 1).isoformat()
     return found
-
-
-def date_of(us: int) -> date:
-    """The UTC day of a moment in microseconds."""
-    return date.fromordinal(date(1970, 1, 1).toordinal() + us // DAY)
 
 
 def open(**options: Any) -> Fred:
