@@ -70,8 +70,11 @@ def readable(rows: Sequence[Any], read: Callable[[Item], T], refused: list[tuple
 
 def number(item: Item, name: str, *spellings: str) -> float | None:
     """The first of the spellings of a field that has a value, None when none has; percent may be text such as `(+1.2%)`."""
-    value = next((item[one] for one in spellings or (name,) if item.get(one) not in NOTHING_SAID), None)
-    if value is None:
+    for one in spellings or (name,):
+        value = item.get(one)
+        if value not in NOTHING_SAID:
+            break
+    else:
         return None
     if isinstance(value, str):
         percent = _PERCENT.fullmatch(value.strip())
