@@ -9,17 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.symbols import CANONICAL, canonical
+from tickhouse.feeds._currencies import CURRENCIES
 from tickhouse.feeds._messages import NotUnderstood
 
-CURRENCIES = frozenset(
-    (
-        "AED", "ARS", "AUD", "BGN", "BHD", "BRL", "CAD", "CHF", "CLP", "CNH", "CNY", "COP", "CZK", "DKK", "EGP", "EUR", "GBP",
-        "HKD", "HRK", "HUF", "IDR", "ILS", "INR", "ISK", "JPY", "KES", "KRW", "KWD", "KZT", "MAD", "MXN", "MYR", "NGN", "NOK",
-        "NZD", "OMR", "PEN", "PHP", "PKR", "PLN", "QAR", "RON", "RSD", "RUB", "SAR", "SEK", "SGD", "THB", "TND", "TRY", "TWD",
-        "UAH", "USD", "VND", "XAG", "XAU", "XPD", "XPT", "ZAR",
-    )
-)  # fmt: skip
-"""Both halves of a pair of six letters."""
 SERIES = (
     "GDP", "realGDP", "nominalPotentialGDP", "realGDPPerCapita", "federalFunds", "CPI", "inflationRate", "inflation",
     "retailSales", "consumerSentiment", "durableGoods", "unemploymentRate", "totalNonfarmPayroll", "initialClaims",

@@ -23,7 +23,7 @@ from tickhouse.feeds._fmp_bars import CHARTS, chart, days
 from tickhouse.feeds._fmp_names import Names, read_spellings
 from tickhouse.feeds._fmp_rows import Indicators, Snapshots, searched
 from tickhouse.feeds._messages import Read, each
-from tickhouse.feeds._rounds import Pages, every
+from tickhouse.feeds._rounds import Asking, one_by_one
 
 SYMBOLS_A_BATCH = 100
 STEP = timedelta(days=85)
@@ -86,30 +86,30 @@ class Fmp:
         """None: FMP is polled."""
         raise BadSetting("feeds.fmp.channel", want.channel, f"one of {', '.join(POLLED)}, which are polled")
 
-    def poll(self, want: Want) -> Pages:
+    def poll(self, want: Want) -> Asking:
         """The present state of the symbols: one request each, or one for every hundred where batches may be used."""
         channel = want.channel or self.options.channel
         if channel not in POLLED:
             raise BadSetting("feeds.fmp.channel", channel, f"one of {', '.join(POLLED)}")
         self._names.learn(want.symbols)
         if channel == "economic":
-            return every(want.symbols, self._indicator)
+            return one_by_one(want.symbols, self._indicator)
         if self.options.batch and channel in SINGLE:
             channel = f"batch_{channel}"
         if channel in BATCHES:
             return self._batches(channel, want.symbols)
-        return every(want.symbols, lambda symbol: self._single(channel, symbol))
+        return one_by_one(want.symbols, lambda symbol: self._single(channel, symbol))
 
-    def _single(self, channel: str, symbol: str) -> Pages:
+    def _single(self, channel: str, symbol: str) -> Asking:
         yield self._request(SINGLE[channel], f"{channel}:{symbol}", {"symbol": self._names.spelled(symbol)})
 
-    def _batches(self, channel: str, symbols: Sequence[str]) -> Pages:
+    def _batches(self, channel: str, symbols: Sequence[str]) -> Asking:
         for first in range(0, len(symbols), SYMBOLS_A_BATCH):
             part = symbols[first : first + SYMBOLS_A_BATCH]
             spelled = ",".join(self._names.spelled(symbol) for symbol in part)
             yield self._request(BATCHES[channel], channel, {"symbols": spelled})
 
-    def history(self, want: Want) -> Pages:
+    def history(self, want: Want) -> Asking:
         """Bars of days in one request a symbol, bars of a chart and economic series from the end back to the start.
 
         The interval is that of `historical_chart:5m` or of the option `interval`; without one it is days.
@@ -124,18 +124,18 @@ class Fmp:
         first = None if want.start is None else day_of(want.start)
         last = None if want.end is None else day_of(want.end - 1)
         if want.start is not None and want.end is not None and want.start >= want.end:
-            return every((), self._indicator)
+            return one_by_one((), self._indicator)
         if channel == "economic":
-            return every(want.symbols, lambda series: self._indicators(series, first, last))
+            return one_by_one(want.symbols, lambda series: self._indicators(series, first, last))
         if interval == "1d":
-            return every(want.symbols, lambda symbol: self._days(symbol, first, last))
-        return every(want.symbols, lambda symbol: self._chart(symbol, interval, first, last))
+            return one_by_one(want.symbols, lambda symbol: self._days(symbol, first, last))
+        return one_by_one(want.symbols, lambda symbol: self._chart(symbol, interval, first, last))
 
-    def _days(self, symbol: str, first: date | None, last: date | None) -> Pages:
+    def _days(self, symbol: str, first: date | None, last: date | None) -> Asking:
         params: Params = {"symbol": self._names.spelled(symbol), **_range(first, last)}
         yield self._request("historical-price-eod/full", f"historical:{symbol}", params)
 
-    def _chart(self, symbol: str, interval: str, first: date | None, last: date | None) -> Pages:
+    def _chart(self, symbol: str, interval: str, first: date | None, last: date | None) -> Asking:
         """An answer holds the newest days of the range that fit in; the next range ends before the oldest of them."""
         found = False
         while first is None or last is None or first <= last:
@@ -152,7 +152,7 @@ class Fmp:
                 return
             found, last = True, oldest - timedelta(days=1)
 
-    def _indicators(self, series: str, first: date | None, last: date | None) -> Pages:
+    def _indicators(self, series: str, first: date | None, last: date | None) -> Asking:
         """Windows of 90 days, newest first. One may well be empty: the date of a quarter is its first day."""
         empty: NoData | None = None
         found = False
@@ -168,7 +168,7 @@ class Fmp:
         if empty is not None and not found:
             raise empty
 
-    def _indicator(self, series: str) -> Pages:
+    def _indicator(self, series: str) -> Asking:
         yield self._of_economy(series, {})
 
     def _of_economy(self, series: str, params: Params) -> Request:
@@ -179,7 +179,7 @@ class Fmp:
         url, key = f"{self.options.rest_url.rstrip('/')}/stable/{path}", self.options.key
         return Request(url, channel, params, secret_params={"apikey": key} if key else {})
 
-    def refill(self, hole: Hole) -> Pages:
+    def refill(self, hole: Hole) -> Asking:
         """Nothing: FMP has no trades, and so no ids."""
         raise NoData("FMP has no history by id; ask for bars of a range instead")
 

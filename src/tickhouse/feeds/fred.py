@@ -22,7 +22,7 @@ from tickhouse.feeds._decoding import day_of
 from tickhouse.feeds._fred_answers import classify
 from tickhouse.feeds._fred_rows import reader
 from tickhouse.feeds._messages import each
-from tickhouse.feeds._rounds import Pages, every
+from tickhouse.feeds._rounds import Asking, one_by_one
 
 PAGE = 100_000
 VINTAGES_A_PAGE = 10_000
@@ -80,22 +80,22 @@ class Fred:
         """None: FRED has no socket."""
         raise BadSetting("feeds.fred.channel", want.channel, "a feed with sockets; FRED is asked again and again")
 
-    def poll(self, want: Want) -> Pages:
+    def poll(self, want: Want) -> Asking:
         """The newest observations of each series, one request a series, as they are believed now."""
         self._only_observations(want.channel)
-        return every(want.symbols, self._newest)
+        return one_by_one(want.symbols, self._newest)
 
-    def _newest(self, series: str) -> Pages:
+    def _newest(self, series: str) -> Asking:
         params: Params = {"series_id": series, "sort_order": "desc", "limit": NEWEST}
         yield from self._asked("series/observations", f"observations:{series}", params)
 
-    def history(self, want: Want) -> Pages:
+    def history(self, want: Want) -> Asking:
         """Every vintage of the observations of [start, end), 100,000 rows a page, in as few real-time periods as FRED allows."""
         self._only_observations(want.channel)
         empty = want.start is not None and want.end is not None and want.start >= want.end
-        return every(() if empty else want.symbols, lambda series: self._past(series, _range(want)))
+        return one_by_one(() if empty else want.symbols, lambda series: self._past(series, _range(want)))
 
-    def _past(self, series: str, days: Params) -> Pages:
+    def _past(self, series: str, days: Params) -> Asking:
         params: Params = {"series_id": series, **days}
         try:
             vintages = yield from self._vintages(series)
@@ -106,7 +106,7 @@ class Fred:
             period: Params = {"realtime_start": first, "realtime_end": last}
             yield from self._pages(f"observations:{series}:{name}", params | period)
 
-    def _pages(self, channel: str, params: Params) -> Pages:
+    def _pages(self, channel: str, params: Params) -> Asking:
         offset, count = 0, 1
         while offset < count:
             answer = yield from self._asked("series/observations", channel, params | {"limit": PAGE, "offset": offset})
@@ -142,7 +142,7 @@ class Fred:
                 raise
             return (yield request)
 
-    def refill(self, hole: Hole) -> Pages:
+    def refill(self, hole: Hole) -> Asking:
         """Nothing: observations have no ids."""
         raise NoData("FRED has no history by id; ask for a range of days instead")
 
