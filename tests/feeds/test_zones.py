@@ -9,7 +9,15 @@ import pytest
 
 from tickhouse.feeds._zones import FIRST, LAST, from_local, local_days, offsets, zone_of
 
-ZONES = ("America/New_York", "Europe/London", "Asia/Tokyo", "Australia/Sydney", "Africa/Casablanca", "Asia/Kolkata", "UTC")
+ZONES = (
+    "America/New_York",
+    "Europe/London",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+    "Africa/Casablanca",
+    "Asia/Kolkata",
+    "UTC",
+)
 
 
 def moments() -> np.ndarray:

@@ -8,7 +8,7 @@ CURRENCIES = frozenset(
     MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS
     SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XAG XAU XCD XDR XOF XPD
     XPF XPT YER ZAR ZMW ZWG
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """The currencies of ISO 4217 in use, the metals among them, and the offshore yuan."""
 
