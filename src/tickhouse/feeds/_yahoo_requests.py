@@ -1,7 +1,7 @@
 """What is asked of Yahoo: charts window by window, quotes with a cookie and a crumb."""
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -9,10 +9,10 @@ from tickhouse.core.errors import BadCredentials, NoData, UnknownSymbol
 from tickhouse.core.requests import Answer, Request
 from tickhouse.core.secrets import Secret
 from tickhouse.core.times import rfc3339
+from tickhouse.feeds._rounds import Asking, one_by_one
 from tickhouse.feeds._yahoo_answers import TOO_OLD, cookie_of
 from tickhouse.feeds._yahoo_names import spelled
 
-Asking = Generator[Request, Answer, None]
 SECOND, DAY = 1_000_000, 86_400
 SINCE_EVER, FOR_EVER = -2_208_988_800, 9_999_999_999
 """Before the first bar of any symbol, and after the last."""
@@ -107,7 +107,7 @@ class Asker:
 
     def newest(self, symbols: Sequence[str], interval: str) -> Asking:
         """The chart of the last session of each symbol. Raises after the last what was wrong with some."""
-        yield from self._each(symbols, (self._last_day(symbol, interval) for symbol in symbols))
+        yield from one_by_one(symbols, lambda symbol: self._last_day(symbol, interval))
 
     def past(self, symbols: Sequence[str], interval: str, start: int | None, end: int | None) -> Asking:
         """The bars of a range (us) of each symbol. Raises after the last what was wrong with some, or could not be had."""
@@ -115,21 +115,7 @@ class Asker:
         stop = None if end is None else -(-end // SECOND)
         if begin is not None and stop is not None and begin >= stop:
             return
-        yield from self._each(symbols, (self._symbol(symbol, interval, begin, stop) for symbol in symbols))
-
-    def _each(self, symbols: Sequence[str], askings: Iterable[Asking]) -> Asking:
-        """One symbol after the other; one that is unknown or empty does not keep the others from being asked."""
-        problems: dict[str, UnknownSymbol | NoData] = {}
-        for symbol, asking in zip(symbols, askings, strict=True):
-            try:
-                yield from asking
-            except (UnknownSymbol, NoData) as problem:
-                problems[symbol] = problem
-        if problems:
-            first, *others = problems
-            more = f" (and {len(others)} more could not be had: {', '.join(others[:20])})" if others else ""
-            problems[first].args = (f"{first}: {problems[first]}{more}",)
-            raise problems[first]
+        yield from one_by_one(symbols, lambda symbol: self._symbol(symbol, interval, begin, stop))
 
     def _last_day(self, symbol: str, interval: str) -> Asking:
         yield self._chart(symbol, interval, {"range": "1d"})

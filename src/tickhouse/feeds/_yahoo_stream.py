@@ -12,9 +12,9 @@ from absent.
 import binascii
 import struct
 from collections.abc import Iterator
+from math import isfinite
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from tickhouse.feeds._messages import NOTHING, Found, NotUnderstood
@@ -29,6 +29,7 @@ FLOATS = {
     23: "bid", 25: "ask",
 }  # fmt: skip
 """The fields of PricingData that a quote has, by number; the others are passed over."""
+WIRES = {ID: BYTES, TIME: VARINT, VOLUME: VARINT, **dict.fromkeys(FLOATS, FIXED32)}
 MAYBE_ZERO = frozenset((2, 8, 12))
 MILLISECOND = 1000
 LONGEST_VARINT = 10
@@ -39,6 +40,7 @@ class _Frame(Struct):
     message: str | None = None
 
 
+_FLOAT = struct.Struct("<f")
 _frame = msgspec.json.Decoder(_Frame)
 
 
@@ -63,7 +65,7 @@ def read_frame(payload: bytes, names: Names) -> Found:
 def _quote(message: bytes, names: Names) -> dict[str, object]:
     """The quote of one PricingData."""
     values: dict[int, int | bytes] = {
-        number: value for number, wire, value in fields(message) if _expected(number, wire)
+        number: value for number, wire, value in fields(message) if WIRES.get(number) == wire
     }
     name, time, volume = values.get(ID, b""), values.get(TIME, 0), values.get(VOLUME)
     assert isinstance(name, bytes) and isinstance(time, int)
@@ -81,21 +83,25 @@ def _quote(message: bytes, names: Names) -> dict[str, object]:
     return quote
 
 
-def _expected(number: int, wire: int) -> bool:
-    """Whether a field is one of ours in the form that it should have."""
-    return wire == (
-        BYTES if number == ID else VARINT if number in (TIME, VOLUME) else FIXED32 if number in FLOATS else -1
-    )
-
-
 def _float(value: int | bytes | None, symbol: str, zero: bool) -> float | None:
     """The shortest decimal of a 32-bit float; None when absent, and for 0 where that stands for absent."""
     if not isinstance(value, bytes):
         return None
-    number = np.float32(struct.unpack("<f", value)[0])
-    if not np.isfinite(number):
+    number: float = _FLOAT.unpack(value)[0]
+    if not isfinite(number):
         raise NotUnderstood("price", f"a frame of {symbol} has a number that is none ({number})")
-    return float(str(number)) if number or zero else None
+    return shortest(number) if number or zero else None
+
+
+def shortest(number: float) -> float:
+    """The shortest decimal that is the same 32-bit float as a number that is one.
+
+    >>> shortest(232.35000610351562), shortest(16777216.0)
+    (232.35, 16777216.0)
+    """
+    packed = _FLOAT.pack(number)
+    shorter = (float(f"{number:.{digits}g}") for digits in (6, 7, 8))
+    return next((found for found in shorter if _FLOAT.pack(found) == packed), float(f"{number:.9g}"))
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
@@ -108,7 +114,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
     """
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
+        key, at = (message[at], at + 1) if message[at] < 128 else _varint(message, at)
         number, wire = key >> 3, key & 7
         if number == 0:
             raise NotUnderstood("malformed", "a protobuf field has the number 0")
