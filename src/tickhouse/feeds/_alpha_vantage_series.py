@@ -36,7 +36,7 @@ NAMES = ("open", "high", "low", "close", "volume", "dividend amount", "split coe
 NEEDED = NAMES[:4]
 _NAN = float("nan")
 _TITLE = re.compile(r"Time Series.*\((?:.* )?(\w+)\)")
-_CLOCK = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?")
+_CLOCK = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?", re.ASCII)
 Refused = list[tuple[str, str]]
 Columns = dict[str, F64]
 
@@ -167,15 +167,15 @@ def _columns(rows: list[_Row]) -> Columns:
 
 
 def _unusual(payload: bytes, names: Names) -> _Read | None:
-    """What any answer holds, part by part and row by row; None when it is a refusal. Raises `NotUnderstood`."""
+    """What any answer holds, part by part and row by row; None when that is nothing or a refusal. Raises `NotUnderstood`."""
     parts = parts_of(payload)
     if parts is None:
         raise NotUnderstood("malformed", "not a JSON object, as answers of Alpha Vantage are")
-    if refuses(parts):
+    if not parts or refuses(parts):
         return None
     title = next((name for name in parts if _TITLE.fullmatch(name)), None)
     if title is None:
-        raise NotUnderstood("malformed", f"no time series in it, only {', '.join(parts)[:80] or 'nothing'}")
+        raise NotUnderstood("malformed", f"no time series in it, only {', '.join(parts)[:80]}")
     series = _Series.of(named(parts.get("Meta Data")), _length(title), names)
     return series, *_row_by_row(parts[title], series.market)
 

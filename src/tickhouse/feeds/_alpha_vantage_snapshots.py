@@ -29,8 +29,8 @@ from tickhouse.feeds._zones import zone_of
 CLOSE = 16
 """The hour at which the day of shares ends in New York."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DATE = re.compile(r"(19|20|21)\d\d-\d\d-\d\d")
-_MOMENT = re.compile(r"(19|20|21)\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?")
+_DATE = re.compile(r"(19|20|21)\d\d-\d\d-\d\d", re.ASCII)
+_MOMENT = re.compile(r"(19|20|21)\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?", re.ASCII)
 
 
 class _Point(Struct):

@@ -45,7 +45,7 @@ def number(values: Mapping[str, Any], name: str) -> float | None:
     if text is None or (isinstance(text, str) and text.strip().lower() in MISSING):
         return None
     try:
-        if isinstance(text, bool) or "_" in str(text):
+        if isinstance(text, bool) or "_" in str(text) or not str(text).isascii():
             raise ValueError
         found = float(text.strip().removesuffix("%") if isinstance(text, str) else text)
     except (TypeError, ValueError, OverflowError):
