@@ -10,6 +10,9 @@ from tickhouse.core.secrets import Secret
 class Request:
     """One HTTP GET. `weight` is what it costs of the provider's quota; the answer is journaled on `channel`.
 
+    An answer to a request without a channel is for the conversation alone: a cookie, a token. It is neither yielded to
+    whoever asks nor journaled.
+
     `secret` names query parameters or headers whose values are never logged or journaled.
     """
 
