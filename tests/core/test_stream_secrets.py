@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+import structlog
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.core.test_stream import listening, serving, stay, wanted
@@ -32,6 +33,7 @@ def logged():
     finally:
         observe.hooks, root.handlers[:] = hooks, handlers
         root.setLevel(level)
+        structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("query", ["", "?x=1"])
