@@ -231,6 +231,7 @@ PAID = "This is a premium endpoint. Plans start at 75 requests per minute, your 
         ({"Information": SPREAD}, RateLimited, 1.0),
         ({"Note": SPREAD}, RateLimited, 1.0),
         ({"Information": DAILY}, RateLimited, 42_460.0),
+        ({"Information": f"{DAILY} It unlocks all premium endpoints too."}, RateLimited, 42_460.0),
         ({"Information": PAID}, BadCredentials, None),
         (PREMIUM, BadCredentials, None),
         (

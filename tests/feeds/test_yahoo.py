@@ -218,6 +218,8 @@ def test_a_quote_of_before_or_after_hours_is_a_snapshot_of_its_own_when_it_is_ne
         (245.0, None, 244.5, None),
     ]
     assert [row["event_time"].timestamp() for row in found] == [1_739_566_800, 1_739_581_198]
+    closed = rows(parsed("quote", quotes({"bid": 0, "ask": 0.0})))[0]
+    assert "bid" not in closed and "ask" not in closed, "0 stands for none"
     old = {"preMarketPrice": 240.0, "preMarketTime": 1_739_530_000}
     assert len(rows(parsed("quote", quotes(old)))) == 1
 

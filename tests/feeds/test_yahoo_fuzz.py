@@ -18,7 +18,7 @@ from tickhouse.core.model import Kind
 from tickhouse.core.requests import Answer
 from tickhouse.feeds import yahoo
 from tickhouse.feeds._messages import NotUnderstood
-from tickhouse.feeds._yahoo_stream import fields, zigzag
+from tickhouse.feeds._yahoo_stream import fields, shortest, zigzag
 
 FEED = yahoo.open()
 LATER = 1_800_000_000_000_000
@@ -120,6 +120,15 @@ def test_a_frame_gives_back_the_same_float_and_the_same_integer(price: float, vo
     (row,) = found.quotes.to_pylist()
     assert struct.pack("<f", row["price"]) == struct.pack("<f", price)
     assert row["day_volume"] == float(volume)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.floats(2.0**-100, 2.0**100, width=32), st.booleans())
+@example(232.35000610351562, False)
+def test_a_price_has_no_digit_more_than_its_32_bits_need(price: float, negative: bool) -> None:
+    """As numpy prints a 32-bit float."""
+    number = -price if negative else price
+    assert shortest(number) == float(str(np.float32(number)))
 
 
 @settings(max_examples=200, deadline=None)
