@@ -17,6 +17,7 @@ from tickhouse.process import Engine
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
+from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.notes import conditions
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import Process
@@ -88,9 +89,13 @@ class Pipeline:
         detectors = [catalog.detector(text) for text in p.detectors]
         return Embedded(rules, Analysis(indicators, detectors, self.past), self.past)
 
-    def ingest(self, extra: Mapping[str, Feed] | None = None) -> Ingest:
-        """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's."""
-        return Ingest({**self.feeds, **(extra or {})}, self.suite(), self.journal)
+    def ingest(self, extra: Mapping[str, Feed] | None = None, past: Past | None = None) -> Ingest:
+        """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's.
+
+        `past` is that of the house whose messages are taken in again, where it is another one.
+        """
+        lanes = Lanes({**self.feeds, **(extra or {})}, past or self.past)
+        return Ingest(lanes, self.suite(), self.journal)
 
     def process(self, write: bool = True) -> Process:
         """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`."""

@@ -110,6 +110,22 @@ def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(t
             assert assert_true(w, house) > 12
 
 
+def test_a_symbol_that_never_said_a_word_is_told_and_subscribed_anew(tmp_path):
+    """Every symbol is mute from its first trade on: none is heard until it is subscribed anew."""
+    with world(tmp_path, Faults(mutes=1.0, mute_ms=3_600_000), rate=150, symbols=2, quality__stale_after=5) as w:
+        with w.up() as up:
+            up.until(lambda: w.exchange.counts()["faults"]["mutes"] >= 2)
+            w.exchange.change(Faults())
+            up.until(lambda: up.local.renewed >= 2)
+            up.heard()
+            w.wait(25)
+        with w.stopped() as house:
+            assert_balanced(house)
+            assert assert_true(w, house) > 2
+            told = [row for row in house.warm.findings(Query()).to_pylist() if row["message"].startswith("mute")]
+            assert sorted(row["symbol"] for row in told) == sorted(w.symbols)
+
+
 @pytest.mark.slow
 def test_a_minute_of_everything_at_once_leaves_the_bars_as_the_exchange_made_them(tmp_path):
     """Nearly a third of all messages and requests are spoiled, for a minute of run time."""

@@ -235,18 +235,48 @@ def test_symbols_lists_each_symbol_and_source_with_intervals_and_the_first_and_l
     ]
 
 
-def test_trim_deletes_what_is_old_of_one_interval_or_of_all(warm):
+def trimmed(warm, *what):
+    """Trim until nothing old is left; how many rows went."""
+    gone = 0
+    while some := warm.trim(*what):
+        gone += some
+    return gone
+
+
+def test_old_bars_of_one_interval_or_of_all_go_with_what_was_said_of_them(warm):
     rows = [bar(s, m, interval=i) for s in ("A", "B") for m in range(10) for i in ("1m", "5m")]
     warm.write("g", bars_output(1, *rows, *(bar("A", m, version=1) for m in range(2))))
     warm.write("g", output(2, indicators=[indicator("A", m) for m in range(10)], anomalies=[anomaly("A", 1)]))
-    assert warm.trim(T0 + 4 * MINUTE, "1m") == 2 * 4 + 2
+    assert trimmed(warm, "bars", T0 + 4 * MINUTE, "1m") == (2 * 4 + 2) + 4 + 1
     assert {r["start"] for r in plain(warm.bars(Query(interval="1m")))} == {T0 + m * MINUTE for m in range(4, 10)}
     assert len(plain(warm.bars(Query(interval="5m")))) == 20
     assert len(plain(warm.indicators(Query()))) == 6
     assert plain(warm.anomalies(Query(versions=True))) == []
     assert {row["first_start"] for row in warm.symbols()} == {T0}
-    assert warm.trim(T0 + 100 * MINUTE) == 2 * 6 + 20
-    assert (warm.symbols(), warm.trim(T0 + 100 * MINUTE)) == ([], 0)
+    assert trimmed(warm, "bars", T0 + 100 * MINUTE) == 2 * 6 + 20 + 6
+    assert (warm.symbols(), warm.trim("bars", T0 + 100 * MINUTE)) == ([], 0)
+
+
+def test_old_findings_metrics_and_coverage_go_each_by_itself(warm):
+    warm.write("g", bars_output(1, bar()))
+    warm.write("g", output(1, findings=[finding(T0 + n, symbol=s, raw=n) for n in range(6) for s in ("A", "B")]))
+    warm.write("g", output(2, coverage=[stretch(n, n + 1, symbol=s) for n in range(6) for s in ("A", "B")]))
+    for at in range(6):
+        warm.measure(at, {("binance", "accepted"): 1.0, ("binance", "late"): 2.0})
+    assert trimmed(warm, "findings", T0 + 2) == 4
+    assert {row["at"] for row in plain(warm.findings(Query()))} == {T0 + n for n in range(2, 6)}
+    assert trimmed(warm, "metrics", 5) == 10
+    assert {row["at"] for row in plain(warm.metrics(Query()))} == {5}
+    assert trimmed(warm, "coverage", T0 + 4 * MINUTE) == 8
+    assert [row["start"] for row in plain(warm.coverage(Query(("B",))))] == [T0 + 4 * MINUTE, T0 + 5 * MINUTE]
+    assert len(plain(warm.bars(Query()))) == 1
+
+
+def test_a_stretch_that_reaches_into_what_is_kept_stays(warm):
+    warm.write("g", output(1, coverage=[stretch(0, 100), stretch(100, 101), stretch(101, 200)]))
+    assert trimmed(warm, "coverage", T0 + 150 * MINUTE) == 2
+    assert trimmed(warm, "coverage", T0 + 199 * MINUTE) == 0
+    assert [row["end"] for row in plain(warm.coverage(Query()))] == [T0 + 200 * MINUTE]
 
 
 def test_metrics_are_kept_as_points_in_time(warm):

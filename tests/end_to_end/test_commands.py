@@ -104,7 +104,7 @@ def test_what_was_broken_is_in_quarantine_with_its_bytes(house):
     shown = good("quarantine", "show", rows[0]["position"], "--data", house[0])
     assert len(shown) == rows[0]["bytes"] and shown.startswith('{"e":"trade"')
     healed = json.loads(good("quarantine", "replay", "--json", "--data", house[0]))
-    assert healed == {"seen": len(rows), "healed": 0}
+    assert healed == {"seen": len(rows), "healed": 0, "refused": {"truncated": len(rows)}, "unread": {}}
 
 
 def test_loading_the_same_file_again_does_nothing(house):
@@ -196,6 +196,37 @@ def test_a_bad_line_of_a_csv_is_named_by_its_number_and_the_rest_loads(tmp_path)
     assert answer[0]["rejected"] == 1 and answer[0]["rows"] == 2
     kept = json.loads(good("quarantine", "list", "--json", "--data", tmp_path / "house"))
     assert kept[0]["detail"].startswith("line 3: ")
+
+
+def test_trace_of_a_bar_of_a_file_shows_its_line(tmp_path):
+    lines = [
+        "time,open,high,low,close,volume",
+        "2026-01-01T00:00:00Z,10,12,9,11,5",
+        "2026-01-01T00:01:00Z,11,12,9,10,7",
+    ]
+    (tmp_path / "bars.csv").write_text("\n".join(lines) + "\n")
+    good("load", tmp_path / "bars.csv", "--symbol", "AAPL", "--interval", "1m", "--data", tmp_path / "house")
+    said = good("trace", "AAPL", "2026-01-01T00:01", "--data", tmp_path / "house").splitlines()
+    assert said[-2] == "0 ticks and 1 raw messages, 1 shown:" and said[-1].endswith(f"bars (the whole bar)  {lines[2]}")
+
+
+def test_a_line_that_the_settings_allow_now_is_healed_and_a_replay_has_it_too(tmp_path):
+    lines = [
+        "time,price,size",
+        "2026-01-01T00:00:00Z,10,1",
+        "2026-01-01T00:00:01Z,2e12,1",
+        "2026-01-01T00:00:02Z,abc,1",
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    house = tmp_path / "house"
+    good("load", tmp_path / "a.csv", "--symbol", "AAPL", "--data", house)
+    (house / "tickhouse.toml").write_text("[quality]\nmax_price = 1e13\n")
+    said = good("quarantine", "replay", "--data", house).splitlines()
+    assert said[0] == "1 of 2 messages healed" and said[1].split() == ["1", "still", "refused:", "price"]
+    good("replay", "--into", tmp_path / "again", "--data", house, "--config", house / "tickhouse.toml")
+    for data, state in ((house, "corrected"), (tmp_path / "again", "final")):
+        (row,) = json.loads(good("bars", "AAPL", "-f", "json", "--data", data))
+        assert (row["high"], row["trades"], row["state"]) == (2e12, 2, state)
 
 
 def test_a_sources_rule_of_conditions_is_kept_with_the_house(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.quality.samples import MINUTE, T0, bar, batch, good, ticks
 from tickhouse.core.errors import BadSetting
+from tickhouse.core.marks import Event, Mark
 from tickhouse.quality import duplicates, gaps, ohlc, ranges, schema, staleness
 
 SECOND = 1_000_000
@@ -159,6 +160,43 @@ def test_staleness_knows_which_symbols_fell_silent():
     assert [(s.source, s.symbol, s.since) for s in check.silent(T0 + 12 * SECOND)] == [("binance", "A", T0)]
     check.ticks(ticks({"symbol": "A", "received_at": T0 + 12 * SECOND}))
     assert [s.symbol for s in check.silent(T0 + 16 * SECOND)] == ["B"]
+
+
+def connected(at, *symbols, line="l"):
+    return Mark(Event.CONNECTED, T0 + at * SECOND, line, "trade", symbols)
+
+
+def alive(at, line="l", event=Event.ALIVE):
+    return Mark(event, T0 + at * SECOND, line)
+
+
+def test_staleness_names_once_who_never_said_a_word_since_the_line_connected():
+    check = staleness.open(stale_after=10.0)
+    assert check.marks("binance", [connected(0, "A", "B", "C"), alive(10)]) == []
+    check.ticks(ticks({"symbol": "A", "received_at": T0 + 2 * SECOND}))
+    check.ticks(ticks({"symbol": "C", "received_at": T0}, lane="load:x"))
+    found = check.marks("binance", [alive(11)])
+    assert [(s.symbol, s.since, s.heard) for s in found] == [("B", T0, False), ("C", T0, False)]
+    assert check.marks("binance", [alive(30)]) == []
+    assert [(s.symbol, s.heard) for s in check.silent(T0 + 30 * SECOND)] == [("B", False), ("C", False), ("A", True)]
+
+
+def test_staleness_names_who_spoke_too_late_too():
+    check = staleness.open(stale_after=10.0)
+    check.marks("binance", [connected(0, "A", "B")])
+    check.ticks(ticks({"symbol": "A", "received_at": T0 + 9 * SECOND}))
+    check.ticks(ticks({"symbol": "B", "received_at": T0 + 11 * SECOND}))
+    assert [s.symbol for s in check.marks("binance", [alive(12)])] == ["B"]
+    assert check.silent(T0 + 20 * SECOND - 1)[0].heard and len(check.silent(T0 + 20 * SECOND - 1)) == 1
+
+
+def test_staleness_waits_for_a_line_that_is_down_and_begins_anew_when_it_is_up():
+    check = staleness.open(stale_after=10.0)
+    check.marks("binance", [connected(0, "A"), alive(5, event=Event.DISCONNECTED), connected(1, "B", line="other")])
+    assert [s.symbol for s in check.marks("binance", [alive(12, "other"), alive(12)])] == ["B"]
+    check.marks("binance", [connected(20, "A")])
+    assert [s.symbol for s in check.silent(T0 + 25 * SECOND)] == ["B"]
+    assert [s.symbol for s in check.marks("binance", [alive(31)])] == ["A"]
 
 
 @pytest.mark.parametrize("wrong", [

@@ -1,6 +1,7 @@
 """Mute symbols are subscribed anew, less and less often while they stay silent."""
 
 from tickhouse.core.batches import TickBatch
+from tickhouse.core.marks import Event, Mark
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.renew import AT_ONCE, Renew
 
@@ -29,6 +30,10 @@ def hear(suite: Suite, at: int, *symbols: str) -> None:
     suite.ticks(
         TickBatch.of("s", [{"symbol": s, "event_time": at * SECOND, "price": 1.0, "size": 1.0} for s in symbols])
     )
+
+
+def connect(suite: Suite, at: int, *symbols: str) -> None:
+    suite.marks("s", [Mark(Event.CONNECTED, at * SECOND, "line", "trade", symbols)])
 
 
 def look(renew: Renew, at: int) -> None:
@@ -69,4 +74,37 @@ def test_a_line_that_is_down_is_asked_again():
     look(renew, 111)
     lines.up = True
     look(renew, 112)
+    assert lines.renewed == ["A"]
+
+
+def test_lines_that_cannot_do_not_take_the_turns_of_those_that_can():
+    renew, lines, _ = made("A", "B", "C")
+    renew.again = lambda symbol: symbol == "C" and lines(symbol)
+    look(renew, 111)
+    assert lines.renewed == ["C"]
+
+
+def test_who_never_said_a_word_is_renewed_as_others_are_but_not_for_ever():
+    renew, lines, suite = made()
+    connect(suite, 100, "A", "B")
+    times = []
+    for at in range(100, 100 + 40 * 60):
+        hear(suite, at, "B")
+        before = len(lines.renewed)
+        look(renew, at)
+        times += [at - 101] * (len(lines.renewed) - before)
+    assert times == [10 * n for n in (1, 3, 7, 15, 31, 63, 127)] and set(lines.renewed) == {"A"}
+    connect(suite, 3000, "A", "B")
+    look(renew, 3005)
+    assert len(lines.renewed) == 7
+    look(renew, 3011)
+    assert lines.renewed[7] == "A"
+
+
+def test_a_line_that_connects_anew_is_given_time_before_its_symbols_are_silent():
+    renew, lines, suite = made("A")
+    connect(suite, 500, "A")
+    look(renew, 505)
+    assert not lines.renewed
+    look(renew, 511)
     assert lines.renewed == ["A"]

@@ -18,7 +18,7 @@ from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding,
 from tickhouse.core.batches import Output
 from tickhouse.core.errors import BadSetting, Busy, DiskFull, Final, SettingsError
 from tickhouse.core.model import Query
-from tickhouse.stores import _migrate, _warm, sqlite
+from tickhouse.stores import _migrate, _trim, _warm, sqlite
 from tickhouse.stores._tables import HEAD, METADATA
 
 BIG = ("bars", "indicators", "anomalies", "findings", "coverage", "quality_metrics")
@@ -72,7 +72,7 @@ def plans(path, ask):
     seen = []
 
     def keep(_connection, _cursor, *rest):
-        if rest[0].startswith("SELECT"):
+        if rest[0].startswith(("SELECT", "DELETE")):
             seen.append(rest[:2])
 
     event.listen(Engine, "before_cursor_execute", keep)
@@ -142,6 +142,38 @@ def assert_no_scan_and_no_sort(found):
     for plan in found:
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
         assert not [step for step in plan if step.startswith("SCAN") and step.split()[1] in BIG], plan
+
+
+@pytest.mark.parametrize("kept", ["bars", "findings", "metrics", "coverage"])
+def test_letting_go_walks_along_the_key_too(url, tmp_path, kept):
+    warm = filled(url)
+    warm.measure(T0, {("binance", "late"): 1.0})
+    found = plans(tmp_path / "warm.db", lambda: warm.trim(kept, T0 + 5 * MINUTE))
+    warm.close()
+    assert_no_scan_and_no_sort(found)
+
+
+@pytest.mark.parametrize("kept", ["bars", "findings", "metrics", "coverage"])
+def test_one_transaction_lets_go_of_a_portion_the_oldest_first(url, kept, monkeypatch):
+    monkeypatch.setattr(_trim, "PORTION", 4)
+    warm = sqlite.open(url)
+    versions = [bar("A", m, version=v) for m in range(3) for v in range(6)]
+    warm.write("g", bars_output(1, *versions, *(bar("B", m) for m in range(9))))
+    said = {
+        "findings": [finding(T0 + n // 6, raw=n) for n in range(18)],
+        "coverage": [stretch(n, n + 1) for n in range(18)],
+    }
+    warm.write("g", output(2, indicators=[indicator("A", m) for m in range(3)], **said))
+    for at in range(T0, T0 + 18):
+        warm.measure(at, {("binance", "late"): 1.0})
+    portions = []
+    while gone := warm.trim(kept, T0 + 20 * MINUTE):
+        portions.append(gone)
+        starts = [row["start"] for row in plain(warm.bars(Query(("A",), versions=True)))]
+        assert set(starts) == {row["start"] for row in plain(warm.indicators(Query(("A",))))}
+    assert max(portions) <= 7 and len(portions) >= 3
+    assert warm.symbols() == [] or kept != "bars"
+    warm.close()
 
 
 def test_the_check_of_plans_can_fail(tmp_path, url):

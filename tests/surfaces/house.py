@@ -141,7 +141,7 @@ class MemoryHouse:
         if not versions:
             raise NoData(f"there is no {interval} bar of {symbol} at that time")
         messages = [
-            {"position": n, "channel": "trade", "lane": "live", "received_at": begin + n * SECOND,
+            {"position": n, "channel": "trade", "lane": "live", "received_at": begin + n * SECOND, "whole": False,
              "payload": f'{{"e":"trade","s":"{symbol.replace("-", "")}","p":"{versions[-1]["close"] + n:.2f}","q":"0.01"}}'}
             for n in range(min(limit, 12))
         ]  # fmt: skip

@@ -186,10 +186,11 @@ def trace(
         typer.echo("  ".join(f"{name}={cell(value)}" for name, value in version.items()))
     for part in found["coverage"]:
         typer.echo(f"coverage {part['state']} from {part['start']:%H:%M:%S} to {part['end']:%H:%M:%S}")
-    typer.echo(f"{found['ticks']} ticks from {found['raw']['count']} raw messages, {found['raw']['shown']} shown:")
+    typer.echo(f"{found['ticks']} ticks and {found['raw']['count']} raw messages, {found['raw']['shown']} shown:")
     for message in found["raw"]["messages"]:
         typer.echo(
-            f"{message['position']:>12}  {rfc3339(message['received_at'])}  {message['lane']:8}  {message['payload'][:200]}"
+            f"{message['position']:>12}  {rfc3339(message['received_at'])}  {message['lane']}  {message['channel']}"
+            f"{' (the whole bar)' if message['whole'] else ''}  {message['payload'][:200]}"
         )
 
 

@@ -64,19 +64,25 @@ def show(position: int, data: Data = None, config: Config = None) -> None:
 
 @quarantine.command("replay")
 def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> None:
-    """Parse everything in quarantine again; what is good now is taken in and leaves it.
+    """Parse everything in quarantine again; what is good now is taken in, corrects its bars, and leaves quarantine.
+
+    Lines of files are read by the layout that their load had, messages of feeds by the feed as the settings have it now.
 
     Example: tickhouse quarantine replay
     """
     from tickhouse.cli.loading import working
-    from tickhouse.steps.replay import heal_all
+    from tickhouse.steps.heal import Heal
 
     with opened(data, config) as house, working(house):
-        seen, healed = heal_all(house.journal, house.ingest())
+        done = Heal(house.ingest(), house.clock).run()
     if as_json:
-        emit_json({"seen": seen, "healed": healed})
-    else:
-        typer.echo(f"{healed} of {seen} messages healed")
+        emit_json({"seen": done.seen, "healed": done.healed, "refused": done.refused, "unread": done.unread})
+        return
+    typer.echo(f"{done.healed} of {done.seen} messages healed")
+    for reason, count in done.refused.most_common():
+        typer.echo(f"{count:>12}  still refused: {reason}")
+    for why, count in done.unread.most_common():
+        typer.echo(f"{count:>12}  not parsed: {why}")
 
 
 @database.command()

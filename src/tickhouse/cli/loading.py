@@ -16,7 +16,7 @@ from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import locks
 from tickhouse.steps.load import Chunks, Load
-from tickhouse.steps.notes import declare
+from tickhouse.steps.notes import declare, note, notes
 
 Progress = Callable[[int], None]
 
@@ -174,13 +174,14 @@ def replay_into(
     from tickhouse.steps.replay import messages, replay
 
     pace = None if speed == "max" else float(speed)
-    with opened(data, config) as old, opened(into, config) as new, working(new):
+    with opened(data, config) as old, opened(into, config) as new:
         if old.settings.data.absolute() == new.settings.data.absolute():
             raise BadSetting("--into", str(into), "another house than the one that is replayed")
+        note(new.settings.data, **{**notes(old.settings.data), **notes(new.settings.data)})
         now = old.clock.now()
         span = [None if text is None else instant(text, now) for text in (start, end)]
-        with progress(Path("replay")) as tell:
-            taken = replay(messages(old.journal, old.lake, *span), new.ingest(), pace, tell)
+        with working(new), progress(Path("replay")) as tell:
+            taken = replay(messages(old.journal, old.lake, *span), new.ingest(past=old.past), pace, tell)
     return {"messages": taken, "into": str(into)}
 
 

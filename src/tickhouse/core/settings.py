@@ -136,8 +136,12 @@ class WarmSettings(Section):
 
     url: str = Field("sqlite:///{data}/warm.db", description="sqlite:///...")
     retain: dict[Interval, Duration] = Field(
-        default_factory=dict, description='how long bars are kept, such as { "1m" = "90d" }; others for ever'
+        default_factory=dict,
+        description='how long bars and what is said of them are kept, such as { "1m" = "90d" }; others for ever',
     )
+    retain_findings: Duration = Field(90 * 86_400.0, description="how long findings are kept; 0: for ever")
+    retain_metrics: Duration = Field(30 * 86_400.0, description="how long quality metrics are kept; 0: for ever")
+    retain_coverage: Duration = Field(0.0, description="how long coverage is kept; 0: for ever")
 
 
 INDICATORS = ("sma(20)", "ema(20)", "bollinger(20,2)", "volatility(20)", "rsi(14)", "macd(12,26,9)", "atr(14)", "vwap")
@@ -169,7 +173,9 @@ class QualitySettings(Section):
     checks: Annotated[tuple[Named, ...], BeforeValidator(_listed)] = Field(CHECKS, description="files of quality/")
     max_price: float = Field(1e12, gt=0, description="a price above it is refused")
     max_ahead: Duration = Field(60.0, description="how far ahead of the receive time an event time may be")
-    stale_after: Duration = Field(60.0, description="a symbol without a tick for so long is reported")
+    stale_after: Duration = Field(
+        60.0, description="a symbol without a tick for so long is subscribed anew, and reported when it never had one"
+    )
 
     def options(self) -> dict[str, float]:
         """What checks may be told when they are opened, by name; durations in seconds."""

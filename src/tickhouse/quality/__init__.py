@@ -3,13 +3,15 @@
 One check, one file, with a function `open(**options) -> Check`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import BarBatch, TickBatch
+from tickhouse.core.marks import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,24 @@ class Check(Protocol):
 
     def bars(self, batch: BarBatch) -> list[Verdict]:
         """What is wrong with these closed bars, before they are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A symbol of which nothing came for too long.
+
+    `since` is when something came last or its line connected, whichever is later (us); `heard` whether anything ever came.
+    """
+
+    source: str
+    symbol: str
+    since: int
+    heard: bool = True
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A check that also wants to know what marks say of live lines."""
+
+    def marks(self, source: str, marks: Sequence[Mark]) -> list[Silent]:
+        """Take in marks of the live lane; returns the symbols that never said a word since their line connected, each once."""

@@ -36,6 +36,10 @@ class Lane:
         self._codes = np.fromiter(map(self.rows.__getitem__, symbols), np.int64, len(symbols))
         return self._codes
 
+    def known(self) -> dict[str, float]:
+        """The value of each symbol."""
+        return dict(zip(self.rows, self.values.tolist(), strict=False))
+
 
 class Memory:
     """The lanes a check has seen, the least recently used forgotten."""

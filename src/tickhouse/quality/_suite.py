@@ -9,9 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import BarBatch, TickBatch
+from tickhouse.core.marks import Mark
 from tickhouse.core.model import FINDING, Reject
 from tickhouse.core.plugins import load
-from tickhouse.quality import Check, Verdict
+from tickhouse.quality import Check, Listens, Silent, Verdict
 
 Batch = TickBatch | BarBatch
 B = TypeVar("B", TickBatch, BarBatch)
@@ -42,6 +43,10 @@ class Suite:
         """The bars that nobody refuses, and everything that was said."""
         return _good(batch, [verdict for check in self.checks for verdict in check.bars(batch)])
 
+    def marks(self, source: str, marks: Sequence[Mark]) -> list[Silent]:
+        """What the checks that listen to marks of the live lane say of symbols that never said a word."""
+        return [one for check in self.checks if isinstance(check, Listens) for one in check.marks(source, marks)]
+
     def findings(self, verdicts: Sequence[Verdict], batch: Batch, at: int) -> pa.Table | None:
         """What was said as a table of schema `model.FINDING`: one row a check, reason and symbol; None when there is none.
 
@@ -67,6 +72,19 @@ def _opened(name: str, options: Mapping[str, Any]) -> Check:
     known = signature(opener).parameters
     check: Check = opener(**{option: value for option, value in options.items() if option in known})
     return check
+
+
+def mute(silent: Sequence[Silent], at: int, raw: int) -> pa.Table | None:
+    """Symbols that never said a word as a table of schema `model.FINDING`; None when there are none.
+
+    `at` is the moment of the finding (us), `raw` the position of the mark that tells.
+    """
+    rows = [
+        {"source": one.source, "symbol": one.symbol, "check": "staleness", "severity": "warning", "at": at, "count": 1,
+         "message": "mute: nothing ever came since its line connected", "raw": raw}
+        for one in silent
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=FINDING) if rows else None
 
 
 def messages(batch: Batch) -> NDArray[np.int64]:

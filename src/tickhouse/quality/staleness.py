@@ -1,5 +1,6 @@
 """Prices that are old when they come, and symbols of which nothing comes any more."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,20 +8,12 @@ import numpy as np
 from tickhouse.core.batches import LIVE, BarBatch, TickBatch
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting
-from tickhouse.quality import Verdict
+from tickhouse.core.marks import Event, Mark
+from tickhouse.quality import Silent, Verdict
 from tickhouse.quality._memory import Memory
 from tickhouse.quality._verdicts import remarked
 
 NAME = "staleness"
-
-
-@dataclass(frozen=True, slots=True)
-class Silent:
-    """A symbol of which nothing came for too long; `since` is when something came last (us)."""
-
-    source: str
-    symbol: str
-    since: int
 
 
 def open(max_lag: float = 60.0, stale_after: float = 60.0) -> "Staleness":
@@ -37,17 +30,23 @@ def open(max_lag: float = 60.0, stale_after: float = 60.0) -> "Staleness":
 
 @dataclass(slots=True)
 class Staleness:
-    """Remarks on old prices. It remembers when each symbol of the live lane was last heard of."""
+    """Remarks on old prices. It remembers when each symbol of the live lane was last heard of, and since when its line hears."""
 
     max_lag: int
     stale_after: int
     name: str = NAME
     _heard: Memory = field(default_factory=lambda: Memory(0))
+    _connected: Memory = field(default_factory=lambda: Memory(0))
+    _fresh: dict[tuple[str, str], Mark] = field(default_factory=dict)
+    """The lines that connected less than `stale_after` ago, by (source, line)."""
+    _mute: list[Silent] = field(default_factory=list)
 
     def ticks(self, batch: TickBatch) -> list[Verdict]:
         """Remarks `behind`."""
         if batch.lane != LIVE:
             return []
+        if self._fresh and len(batch):
+            self._judge(batch.source, int(batch.received_at[0]))
         lane = self._heard.lane(batch.source, batch.lane)
         series = lane.codes(batch.symbols)[batch.symbol]
         np.maximum.at(lane.values, series, batch.received_at)
@@ -61,12 +60,36 @@ class Staleness:
         """Nothing: a bar is as old as its window."""
         return []
 
+    def marks(self, source: str, marks: Sequence[Mark]) -> list[Silent]:
+        """Note who is subscribed; returns those of whom nothing came until their line had been up for `stale_after`."""
+        for mark in marks:
+            if mark.event is Event.CONNECTED:
+                lane = self._connected.lane(source, LIVE)
+                rows = lane.codes(mark.symbols)
+                lane.values[rows] = mark.at
+                self._fresh[source, mark.line] = mark
+            elif mark.event is Event.ALIVE:
+                self._judge(source, mark.at)
+            else:
+                self._fresh.pop((source, mark.line), None)
+        found, self._mute = self._mute, []
+        return found
+
+    def _judge(self, source: str, now: int) -> None:
+        """Before anything of a moment is taken in (us): who was given time enough and has said nothing."""
+        due = [key for key, up in self._fresh.items() if key[0] == source and now - up.at > self.stale_after]
+        for up in map(self._fresh.pop, due):
+            heard = self._heard.lane(source, LIVE).known()
+            self._mute += [Silent(source, one, up.at, heard=False) for one in up.symbols if not heard.get(one)]
+
     def silent(self, now: int) -> list[Silent]:
         """The symbols of the live lanes of which nothing came for `stale_after` before `now` (us), longest first."""
-        found = [
-            Silent(source, symbol, int(lane.values[row]))
-            for (source, _), lane in self._heard.lanes.items()
-            for symbol, row in lane.rows.items()
-            if 0 < lane.values[row] < now - self.stale_after
-        ]
+        found = []
+        for source in {source for memory in (self._heard, self._connected) for source, _ in memory.lanes}:
+            heard, connected = (memory.lane(source, LIVE).known() for memory in (self._heard, self._connected))
+            for symbol in heard | connected:
+                last = heard.get(symbol, 0)
+                since = max(last, connected.get(symbol, 0))
+                if 0 < since < now - self.stale_after:
+                    found.append(Silent(source, symbol, int(since), heard=last > 0))
         return sorted(found, key=lambda silent: (silent.since, silent.source, silent.symbol))

@@ -1,25 +1,33 @@
 """From raw messages to durable entries: parse, check, journal. Nothing is computed from a message before this returns."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tickhouse.core import marks, observe
 from tickhouse.core.batches import LIVE, BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
 from tickhouse.core.marks import LINK
 from tickhouse.core.model import Kind, Reject
-from tickhouse.feeds import Feed
 from tickhouse.journal import Journal
 from tickhouse.quality._suite import Suite
+<<<<<<< HEAD
 from tickhouse.steps.quotes import Note, Quotes, joined
+=======
+from tickhouse.steps.lanes import Lanes
+>>>>>>> main
 
 
 class Ingest:
     """Takes raw batches of any source and journals what they are and what they mean, in one transaction."""
 
+<<<<<<< HEAD
     def __init__(self, feeds: Mapping[str, Feed], suite: Suite, journal: Journal) -> None:
         self.feeds, self.suite, self.journal = feeds, suite, journal
         self._quotes = Quotes(journal)
+=======
+    def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
+        self.lanes, self.suite, self.journal = lanes, suite, journal
+>>>>>>> main
 
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
@@ -37,11 +45,13 @@ class Ingest:
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
 
     def entry(self, raw: RawBatch) -> Entry:
-        """What a raw batch means, ready to be journaled."""
+        """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""
         if raw.channel == LINK:
             evidence = tuple(marks.decode(payload) for payload in raw.payloads())
+            if raw.lane == LIVE:
+                self.suite.marks(raw.source, evidence)
             return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence)
-        return self.checked(raw, self.feeds[raw.source].parse(raw))
+        return self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
 
     def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
         """The entry of a parsed batch without the rows that quality refuses."""

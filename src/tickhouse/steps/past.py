@@ -1,4 +1,4 @@
-"""What the house remembers of ticks: the journal for what is recent, the lake for what the journal let go."""
+"""What the house remembers of messages and ticks: the journal for what is recent, the lake for what the journal let go."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,10 +6,15 @@ import numpy as np
 import pyarrow as pa
 
 from tickhouse.core.batches import RawBatch, TickBatch
+from tickhouse.core.marks import LINK, Event, Mark, decode
 from tickhouse.core.model import Query
 from tickhouse.journal import Journal
 from tickhouse.lake import Lake
+from tickhouse.steps.archive import GROUP as ARCHIVE
 from tickhouse.stores import Warm
+
+Found = tuple[int, RawBatch, int]
+"""A position, a raw batch that holds it, and its index there."""
 
 
 class Past:
@@ -40,20 +45,71 @@ class Past:
         limited = batches if before is None else [_below(batch, before) for batch in batches]
         return [batch for batch in limited if len(batch)]
 
-    def messages(self, source: str, positions: Sequence[int]) -> Iterator[tuple[int, RawBatch, int]]:
-        """For each position (ascending): the position, a raw batch that holds it, and its index there."""
-        begin, held = self.journal.begin(), None
-        for position in positions:
-            if held is None or not held.first <= position < held.first + len(held):
-                held = self._batch(source, position, begin)
-            if held is not None:
+    def messages(self, source: str, positions: Sequence[int]) -> Iterator[Found]:
+        """Messages of a source at positions, which rise; those that nobody has any more are left out."""
+        begin = self.journal.begin()
+        old = [position for position in positions if position < begin]
+        if old:
+            yield from self._archived(source, old)
+        held: RawBatch | None = None
+        for position in positions[len(old) :]:
+            if held is None or not _holds(held, position):
+                records = self.journal.read("raw", position, max_messages=1)
+                held = records[0].raw if records else None
+            if held is not None and _holds(held, position):
                 yield position, held, position - held.first
 
-    def _batch(self, source: str, position: int, begin: int) -> RawBatch | None:
-        if position >= begin:
-            records = self.journal.read("raw", position, max_messages=1)
-            return records[0].raw if records else None
-        return next(iter(self.lake.messages(position, position, source)), None)
+    def _archived(self, source: str, positions: Sequence[int]) -> Iterator[Found]:
+        """Messages from the lake; each object that may hold one of them is read once."""
+        near = (o for o in self.lake.objects("bronze", source) if o.first <= positions[-1] and o.last >= positions[0])
+        waiting = sorted(near, key=lambda o: o.first, reverse=True)
+        opened: list[_Reading] = []
+        for position in positions:
+            while waiting and waiting[-1].first <= position:
+                item = waiting.pop()
+                if item.last >= position:
+                    opened.append(_Reading(self.lake.read(item)))
+            found = next((held for one in opened if (held := one.at(position)) is not None), None)
+            opened = [one for one in opened if one.held is not None]
+            if found is not None:
+                yield position, found, position - found.first
+
+    def begun(self, source: str, lane: str) -> Mark | None:
+        """The mark that a load of a source began with."""
+        for raw in self._links(source):
+            if raw.lane == lane:
+                for mark in map(decode, raw.payloads()):
+                    if mark.event is Event.BEGIN:
+                        return mark
+        return None
+
+    def _links(self, source: str) -> Iterator[RawBatch]:
+        """The marks of a source: those in the lake, then those that are not archived yet."""
+        for item in self.lake.objects("bronze", source):
+            if item.channel == LINK:
+                yield from self.lake.read(item)
+        position = self.journal.committed(ARCHIVE)
+        while records := self.journal.read("raw", position):
+            yield from (r.raw for r in records if r.raw is not None and (r.source, r.channel) == (source, LINK))
+            position = records[-1].end
+
+
+class _Reading:
+    """An object that is read as far as is asked for."""
+
+    def __init__(self, batches: Iterator[RawBatch]) -> None:
+        self._batches = batches
+        self.held = next(batches, None)
+
+    def at(self, position: int) -> RawBatch | None:
+        """The batch that holds a position, which is not below the one asked for before."""
+        while self.held is not None and self.held.first + len(self.held) <= position:
+            self.held = next(self._batches, None)
+        return self.held if self.held is not None and _holds(self.held, position) else None
+
+
+def _holds(batch: RawBatch, position: int) -> bool:
+    return batch.first <= position < batch.first + len(batch)
 
 
 def _only(batch: TickBatch, symbol: str, start: int, end: int) -> TickBatch:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pyarrow as pa
 
 from tickhouse.core import observe
-from tickhouse.core.batches import BarBatch, Output, Record, TickBatch
+from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
 from tickhouse.core.errors import Busy
 from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
-from tickhouse.quality._suite import Suite
+from tickhouse.quality._suite import Suite, mute
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
@@ -96,6 +96,8 @@ class Process:
         for record in records:
             if record.ticks is not None:
                 found.append(self._findings(self.suite.ticks(record.ticks)[1], record.ticks, record.received_at))
+            if record.marks and record.lane == LIVE:
+                found.append(mute(self.suite.marks(record.source, record.marks), record.received_at, record.first))
         for bars in output.bars:
             found.append(self._findings(self.suite.bars(bars)[1], bars, int(bars.known_at.max())))
         tables = [table for table in found if table is not None and table.num_rows]

@@ -112,7 +112,11 @@ class Reader:
     def trace(
         self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
     ) -> dict[str, Any]:
-        """The bar that holds `start` (us), its versions, its coverage, and the raw messages behind it."""
+        """The bar that holds `start` (us), its versions, its coverage, and the raw messages behind it.
+
+        These are the messages of its ticks, and those that held a version of the bar as a whole (`whole`), which are kept when
+        there are more than `limit`.
+        """
         length = interval_us(interval)
         begin = start - start % length
         query = Query((symbol,), interval, source, begin, begin + 1, versions=True)
@@ -120,12 +124,15 @@ class Reader:
         if not versions:
             raise NoData(f"there is no {interval} bar of {symbol} at that time")
         bar = versions[-1]
+        versions = [version for version in versions if version["source"] == bar["source"]]
         ticks = self.ticks(Query((symbol,), source=bar["source"], start=begin, end=begin + length))
-        positions = sorted(set(ticks["raw"].to_pylist()))
+        traded = set(ticks["raw"].to_pylist())
+        whole = {one["first_raw"] for one in versions if one["first_raw"] == one["last_raw"]} - traded
+        positions = [*sorted(whole), *sorted(traded)]
         messages = [
             {"position": position, "channel": raw.channel, "lane": raw.lane, "received_at": int(raw.received_at[index]),
-             "payload": raw.payload(index).decode("utf-8", "replace")}
-            for position, raw, index in self.past.messages(bar["source"], positions[:limit])
+             "whole": position in whole, "payload": raw.payload(index).decode("utf-8", "replace")}
+            for position, raw, index in self.past.messages(bar["source"], sorted(positions[:limit]))
         ]  # fmt: skip
         coverage = self.coverage(Query((symbol,), source=bar["source"], start=begin, end=begin + length)).to_pylist()
         return {

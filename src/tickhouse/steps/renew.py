@@ -1,13 +1,15 @@
-"""Symbols that alone fell mute are subscribed anew, while the others of their line go on."""
+"""Symbols that alone fell mute, or never said a word, are subscribed anew, while the others of their line go on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
 
 from tickhouse.core.clock import SECOND
+from tickhouse.quality import Silent
 from tickhouse.quality._suite import Suite
-from tickhouse.quality.staleness import Silent, Staleness
+from tickhouse.quality.staleness import Staleness
 
 log = structlog.get_logger()
 Again = Callable[[str], bool]
@@ -16,7 +18,8 @@ Again = Callable[[str], bool]
 AT_ONCE = 2
 """Symbols renewed in one step: providers allow few messages a second."""
 LONGEST = 64
-"""A symbol that stays silent is renewed after twice as long each time, up to so many times the first wait."""
+"""A symbol that stays silent is renewed after twice as long each time, up to so many times the first wait. One of which nothing
+ever came is left alone then, until its line connects again: it is quiet, not mute."""
 
 
 @dataclass(slots=True)
@@ -42,13 +45,11 @@ class Renew:
             silent = check.silent(now)
             self._forget(silent)
             found += [one for one in silent if self._is_due(one, now, check.stale_after)]
-        return sorted(found, key=self._often)[:AT_ONCE]
+        return sorted(found, key=self._often)
 
     def step(self, silent: Sequence[Silent], now: int) -> None:
-        """Renew symbols that are due. Call it where the lines run."""
-        for one in silent:
-            if not self.again(one.symbol):
-                continue
+        """Renew some of the symbols that are due. Call it where the lines run."""
+        for one in islice(filter(lambda one: self.again(one.symbol), silent), AT_ONCE):
             told = self._told.setdefault((one.source, one.symbol), _Told(one.since, now, 0))
             told.at, told.times = now, told.times + 1
             self.renewed += 1
@@ -62,7 +63,11 @@ class Renew:
 
     def _is_due(self, one: Silent, now: int, stale_after: int) -> bool:
         told = self._told.get((one.source, one.symbol))
-        return told is None or now - told.at >= stale_after * min(2**told.times, LONGEST)
+        if told is None:
+            return True
+        waits = 1 << told.times
+        quiet = not one.heard and waits > LONGEST
+        return not quiet and now - told.at >= stale_after * min(waits, LONGEST)
 
     def _often(self, one: Silent) -> tuple[int, int]:
         told = self._told.get((one.source, one.symbol))

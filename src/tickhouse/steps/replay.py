@@ -1,24 +1,30 @@
-"""Bronze through the same pipeline again: into another house, or to heal what was quarantined."""
+"""Bronze through the same pipeline again, into another house."""
 
 import time
 from collections.abc import Callable, Iterator
+from heapq import merge
+from operator import attrgetter
 
 from tickhouse.core.batches import RawBatch
-from tickhouse.journal import Journal, Quarantined
+from tickhouse.core.marks import LINK, Event, decode
+from tickhouse.journal import Journal
 from tickhouse.lake import Lake
+from tickhouse.steps.heal import HEALED
 from tickhouse.steps.ingest import Ingest
 
 
 def messages(journal: Journal, lake: Lake, start: int | None = None, end: int | None = None) -> Iterator[RawBatch]:
     """Every raw message received in [start, end) (us), as the journal and the lake have them, ordered by position."""
-    begin = journal.begin()
-    for batch in _archived(lake, begin):
+    for batch in _once(_everything(journal, lake)):
         yield from _between(batch, start, end)
-    position = begin
+
+
+def _everything(journal: Journal, lake: Lake) -> Iterator[RawBatch]:
+    begin = position = journal.begin()
+    if begin:
+        yield from _archived(lake, begin)
     while records := journal.read("raw", position):
-        for record in records:
-            if record.raw is not None:
-                yield from _between(record.raw, start, end)
+        yield from (record.raw for record in records if record.raw is not None)
         position = records[-1].end
 
 
@@ -36,37 +42,32 @@ def replay(batches: Iterator[RawBatch], ingest: Ingest, speed: float | None, pro
     return taken
 
 
-def heal_all(journal: Journal, ingest: Ingest, page: int = 1000) -> tuple[int, int]:
-    """Parse everything in quarantine again; returns how many messages were seen and how many were healed."""
-    seen = healed = 0
-    after = -1
-    while items := journal.quarantine(None, page, after):
-        seen, after = seen + len(items), items[-1].position
-        healed += heal(journal, ingest, items)
-    return seen, healed
-
-
-def heal(journal: Journal, ingest: Ingest, items: list[Quarantined]) -> int:
-    """Parse quarantined messages again; those that are good now are taken in and leave quarantine. Returns how many."""
-    healed = 0
-    for item in items:
-        if item.source not in ingest.feeds:
-            continue
-        raw = RawBatch.of(item.source, item.channel, [item.payload], item.received_at, "refill")
-        entry = ingest.entry(raw)
-        if not entry.rejects:
-            journal.heal([item.position], [entry])
-            healed += 1
-    return healed
-
-
 def _archived(lake: Lake, before: int) -> Iterator[RawBatch]:
-    objects = sorted((o for o in lake.objects("bronze") if o.first < before), key=lambda o: o.first)
-    for item in objects:
-        for batch in lake.read(item):
-            stop = min(len(batch), before - batch.first)
-            if stop > 0:
-                yield batch.take(0, stop)
+    """The messages below a position, of all sources, in order of position."""
+    sources = dict.fromkeys(item.source for item in lake.objects("bronze"))
+    return merge(*(lake.messages(0, before - 1, source) for source in sources), key=attrgetter("first"))
+
+
+def _once(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+    """The messages without those that were healed: what was refused once is parsed again by any replay."""
+    copies: set[tuple[str, str]] = set()
+    for batch in batches:
+        key = batch.source, batch.lane
+        if batch.channel != LINK:
+            if key not in copies:
+                yield batch
+            continue
+        marks = list(map(decode, batch.payloads()))
+        if not any(HEALED in mark.detail for mark in marks):
+            yield batch
+            continue
+        for index, mark in enumerate(marks):
+            if HEALED not in mark.detail:
+                yield batch.take(index, index + 1)
+            elif mark.event is Event.BEGIN:
+                copies.add(key)
+            else:
+                copies.discard(key)
 
 
 def _between(batch: RawBatch, start: int | None, end: int | None) -> Iterator[RawBatch]:

@@ -6,12 +6,15 @@ Warm is a database with every version of every bar; hot is the newest values in 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
 from tickhouse.core.batches import BarBatch, Output, TickBatch
 from tickhouse.core.model import Query
+
+Kept = Literal["bars", "findings", "metrics", "coverage"]
+"""What a warm store lets go of by age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,13 @@ class Warm(Protocol):
     def metrics(self, query: Query) -> pa.Table:
         """The kept quality metrics: at, source, name, value."""
 
-    def trim(self, before: int, interval: str | None = None) -> int:
-        """Delete rows whose bar starts before a time (us), of one interval or of all; returns how many bars."""
+    def trim(self, kept: Kept, before: int, interval: str | None = None) -> int:
+        """Delete some of what is older than a time (us), in one transaction so short that nobody waits for it; returns how many
+        rows went: call it again until none do.
+
+        Old are bars, of one interval or of all, that start before it, with their indicators and anomalies; findings and
+        metrics of a moment before it; stretches of coverage that end by it.
+        """
 
     def upgrade(self) -> str:
         """Bring the tables to the newest version and return its name."""

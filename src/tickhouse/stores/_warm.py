@@ -7,17 +7,15 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, Select, Table, and_, delete, func, select, update
+from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 
 from tickhouse.core.batches import Output
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, TIME, Query
-from tickhouse.stores import Checkpoint, _migrate, _queries, _rows, _tables
+from tickhouse.stores import Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
 
 METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
 KEPT_CHECKPOINTS = 2
 CHUNK = 20_000
-TRIMMED_AT_ONCE = 64
-"""Series whose old rows go in one transaction: a writer beside it waits no longer than that takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +145,10 @@ class SqlWarm:
             with self._writing() as connection:
                 self._database.save(connection, _tables.QUALITY_METRICS, _rows.of_metrics(at, values))
 
-    def trim(self, before: int, interval: str | None = None) -> int:
-        """Delete rows whose bar starts before a time (us), of one interval or of all; returns how many bars."""
-        s = _tables.SYMBOLS.c
-        wanted = select(s.symbol, s.interval, s.source).where(s.first_start < before)
-        wanted = wanted.where(s.interval == interval) if interval else wanted
-        with self._reading() as connection:
-            series = [tuple(row) for row in connection.execute(wanted.order_by(s.symbol, s.interval, s.source)).all()]
-        gone = 0
-        for first in range(0, len(series), TRIMMED_AT_ONCE):
-            with self._writing() as connection:
-                for one in series[first : first + TRIMMED_AT_ONCE]:
-                    gone += _trim(connection, one, before)
-        return gone
+    def trim(self, kept: Kept, before: int, interval: str | None = None) -> int:
+        """Delete some of what is older than a time (us), in one short transaction; returns how many rows went."""
+        with self._writing() as connection:
+            return _trim.trim(connection, kept, before, interval)
 
     def upgrade(self) -> str:
         """Bring the tables to the newest version and return its name."""
@@ -272,27 +261,3 @@ def _surplus(group: str) -> Any:
     newest = select(c.position).where(c.group == group).order_by(c.position.desc()).limit(KEPT_CHECKPOINTS).subquery()
     oldest = select(func.min(newest.c.position)).scalar_subquery()
     return delete(_tables.CHECKPOINTS).where(c.group == group, c.position < oldest)
-
-
-def _trim(connection: Connection, one: tuple[Any, ...], before: int) -> int:
-    """Delete the old rows of one series and correct the summary; returns how many bars went."""
-    gone = 0
-    for table in (_tables.BARS, _tables.INDICATORS, _tables.ANOMALIES):
-        c = table.c
-        old = delete(table).where(c.symbol == one[0], c.interval == one[1], c.source == one[2], c.start < before)
-        count = connection.execute(old).rowcount
-        gone += count if table is _tables.BARS else 0
-    firsts = [_first(connection, table, one) for table in (_tables.BARS, _tables.INDICATORS, _tables.ANOMALIES)]
-    left = [first for first in firsts if first is not None]
-    s = _tables.SYMBOLS.c
-    same = and_(s.symbol == one[0], s.interval == one[1], s.source == one[2])
-    summary = update(_tables.SYMBOLS).values(first_start=min(left)) if left else delete(_tables.SYMBOLS)
-    connection.execute(summary.where(same))
-    return gone
-
-
-def _first(connection: Connection, table: Table, one: tuple[Any, ...]) -> int | None:
-    c = table.c
-    same = (c.symbol == one[0], c.interval == one[1], c.source == one[2])
-    found: int | None = connection.execute(select(c.start).where(*same).order_by(c.start).limit(1)).scalar()
-    return found

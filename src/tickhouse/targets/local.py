@@ -119,7 +119,7 @@ class Local:
         pipeline = self.pipeline
         process = self.process = pipeline.process()
         process.publish = self._published
-        trim = Upkeep(pipeline.clock, trim_warm(pipeline.warm, pipeline.settings.warm.retain))
+        trim = Upkeep(pipeline.clock, trim_warm(pipeline.warm, pipeline.settings.warm))
         holes = Upkeep(pipeline.clock, lambda now: self._tell_holes(process), TELL_SECONDS)
         measure = Measure(pipeline)
         while not self._ending.is_set():

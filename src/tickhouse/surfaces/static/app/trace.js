@@ -3,6 +3,9 @@
 import { ask, at } from "./api.js";
 import { amount, el, epoch, moment, price, share, whole } from "./format.js";
 
+// A page of a thousand bars is one message; its beginning is enough here.
+const LONGEST = 2000;
+
 const dialog = document.getElementById("trace");
 const body = document.getElementById("trace-body");
 const title = document.getElementById("trace-title");
@@ -34,14 +37,17 @@ function draw(found) {
   const coverage = found.coverage.map((one) =>
     el("li", {}, `${one.state} from ${moment(epoch(one.start), true)} to ${moment(epoch(one.end), true)}`, one.missing ? `, ${whole(one.missing)} trades missing` : ""));
   const messages = found.raw.messages.map((one) =>
-    el("li", {}, el("span", { class: "faint" }, `position ${whole(one.position)} · ${one.channel} · ${moment(epoch(one.received_at), true)}`), el("pre", {}, one.payload)));
+    el("li", {}, el("span", { class: "faint" }, `position ${whole(one.position)} · ${one.channel}${one.whole ? " · the whole bar" : ""} · ${moment(epoch(one.received_at), true)}`), el("pre", {}, cut(one.payload))));
   const many = found.raw.count > found.raw.shown ? `, the first ${whole(found.raw.shown)}` : "";
   body.replaceChildren(
     el("h4", {}, found.versions.length > 1 ? `${found.versions.length} versions` : "One version"),
     el("div", { class: "scroll" }, el("table", {}, head, el("tbody", {}, ...versions))),
     el("h4", {}, "Coverage"), coverage.length ? el("ul", {}, ...coverage) : el("p", { class: "faint" }, "nothing is known"),
-    el("h4", {}, `${whole(found.raw.count)} raw messages${many}`), messages.length ? el("ol", { class: "messages" }, ...messages) : el("p", { class: "faint" }, "No messages of single trades are kept behind this bar."),
+    el("h4", {}, `${whole(found.raw.count)} raw ${found.raw.count === 1 ? "message" : "messages"}${many}`),
+    messages.length ? el("ol", { class: "messages" }, ...messages) : el("p", { class: "faint" }, "No messages are kept behind this bar."),
   );
 }
+
+const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)} … (${whole(text.length)} characters)` : text);
 
 const row = (first, ...cells) => el("tr", {}, el("th", { scope: "row" }, first), ...cells.map((text) => el("td", {}, text)));
