@@ -10,6 +10,8 @@ from tickhouse.core.model import ACTION, OBSERVATION, QUOTE, Ids, Kind
 from tickhouse.core.plugins import open_url
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.ingest import Ingest
+from tickhouse.steps.lanes import Lanes
+from tickhouse.steps.past import Past
 from tickhouse.steps.quotes import Quotes
 
 SECOND = 1_000_000
@@ -49,10 +51,11 @@ def test_without_a_days_volume_a_tick_has_no_size_and_pairs_never_have_one():
 def test_a_restart_goes_on_from_what_the_journal_noted(tmp_path):
     journal = open_url("journal", f"sqlite:///{tmp_path}/j.db")
     feeds = {"x": Polled([(0, 10.0, 500.0)])}
+    lanes = Lanes(feeds, Past(journal, None, None))
     raw = RawBatch.of("x", "quote", [b"{}"], T0)
-    Ingest(feeds, Suite(()), journal).take([raw])
+    Ingest(lanes, Suite(()), journal).take([raw])
     feeds["x"].rows = [(60, 10.5, 800.0)]
-    Ingest(feeds, Suite(()), journal).take([raw])
+    Ingest(lanes, Suite(()), journal).take([raw])
     read = [record.ticks.size.tolist() for record in journal.read("ticks", 0)]
     assert read == [[0.0], [300.0]]
     journal.close()

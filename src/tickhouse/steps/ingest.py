@@ -10,24 +10,16 @@ from tickhouse.core.marks import LINK
 from tickhouse.core.model import Kind, Reject
 from tickhouse.journal import Journal
 from tickhouse.quality._suite import Suite
-<<<<<<< HEAD
-from tickhouse.steps.quotes import Note, Quotes, joined
-=======
 from tickhouse.steps.lanes import Lanes
->>>>>>> main
+from tickhouse.steps.quotes import Note, Quotes, joined
 
 
 class Ingest:
     """Takes raw batches of any source and journals what they are and what they mean, in one transaction."""
 
-<<<<<<< HEAD
-    def __init__(self, feeds: Mapping[str, Feed], suite: Suite, journal: Journal) -> None:
-        self.feeds, self.suite, self.journal = feeds, suite, journal
-        self._quotes = Quotes(journal)
-=======
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
->>>>>>> main
+        self._quotes = Quotes(journal)
 
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
