@@ -71,8 +71,9 @@ class Index:
 
     def days(self, kind: str, source: str | None = None) -> list[Day]:
         """Every folder of objects of a kind and source, in the order of their names, as it is now."""
+        top = kind if source is None else names.folder(kind, source)
         with self._lock:
-            return [self._fresh(folder) for folder in self._folders(names.folder(kind, source) if source else kind)]
+            return [self._fresh(folder) for folder in self._folders(top)]
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for other processes. Where that cannot be, they read the objects themselves."""

@@ -123,7 +123,8 @@ class LocalLake:
 
     def _learn(self, day: Day, rows: I64) -> None:
         """Read the spans of objects of ticks."""
-        for name, row in ((day.name(row), row) for row in rows.tolist()):
+        for row in rows.tolist():
+            name = day.name(row)
             with self._undamaged(name):
                 day.spans[row] = (*_ticks.span(self.root / name), True)
         if len(rows):
