@@ -210,7 +210,7 @@ def test_trace_of_a_bar_of_a_file_shows_its_line(tmp_path):
     assert said[-2] == "0 ticks and 1 raw messages, 1 shown:" and said[-1].endswith(f"bars (the whole bar)  {lines[2]}")
 
 
-def test_a_line_that_the_settings_allow_now_is_healed_and_a_replay_has_it_too(tmp_path):
+def test_a_line_that_the_settings_allow_now_is_healed_and_a_replay_has_it_and_the_notes_of_the_house(tmp_path):
     lines = [
         "time,price,size",
         "2026-01-01T00:00:00Z,10,1",
@@ -218,15 +218,15 @@ def test_a_line_that_the_settings_allow_now_is_healed_and_a_replay_has_it_too(tm
         "2026-01-01T00:00:02Z,abc,1",
     ]
     (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
-    house = tmp_path / "house"
-    good("load", tmp_path / "a.csv", "--symbol", "AAPL", "--data", house)
-    (house / "tickhouse.toml").write_text("[quality]\nmax_price = 1e13\n")
+    house, config = tmp_path / "house", tmp_path / "house" / "tickhouse.toml"
+    good("load", tmp_path / "a.csv", "--symbol", "AAPL", "--conditions", "us-equities", "--data", house)
+    config.write_text("[quality]\nmax_price = 1e13\n")
     said = good("quarantine", "replay", "--data", house).splitlines()
     assert said[0] == "1 of 2 messages healed" and said[1].split() == ["1", "still", "refused:", "price"]
-    good("replay", "--into", tmp_path / "again", "--data", house, "--config", house / "tickhouse.toml")
-    for data, state in ((house, "corrected"), (tmp_path / "again", "final")):
-        (row,) = json.loads(good("bars", "AAPL", "-f", "json", "--data", data))
-        assert (row["high"], row["trades"], row["state"]) == (2e12, 2, state)
+    good("replay", "--into", tmp_path / "again", "--data", house, "--config", config)
+    (row,) = json.loads(good("bars", "AAPL", "-f", "json", "--data", tmp_path / "again"))
+    assert (row["high"], row["trades"], row["state"]) == (2e12, 2, "final")
+    assert json.loads((tmp_path / "again" / "house.json").read_text()) == {"conditions": {"csv": "us-equities"}}
 
 
 def test_a_sources_rule_of_conditions_is_kept_with_the_house(tmp_path):

@@ -14,11 +14,9 @@ from tickhouse.steps import locks
 from tickhouse.steps.archive import GROUP as ARCHIVE
 from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
-from tickhouse.steps.past import Past
+from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.process import GROUP as PROCESS
 from tickhouse.surfaces import Columns, Listener
-
-FOREVER = 1 << 62
 
 
 class Reader:
@@ -125,8 +123,9 @@ class Reader:
             raise NoData(f"there is no {interval} bar of {symbol} at that time")
         bar = versions[-1]
         versions = [version for version in versions if version["source"] == bar["source"]]
-        ticks = self.ticks(Query((symbol,), source=bar["source"], start=begin, end=begin + length))
-        traded = set(ticks["raw"].to_pylist())
+        first, last = min(one["first_raw"] for one in versions), max(one["last_raw"] for one in versions)
+        ticks = self.past.ticks(bar["source"], symbol, begin, begin + length, last + 1, first)
+        traded = {position for batch in ticks for position in batch.raw.tolist()}
         whole = {one["first_raw"] for one in versions if one["first_raw"] == one["last_raw"]} - traded
         positions = [*sorted(whole), *sorted(traded)]
         messages = [
@@ -136,7 +135,7 @@ class Reader:
         ]  # fmt: skip
         coverage = self.coverage(Query((symbol,), source=bar["source"], start=begin, end=begin + length)).to_pylist()
         return {
-            "bar": bar, "versions": versions, "coverage": coverage, "ticks": ticks.num_rows,
+            "bar": bar, "versions": versions, "coverage": coverage, "ticks": sum(map(len, ticks)),
             "raw": {"count": len(positions), "shown": len(messages), "messages": messages},
         }  # fmt: skip
 
