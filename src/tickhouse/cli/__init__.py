@@ -5,7 +5,7 @@ import sys
 import typer
 
 from tickhouse.cli import ask, keep, run, take
-from tickhouse.core.errors import SettingsError, Temporary, TickhouseError
+from tickhouse.core.errors import NoData, SettingsError, Temporary, TickhouseError, UnknownSymbol
 
 app = typer.Typer(
     name="tickhouse",
@@ -30,7 +30,8 @@ def main() -> None:
         app()
     except TickhouseError as error:
         sys.stderr.write(f"tickhouse: {error}\n")
-        sys.exit(USAGE if isinstance(error, SettingsError) else TEMPORARY if isinstance(error, Temporary) else FAILED)
+        mine = isinstance(error, SettingsError | UnknownSymbol | NoData)
+        sys.exit(USAGE if mine else TEMPORARY if isinstance(error, Temporary) else FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
