@@ -5,6 +5,7 @@ in UTC. Tables come out as Polars frames (`.to_pandas()` and `.to_arrow()` as us
 """
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -97,8 +98,11 @@ class House:
         return self.reader.status()
 
     def sql(self, statement: str) -> pl.DataFrame:
-        """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
-        return pl.DataFrame(sql_surface.query(self.place, statement))
+        """The answer to one SELECT over the stores and the lake; warns when it is cut. Raises `BadQuery`."""
+        answer = sql_surface.query(self.place, statement)
+        if answer.cut:
+            warnings.warn(answer.cut, stacklevel=2)
+        return pl.DataFrame(answer.table)
 
     @property
     def place(self) -> sql_surface.Place:

@@ -18,6 +18,7 @@ from tickhouse.cli.common import (
     emit,
     emit_json,
     reading,
+    say,
 )
 
 Symbol = Annotated[str, typer.Argument(help="A symbol such as BTC-USDT or AAPL.")]
@@ -231,4 +232,7 @@ def sql(
     with reading(data, config) as house:
         settings, lake = house.pipeline.settings, house.pipeline.lake
         warm = Path(settings.warm_url.removeprefix("sqlite:///"))
-        emit(query(Place(warm, lake.url("ticks"), lake.url("bronze")), statement), form)
+        answer = query(Place(warm, lake.url("ticks"), lake.url("bronze")), statement)
+    emit(answer.table, form)
+    if answer.cut:
+        say(f"cut: {answer.cut}")
