@@ -53,7 +53,6 @@ def test_the_newest_version_every_version_and_the_ticks_are_tables(place):
     assert rows(place, "select sum(price) as s from ticks where source = 'binance'") == [{"s": 3.0}]
     assert rows(place, "describe bars")[0]["column_name"] == "symbol"
     assert len(rows(place, "select * from generate_series(1, 3), unnest([1, 2])")) == 6
-    assert rows(place, "select " + " + ".join("1" * 900) + " as n") == [{"n": 900}]
 
 
 READERS = {
@@ -117,7 +116,7 @@ def test_nothing_outside_the_house_is_read_and_nothing_is_written(place, other, 
         ("select count(*) from range(1000000000) a, range(1000000) b", "ran longer than 3 s"),
         ("select interval 1 day as i", "the column i is an interval"),
         ("select 1 as a, 2 as a", "two columns have the name a"),
-        ("select " + "abs(" * 5000 + "1" + ")" * 5000, "depth"),
+        ("select " + "abs(" * 900 + "1" + ")" * 900, "nested too deeply"),
     ],
 )
 def test_a_statement_that_needs_too_much_is_refused_in_a_sentence_and_our_process_lives(place, statement, said):
