@@ -14,12 +14,12 @@ from tickhouse.cli.common import (
     Last,
     Source,
     Start,
-    cell,
     emit,
     emit_json,
     reading,
     say,
 )
+from tickhouse.cli.table import cell
 
 Symbol = Annotated[str, typer.Argument(help="A symbol such as BTC-USDT or AAPL.")]
 AnySymbol = Annotated[str | None, typer.Argument(help="A symbol such as BTC-USDT; all when left out.")]
