@@ -8,7 +8,10 @@ import typer
 from tickhouse.cli.common import Config, Data, Json, emit_json, settings
 
 For = Annotated[str | None, typer.Option("--for", help="End after this time, e.g. 30s or 5m; else on Ctrl-C.")]
-Port = Annotated[int, typer.Option("--port", help="The port of the pages and the API; 0: any free one.")]
+MOST_PORT = 65_535
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=MOST_PORT, help="The port of the pages and the API; 0: any free one.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,8 +43,8 @@ def demo(
         emit_json(answer)
 
 
-def up(for_: For = None, port: Annotated[int | None, typer.Option("--port")] = None, data: Data = None, config: Config = None,
-       as_json: Json = False) -> None:  # fmt: skip
+def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=0, max=MOST_PORT)] = None, data: Data = None,
+       config: Config = None, as_json: Json = False) -> None:  # fmt: skip
     """The whole pipeline on the feeds of the settings; keyless live Binance when there are none.
 
     Example: tickhouse up --data mine --for 10m
@@ -71,7 +74,7 @@ def run(
 
 
 def exchange(
-    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 9000,
+    port: Annotated[int, typer.Option("--port", min=0, max=MOST_PORT, help="0: any free one.")] = 9000,
     rate: Annotated[float, typer.Option("--rate", help="Trades a second, over all symbols.")] = 200,
     symbols: Annotated[int, typer.Option("--symbols", min=1, help="Symbols of the market.")] = 300,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same market.")] = 7,

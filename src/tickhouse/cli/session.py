@@ -13,6 +13,7 @@ import uvloop
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps import chosen
 from tickhouse.steps.read import Reader
 from tickhouse.steps.stats import Stats
 from tickhouse.targets.local import Local
@@ -26,6 +27,7 @@ class Session:
 
     def __init__(self, settings: Settings, roles: Sequence[str], quiet: bool = False) -> None:
         guard_public(settings.serve)
+        chosen.check(settings)
         self.settings, self.quiet = settings, quiet
         self.pipeline = Pipeline(settings)
         self.reader = Reader(self.pipeline)

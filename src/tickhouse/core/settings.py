@@ -72,8 +72,8 @@ Hidden = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
 
 Interval = Annotated[str, AfterValidator(_checked(_interval))]
 Symbol = Annotated[str, AfterValidator(_checked(canonical))]
-Named = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([0-9., ]*\))?$")]
-"""A name with parameters, such as `bollinger(20,2)`."""
+Named = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([a-z0-9_.,= -]*\))?$")]
+"""A name with parameters, such as `bollinger(20,2)` or `ema(20,seed=first)`."""
 
 
 class Section(BaseModel):
