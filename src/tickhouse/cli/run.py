@@ -52,7 +52,7 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=
     from tickhouse.cli.session import Session
     from tickhouse.targets.local import ROLES
 
-    found = settings(data, config, **({"serve__port": port} if port is not None else {}))
+    found = settings(data, config, serve__port=port)
     summary = Session(found, ROLES, quiet=as_json).run(_seconds(for_))
     if as_json:
         emit_json(summary)
@@ -60,7 +60,11 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=
 
 def run(
     roles: Annotated[list[str], typer.Argument(help="ingest, process, archive, serve: one or several.")],
-    for_: For = None, data: Data = None, config: Config = None, as_json: Json = False,
+    for_: For = None,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", min=0, max=MOST_PORT, help="Serve Prometheus metrics of this process there.")
+    ] = None,
+    data: Data = None, config: Config = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Some roles of the pipeline; the others run in other processes over the same journal.
 
@@ -68,7 +72,8 @@ def run(
     """
     from tickhouse.cli.session import Session
 
-    summary = Session(settings(data, config), tuple(roles), quiet=as_json).run(_seconds(for_))
+    found = settings(data, config, metrics__port=metrics_port)
+    summary = Session(found, tuple(roles), quiet=as_json).run(_seconds(for_))
     if as_json:
         emit_json(summary)
 
