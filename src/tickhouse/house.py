@@ -6,6 +6,7 @@ question about a symbol or an interval that the house has not raises `UnknownSym
 """
 
 import shlex
+import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -119,8 +120,11 @@ class House:
         return self.reader.status()
 
     def sql(self, statement: str) -> pl.DataFrame:
-        """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
-        return pl.DataFrame(self.reader.sql(statement))
+        """The answer to one SELECT over the stores and the lake; warns when it is cut. Raises `BadQuery`."""
+        answer = self.reader.sql(statement)
+        if answer.cut:
+            warnings.warn(answer.cut, stacklevel=2)
+        return pl.DataFrame(answer.table)
 
     def stream(self, topic: str = "bars", symbols: Symbols = (), poll: float = 0.5) -> AsyncIterator[dict[str, Any]]:
         """Rows of a topic from now on, for as long as they are read: `bars` or `anomalies` as they are stored, corrections too,

@@ -122,7 +122,7 @@ def test_sql_reads_bars_and_ticks_and_refuses_to_write(house):
         assert done.returncode == 2 and done.stderr.startswith("tickhouse: "), bad
 
 
-@pytest.mark.parametrize("command", ["coverage", "anomalies", "quality", "symbols", "verify", "doctor"])
+@pytest.mark.parametrize("command", ["coverage", "anomalies", "quality", "symbols", "verify"])
 def test_the_other_questions_answer(house, command):
     assert good(command, "--data", house[0])
 
@@ -156,7 +156,9 @@ def test_a_backup_is_a_house(house, tmp_path):
 def test_init_writes_a_settings_file_that_loads(tmp_path):
     good("init", tmp_path)
     assert (tmp_path / ".env.example").exists()
-    assert good("doctor", "--config", tmp_path / "tickhouse.toml", "--data", tmp_path / "data")
+    said = run("doctor", "--config", tmp_path / "tickhouse.toml", "--data", tmp_path / "data")
+    assert said.returncode in (0, 75), "75 where there is no network"
+    assert all(line.startswith(("ok", "none", "WRONG  network")) for line in said.stdout.splitlines())
     assert run("init", tmp_path).returncode == 2
 
 

@@ -40,7 +40,7 @@ BAD = [
     ("/v1/latest?symbols=,", 400, ["symbols"]),
     ("/v1/symbols?symbols=NOPE", 404, ["NOPE"]),
     ("/v1/anomalies?symbols=NOPE", 404, ["NOPE"]),
-    ("/v1/trace/BTC-USDT", 400, ["start", "required"]),
+    ("/v1/trace/BTC-USDT", 400, ["start: not given, and it must be"]),
     ("/v1/trace/BTC-USDT?start=2020-01-01", 404, ["no 1m bar"]),
     ("/v1/trace/NOPE?start=2026-01-01", 404, ["NOPE"]),
     ("/v1/trace/BTC-USDT?start=2026-01-01&limit=5000", 400, ["limit", "1000"]),

@@ -14,11 +14,12 @@ from tickhouse.cli.common import (
     Last,
     Source,
     Start,
-    cell,
     emit,
     emit_json,
     reading,
+    say,
 )
+from tickhouse.cli.table import cell
 
 Symbol = Annotated[str, typer.Argument(help="A symbol such as BTC-USDT or AAPL.")]
 AnySymbol = Annotated[str | None, typer.Argument(help="A symbol such as BTC-USDT; all when left out.")]
@@ -226,4 +227,7 @@ def sql(
     Example: tickhouse sql "select symbol, count(*), avg(completeness) from bars group by 1"
     """
     with reading(data, config) as house:
-        emit(house.sql(statement), form)
+        answer = house.sql(statement)
+    emit(answer.table, form)
+    if answer.cut:
+        say(f"cut: {answer.cut}")

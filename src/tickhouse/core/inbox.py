@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, RawBatch
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.marks import LINK, Mark
@@ -81,6 +82,8 @@ class Inbox:
         """What is inside now, perhaps nothing, without waiting."""
         runs, self._runs = self._runs, []
         self.high_water = max(self.high_water, self.depth)
+        observe.gauge("inbox_depth", self.depth, source=self.source)
+        observe.gauge("inbox_high_water", self.high_water, source=self.source)
         self.depth = self.bytes = 0
         self._room.set()
         return [RawBatch.of(self.source, channel, payloads, times, LIVE) for channel, payloads, times in runs]

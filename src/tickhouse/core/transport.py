@@ -181,6 +181,8 @@ class Transport:
                         f"the quota of {feed} is spent; there is room again in {wait:.0f} s", retry_after=wait
                     )
                 await self._sleep(wait)
+            for window, left in (await self.quota(feed, pace)).items():
+                observe.gauge("quota_left", left, feed=feed, window=window)
         except BaseException:
             breaker.left()
             raise

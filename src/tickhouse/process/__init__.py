@@ -48,6 +48,9 @@ class Engine(Protocol):
     def open_holes(self) -> tuple[Hole, ...]:
         """The trades that are known to be lost and that nothing has filled yet; they outlive a restart."""
 
+    def watermarks(self) -> Mapping[str, int]:
+        """Up to which event time (us) the live lane of each source is complete, once it has begun."""
+
     def snapshot(self) -> bytes:
         """All state, with the position, for `restore`."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,9 @@ from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.process import GROUP as PROCESS
 from tickhouse.surfaces import Columns, Listener
+
+if TYPE_CHECKING:
+    from tickhouse.surfaces.sql import Answer
 
 
 class Reader:
@@ -134,7 +137,7 @@ class Reader:
         for symbol in query.symbols:
             explain(rows, symbol, query.interval)
 
-    def sql(self, statement: str) -> pa.Table:
+    def sql(self, statement: str) -> "Answer":
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
         from tickhouse.surfaces.sql import Place, query
 

@@ -45,11 +45,11 @@ def router(hub: Hub) -> APIRouter:
             await _refuse(socket, hub, str(refused))
             return
         client = Client(socket, hub, wanted, last)
-        hub.clients.add(client)
+        hub.enter(client)
         try:
             await client.serve(_listen(socket, client, hub), resume)
         finally:
-            hub.clients.discard(client)
+            hub.exit(client)
 
     return routes
 
