@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tickhouse.core.errors import BadSetting, SettingsError
+from tickhouse.cli.table import show
+from tickhouse.core.errors import BadSetting, NoData, SettingsError, Temporary, UnknownSymbol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +30,16 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="What was believed at 
 Source = Annotated[str | None, typer.Option("--source", help="Only rows of this source.")]
 Last = Annotated[int | None, typer.Option("--last", min=1, help="Only the newest N.")]
 
+MOST_SHOWN = 2000
 FORMATS = ("table", "json", "csv", "parquet", "arrow")
+USAGE, TEMPORARY, FAILED, INTERRUPTED = 2, 75, 1, 130
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status of an error. 2: the user can fix it now; 75: trying again can help; 1: it failed."""
+    if isinstance(error, SettingsError | UnknownSymbol | NoData):
+        return USAGE
+    return TEMPORARY if isinstance(error, Temporary) else FAILED
 
 
 def settings(data: Path | None, config: Path | None = None, **overrides: Any) -> "Settings":
@@ -39,12 +49,28 @@ def settings(data: Path | None, config: Path | None = None, **overrides: Any) ->
     return load(config, data, **overrides)
 
 
+def existing(data: Path | None, config: Path | None = None) -> "Settings":
+    """The settings of a house that is there. Raises `SettingsError` for a folder that is none."""
+    from tickhouse.steps.notes import is_house
+
+    found = settings(data, config)
+    if not is_house(found):
+        raise SettingsError(f"{none_in(found)}; `tickhouse up`, `load` and `demo` make one")
+    return found
+
+
+def none_in(found: "Settings") -> str:
+    """That there is no house where the settings say."""
+    what = "there is no house in" if not found.data.exists() else "this is no house:"
+    return f"{what} {found.data}"
+
+
 @contextmanager
-def opened(data: Path | None, config: Path | None = None) -> Iterator["Pipeline"]:
-    """The house for a command that works on it; made when it is not there."""
+def opened(data: Path | None, config: Path | None = None, new: bool = False) -> Iterator["Pipeline"]:
+    """The house for a command that works on it; `new` makes it when it is not there. Raises `SettingsError`."""
     from tickhouse.pipeline import Pipeline
 
-    pipeline = Pipeline(settings(data, config))
+    pipeline = Pipeline(settings(data, config) if new else existing(data, config))
     try:
         yield pipeline
     finally:
@@ -54,19 +80,10 @@ def opened(data: Path | None, config: Path | None = None) -> Iterator["Pipeline"
 @contextmanager
 def reading(data: Path | None, config: Path | None = None) -> Iterator["Reader"]:
     """The house for a command that only reads. Raises `SettingsError` when there is none."""
-    from tickhouse.pipeline import Pipeline
     from tickhouse.steps.read import Reader
 
-    found = settings(data, config)
-    if not found.data.is_dir():
-        raise SettingsError(
-            f"there is no house in {found.data}; `tickhouse demo` or `tickhouse up --data DIR` makes one"
-        )
-    pipeline = Pipeline(found)
-    try:
+    with opened(data, config) as pipeline:
         yield Reader(pipeline)
-    finally:
-        pipeline.close()
 
 
 def say(text: str) -> None:
@@ -114,31 +131,6 @@ def emit(table: "pa.Table", form: str, hide: tuple[str, ...] = ()) -> None:
         frame.write_parquet(buffer) if form == "parquet" else frame.write_ipc_stream(buffer)
         sys.stdout.buffer.write(buffer.getvalue())
     else:
-        _print(frame.drop([name for name in hide if name in frame.columns]))
-
-
-def _print(frame: Any) -> None:
-    import polars as pl
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 400)
-    if frame.is_empty():
-        console.print("no rows")
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", no_wrap=True)
-    shown = frame.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%d %H:%M:%S"))
-    for row in shown.head(2000).iter_rows():
-        table.add_row(*(cell(value) for value in row))
-    console.print(table)
-    if frame.height > 2000:
-        say(f"{frame.height - 2000} more rows; use --last, --start or --format csv")
-
-
-def cell(value: Any) -> str:
-    """A value as a person reads it."""
-    if value is None:
-        return "-"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+        show(frame.head(MOST_SHOWN).drop([name for name in hide if name in frame.columns]))
+        if frame.height > MOST_SHOWN:
+            say(f"{frame.height - MOST_SHOWN:,} more rows; use --last, --start or --format csv")

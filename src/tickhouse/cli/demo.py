@@ -15,7 +15,7 @@ import httpx
 from tickhouse.cli.common import say, settings
 from tickhouse.cli.session import Session
 from tickhouse.core.errors import SettingsError, Unreachable
-from tickhouse.steps.notes import note
+from tickhouse.steps.notes import made, note
 from tickhouse.targets.local import ROLES
 
 SHOWN = ("rows", "accepted", "duplicate", "late", "invalid")
@@ -40,9 +40,8 @@ class Demo:
             market = stack.enter_context(exchange(self.options()))
             symbols = self._symbols(market["url"])
             feed = {"symbols": symbols, "url": market["url"], "ws_url": market["ws_url"], "recent": "3h"}
-            found = settings(data, None, feeds={"binance": feed}, serve__port=self._port())
-            found.data.mkdir(parents=True, exist_ok=True)
-            note(found.data, simulated=True)
+            found = settings(data, None, feeds={"binance": feed}, serve__port=self._port(quiet))
+            note(made(found.data), simulated=True)
             if not quiet:
                 say(f"simulated exchange on {market['url']}, {len(symbols)} symbols, {self.rate:g} trades a second")
             summary = Session(found, ROLES, quiet=quiet).run(seconds)
@@ -59,11 +58,13 @@ class Demo:
         listed = httpx.get(f"{url}/_control/symbols", timeout=30).json()
         return [row["symbol"] if isinstance(row, dict) else row for row in listed][: self.symbols]
 
-    def _port(self) -> int:
+    def _port(self, quiet: bool) -> int:
         import socket
 
         with socket.socket() as probe:
             taken = self.port and probe.connect_ex(("127.0.0.1", self.port)) == 0
+        if taken and not quiet:
+            say(f"port {self.port} is taken, so the pages are on another one")
         return 0 if taken else self.port
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tickhouse.cli.common import Config, Data, Json, emit_json, opened, say, settings
+from tickhouse.cli.common import Config, Data, Json, emit_json, existing, opened, say, settings
 
 quarantine = typer.Typer(help="Messages that were not taken, with their bytes and the reason.", no_args_is_help=True)
 database = typer.Typer(help="The tables of the warm store.", no_args_is_help=True)
@@ -126,12 +126,15 @@ def backup(
     """
     from tickhouse.steps.backup import copy
 
-    count, size = copy(settings(data, config), to)
+    count, size = copy(existing(data, config), to)
     say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; open it with --data {to}")
 
 
 def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> None:
-    """Check the settings, the disk, the parts of the house and the network, and say what to do.
+    """Check everything that the settings name, the disk, the house and the network, and say what to do.
+
+    It makes nothing. Exit status 0: all is well, or not there yet; 2: the settings must be changed; 75: only what waiting can
+    help, such as the network; 1: another thing.
 
     Example: tickhouse doctor
     """
@@ -142,9 +145,8 @@ def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> N
         emit_json([{"part": v.part, "ok": v.ok, "message": v.message} for v in verdicts])
     else:
         for verdict in verdicts:
-            typer.echo(f"{'ok   ' if verdict.ok else 'WRONG'}  {verdict.part}: {verdict.message}")
-    if not all(verdict.ok or verdict.optional for verdict in verdicts):
-        raise typer.Exit(1)
+            typer.echo(f"{verdict.word:<5}  {verdict.part}: {verdict.message}")
+    raise typer.Exit(min((verdict.status for verdict in verdicts if verdict.status and not verdict.ok), default=0))
 
 
 def init(

@@ -1,5 +1,6 @@
 """`tickhouse load` and `tickhouse replay`: files and bronze through the pipeline, with progress and a report."""
 
+import math
 import sys
 import threading
 import time
@@ -173,16 +174,27 @@ def replay_into(
     from tickhouse.core.times import instant
     from tickhouse.steps.replay import messages, replay
 
-    pace = None if speed == "max" else float(speed)
-    with opened(data, config) as old, opened(into, config) as new:
+    pace = None if speed == "max" else _pace(speed)
+    with opened(data, config) as old, opened(into, config, new=True) as new:
         if old.settings.data.absolute() == new.settings.data.absolute():
             raise BadSetting("--into", str(into), "another house than the one that is replayed")
-        note(new.settings.data, **{**notes(old.settings.data), **notes(new.settings.data)})
+        if facts := {**notes(old.settings.data), **notes(new.settings.data)}:
+            note(new.settings.data, **facts)
         now = old.clock.now()
         span = [None if text is None else instant(text, now) for text in (start, end)]
         with working(new), progress(Path("replay")) as tell:
             taken = replay(messages(old.journal, old.lake, *span), new.ingest(past=old.past), pace, tell)
     return {"messages": taken, "into": str(into)}
+
+
+def _pace(speed: str) -> float:
+    try:
+        pace = float(speed)
+    except ValueError:
+        pace = 0.0
+    if not 0 < pace < math.inf:
+        raise BadSetting("--speed", speed, "max, or a number above 0 such as 10")
+    return pace
 
 
 @contextmanager

@@ -8,7 +8,10 @@ import typer
 from tickhouse.cli.common import Config, Data, Json, emit_json, settings
 
 For = Annotated[str | None, typer.Option("--for", help="End after this time, e.g. 30s or 5m; else on Ctrl-C.")]
-Port = Annotated[int, typer.Option("--port", help="The port of the pages and the API; 0: any free one.")]
+MOST_PORT = 65_535
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=MOST_PORT, help="The port of the pages and the API; 0: any free one.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,8 +43,8 @@ def demo(
         emit_json(answer)
 
 
-def up(for_: For = None, port: Annotated[int | None, typer.Option("--port")] = None, data: Data = None, config: Config = None,
-       as_json: Json = False) -> None:  # fmt: skip
+def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=0, max=MOST_PORT)] = None, data: Data = None,
+       config: Config = None, as_json: Json = False) -> None:  # fmt: skip
     """The whole pipeline on the feeds of the settings; keyless live Binance when there are none.
 
     Example: tickhouse up --data mine --for 10m
@@ -49,7 +52,7 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port")] = N
     from tickhouse.cli.session import Session
     from tickhouse.targets.local import ROLES
 
-    found = settings(data, config, **({"serve__port": port} if port is not None else {}))
+    found = settings(data, config, serve__port=port)
     summary = Session(found, ROLES, quiet=as_json).run(_seconds(for_))
     if as_json:
         emit_json(summary)
@@ -57,7 +60,11 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port")] = N
 
 def run(
     roles: Annotated[list[str], typer.Argument(help="ingest, process, archive, serve: one or several.")],
-    for_: For = None, data: Data = None, config: Config = None, as_json: Json = False,
+    for_: For = None,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", min=0, max=MOST_PORT, help="Serve Prometheus metrics of this process there.")
+    ] = None,
+    data: Data = None, config: Config = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Some roles of the pipeline; the others run in other processes over the same journal.
 
@@ -65,13 +72,14 @@ def run(
     """
     from tickhouse.cli.session import Session
 
-    summary = Session(settings(data, config), tuple(roles), quiet=as_json).run(_seconds(for_))
+    found = settings(data, config, metrics__port=metrics_port)
+    summary = Session(found, tuple(roles), quiet=as_json).run(_seconds(for_))
     if as_json:
         emit_json(summary)
 
 
 def exchange(
-    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 9000,
+    port: Annotated[int, typer.Option("--port", min=0, max=MOST_PORT, help="0: any free one.")] = 9000,
     rate: Annotated[float, typer.Option("--rate", help="Trades a second, over all symbols.")] = 200,
     symbols: Annotated[int, typer.Option("--symbols", min=1, help="Symbols of the market.")] = 300,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same market.")] = 7,

@@ -13,8 +13,10 @@ import uvloop
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps import chosen
 from tickhouse.steps.read import Reader
 from tickhouse.steps.stats import Stats
+from tickhouse.targets import metrics
 from tickhouse.targets.local import Local
 
 TURN_SECONDS = 0.0005
@@ -26,6 +28,7 @@ class Session:
 
     def __init__(self, settings: Settings, roles: Sequence[str], quiet: bool = False) -> None:
         guard_public(settings.serve)
+        chosen.check(settings)
         self.settings, self.quiet = settings, quiet
         self.pipeline = Pipeline(settings)
         self.reader = Reader(self.pipeline)
@@ -42,7 +45,10 @@ class Session:
         setup(self.settings.log.model_copy(update=calm))
         sys.setswitchinterval(TURN_SECONDS)
         try:
-            return uvloop.run(self._run(seconds))
+            with metrics.serving(self.settings.metrics) as address:
+                if address and not self.quiet and not self._live():
+                    sys.stderr.write(f"metrics on {address}\n")
+                return uvloop.run(self._run(seconds))
         finally:
             self.pipeline.close()
 

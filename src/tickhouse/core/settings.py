@@ -72,8 +72,8 @@ Hidden = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
 
 Interval = Annotated[str, AfterValidator(_checked(_interval))]
 Symbol = Annotated[str, AfterValidator(_checked(canonical))]
-Named = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([0-9., ]*\))?$")]
-"""A name with parameters, such as `bollinger(20,2)`."""
+Named = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([a-z0-9_.,= -]*\))?$")]
+"""A name with parameters, such as `bollinger(20,2)` or `ema(20,seed=first)`."""
 
 
 class Section(BaseModel):
@@ -191,6 +191,20 @@ class ServeSettings(Section):
     max_clients: int = Field(1000, ge=1, description="WebSocket clients at a time")
 
 
+class MetricsSettings(Section):
+    """Prometheus metrics of a process that serves no pages; with the role `serve` they are at `/metrics` there too."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; another than this machine's own needs a key")
+    port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="off when not set; each process needs one of its own; 0: any free one",
+        examples=[9100],
+    )
+    key: Hidden | None = Field(None, description="what must be sent; better kept in .env", examples=["..."])
+
+
 class LogSettings(Section):
     """What is said while it runs."""
 
@@ -216,6 +230,7 @@ class Settings(Section):
     process: ProcessSettings = ProcessSettings()
     quality: QualitySettings = QualitySettings()
     serve: ServeSettings = ServeSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("feeds", mode="before")
@@ -250,18 +265,17 @@ class Settings(Section):
         return url.replace("{data}", str(self.data.absolute()))
 
 
-def guard_public(serve: ServeSettings) -> None:
+def guard_public(rules: ServeSettings | MetricsSettings, section: str = "serve") -> None:
     """Refuse to listen where others can reach it without a key.
 
     Raises `BadSetting`.
     """
-    own = serve.host in {"localhost", "::1"} or serve.host.startswith("127.")
-    if not own and not serve.key:
-        raise BadSetting(
-            "serve.key",
-            None,
-            f"a key, because others can reach {serve.host}; set TICKHOUSE_SERVE__KEY or use 127.0.0.1",
+    own = rules.host in {"localhost", "::1"} or rules.host.startswith("127.")
+    if not own and not rules.key:
+        expected = (
+            f"a key, because others can reach {rules.host}; set TICKHOUSE_{section.upper()}__KEY or use 127.0.0.1"
         )
+        raise BadSetting(f"{section}.key", None, expected)
 
 
 def load(path: Path | None = None, data: Path | None = None, **overrides: Any) -> Settings:

@@ -48,6 +48,9 @@ class Engine(Protocol):
     def open_holes(self) -> tuple[Hole, ...]:
         """The trades that are known to be lost and that nothing has filled yet; they outlive a restart."""
 
+    def watermarks(self) -> Mapping[str, int]:
+        """Up to which event time (us) the live lane of each source is complete, once it has begun."""
+
     def snapshot(self) -> bytes:
         """All state, with the position, for `restore`."""
 
@@ -73,6 +76,10 @@ class Indicator(Protocol):
     @property
     def width(self) -> int:
         """How many float64 of state one series needs. A new series begins with zeros."""
+
+    @property
+    def memory(self) -> int | None:
+        """How many of the newest bars decide the state, so that feeding only these gives the same bits; None: all of them."""
 
     def update(
         self, state: NDArray[np.float64], row: NDArray[np.int64], bars: Mapping[str, NDArray[Any]]

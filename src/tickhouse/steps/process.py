@@ -15,6 +15,7 @@ from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
 from tickhouse.quality._suite import Suite, mute
+from tickhouse.steps.counted import Counted
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
@@ -38,6 +39,7 @@ class Process:
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
         self._ledger: dict[tuple[str, str], int] = {}
+        self._counted = Counted(warm.ledger())
         self._checkpointed = self._written = self._told = clock.monotonic()
 
     def recover(self) -> int:
@@ -71,8 +73,7 @@ class Process:
         for batch in (*output.bars, *output.forming):
             self.hot.bars(batch)
         self.publish(records, output)
-        for batch in output.bars:
-            observe.count("bars", len(batch), source=batch.source, interval="all")
+        self._counted.output(output)
         return output
 
     @property
@@ -112,6 +113,7 @@ class Process:
             self._told = now
             observe.gauge("journal_position", self.engine.position, group=GROUP)
             observe.gauge("journal_end", self.journal.end())
+            self._counted.watermarks(self.engine.watermarks())
         if now - self._checkpointed > self.checkpoint_seconds:
             self._store(output or Output(self.engine.position), self.engine.snapshot())
         elif output is not None and (has_rows(output) or now - self._written > 1.0):

@@ -25,7 +25,7 @@ watched; blind time after the last id counts until the next id proves that nothi
 **Sums** are double-double, so bars do not depend on the order of arrival, bit for bit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,6 +90,15 @@ class Embedded:
                 for row, first, last, begin, end in lane.dense.losses(lane.ids[: lane.rows]):
                     holes.append(Hole(source.name, source.symbols[int(lane.code[row])], first, last, begin, end))
         return tuple(holes)
+
+    def watermarks(self) -> Mapping[str, int]:
+        """Up to which event time the live lane of each source is complete, once it has begun."""
+        marks = (
+            (name, source.lanes[LIVE].windows.watermark)
+            for name, source in self._sources.items()
+            if LIVE in source.lanes
+        )
+        return {name: mark for name, mark in marks if mark not in (NEVER, FAR)}
 
     def snapshot(self) -> bytes:
         """All state, with the position."""

@@ -1,0 +1,68 @@
+"""What cannot be done is one sentence on standard error and an exit status that says whose turn it is; nothing is made."""
+
+import pytest
+
+ASKS = (
+    "bars AAPL", "ticks AAPL", "indicators AAPL", "anomalies", "coverage", "quality", "symbols", "trace AAPL 2026-01-01", "status",
+    "sql 'select'", "verify", "quarantine list", "quarantine show 5", "quarantine replay", "db upgrade", "backup copy",
+    "replay --into copy",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["missing", "another folder"])
+@pytest.mark.parametrize("command", ASKS)
+def test_a_command_that_reads_or_repairs_makes_no_house(th, elsewhere, command, there):
+    folder = elsewhere / "typo"
+    if there:
+        folder.mkdir()
+        (folder / "letter.txt").write_text("mine")
+    said = th(*command.split(), "--data", folder)
+    assert said.status == 2 and said.out == ""
+    assert len(said.err.splitlines()) == 1 and "house" in said.err and str(folder) in said.err
+    assert [path.name for path in elsewhere.rglob("*")] == (["typo", "letter.txt"] if there else [])
+
+
+def test_the_doctor_says_that_there_is_no_house_yet_and_makes_none(th, elsewhere):
+    (elsewhere / "tickhouse.toml").write_text("feeds = {}\n")
+    said = th("doctor", "--data", "typo")
+    assert said.status == 0 and "none   house: there is no house in typo yet" in said.out
+    assert [path.name for path in elsewhere.iterdir()] == ["tickhouse.toml"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("replay --speed fast --into again --data house", "--speed: got 'fast', expected max, or a number above 0"),
+        ("replay --speed 0 --into again --data house", "--speed"),
+        ("replay --speed nan --into again --data house", "--speed"),
+        ("load trades.csv --data trades.csv", "data: got 'trades.csv', expected a folder"),
+        ("load trades.csv --data /proc/none", "data: got '/proc/none', expected a folder"),
+        ("backup trades.csv --data house", "trades.csv"),
+        ("backup /proc/none --data house", "/proc/none"),
+        ("init /proc/none", "/proc/none"),
+        ("init trades.csv", "trades.csv"),
+        ("bars AAPL --data house --format parquette", "--format"),
+        ("up --for 1s --data trades.csv", "data: got 'trades.csv'"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_one_sentence(th, house, command, said):
+    answer = th(*command.split())
+    assert answer.status == 2
+    assert said in answer.err and answer.err.startswith("tickhouse: ") and len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["exchange --port 70000", "demo --port 65536", "up --port 70000"])
+def test_a_port_is_a_port(th, command):
+    said = th(*command.split())
+    assert said.status == 2 and "65535" in said.err and "Traceback" not in said.err
+
+
+def test_what_data_hold_is_shown_and_never_read_as_markup(th, house):
+    assert th("sql", "select '[/b]' as a, '[red]x' as b", "--data", house).out.split() == ["a", "b", "[/b]", "[red]x"]
+    assert "[red]x" in th("quarantine", "list", "--data", house).out
+
+
+def test_the_version_is_told(th):
+    from tickhouse import __version__
+
+    assert th("--version").out == f"tickhouse {__version__}\n"
