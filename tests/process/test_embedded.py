@@ -271,6 +271,18 @@ def test_the_first_window_is_complete_from_the_first_evidence_on(feeder):
     assert house.newest()["A", 0]["completeness"] == 40 / 60
 
 
+def test_coverage_begins_where_the_first_window_is_watched_from(feeder):
+    house = House(DENSE)
+    house.run(feeder.mark(Event.CONNECTED, 15, symbols=("A", "B")), feeder.ticks([tick(30, id=1), tick(100, id=2)]))
+    house.run(feeder.mark(Event.ALIVE, 200))
+    assert house.coverage()["A", 15] == (120, "live", 0)
+    assert house.coverage()["B", 15] == (180, "quiet", 0)
+    assert house.newest()["A", 0]["completeness"] == 0.75
+    early = House(NONE)
+    early.run(Feeder().mark(Event.CONNECTED, 65, symbols=("A",)), feeder.ticks([tick(50), tick(70), tick(200)]))
+    assert early.coverage()["A", 0] == (120, "live", 0), "a trade from before the connection came all the same"
+
+
 def test_coverage_tells_live_quiet_and_delayed_apart(feeder):
     house = House(NONE)
     house.run(feeder.mark(Event.CONNECTED, 0, symbols=("A", "B")))

@@ -4,7 +4,7 @@ import copy
 import math
 import random
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,9 @@ import pyarrow as pa
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import NoData, Temporary
 from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, TICK, TIME, Query, interval_us
+from tickhouse.core.settings import INDICATORS as CONFIGURED
+from tickhouse.core.values import Values
+from tickhouse.steps.beside import Beside
 from tickhouse.surfaces import Listener
 
 MINUTE = 60 * SECOND
@@ -92,6 +95,14 @@ class MemoryHouse:
     def indicators(self, query: Query) -> pa.Table:
         """Indicator rows."""
         return _newest(self._ask("indicators", INDICATOR, query), query, ("symbol", "interval", "source"))
+
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+        """Indicators beside bars."""
+        return Beside(self, CONFIGURED).values(bars, wanted, as_of)
+
+    def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
+        """The values in indicator rows."""
+        return Beside(self, CONFIGURED).picked(rows, wanted)
 
     def anomalies(self, query: Query) -> pa.Table:
         """Anomalies."""
@@ -367,7 +378,7 @@ def _indicators(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
         past = closes.setdefault(key, [])
         past.append(bar["close"])
         ema[key] = bar["close"] if key not in ema else ema[key] + (bar["close"] - ema[key]) * 2 / 21
-        values = {"ema(20)": ema[key]}
+        values = {"ema(20)": ema[key], "vwap": bar["vwap"] + 1}
         if len(past) >= 20:
             mean, spread = statistics.fmean(past[-20:]), statistics.pstdev(past[-20:])
             values |= {"sma(20)": mean, "bollinger(20,2).middle": mean}

@@ -24,6 +24,7 @@ from tickhouse.cli.table import cell
 Symbol = Annotated[str, typer.Argument(help="A symbol such as BTC-USDT or AAPL.")]
 AnySymbol = Annotated[str | None, typer.Argument(help="A symbol such as BTC-USDT; all when left out.")]
 Interval = Annotated[str, typer.Option("--interval", "-i", help="1m, 5m, ... as the house keeps them.")]
+Versions = Annotated[bool, typer.Option("--versions", help="Every version, not only the newest.")]
 HIDE = ("first_raw", "last_raw", "known_at")
 
 
@@ -33,46 +34,46 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def query(symbol: str | None, start: str | None = None, end: str | None = None, **rest: Any) -> Any:
+def query(symbol: str | None = None, start: str | None = None, end: str | None = None, **rest: Any) -> Any:
     """The `Query` of a command's options."""
     import time
 
-    from tickhouse.core.model import Query, interval_us
-    from tickhouse.core.symbols import canonical
-    from tickhouse.core.times import instant
+    from tickhouse.core.asking import question
 
-    now = time.time_ns() // 1000
-    if rest.get("interval"):
-        interval_us(rest["interval"])
-    if rest.get("as_of") is not None:
-        rest["as_of"] = instant(rest["as_of"], now)
-    return Query(
-        (canonical(symbol),) if symbol else (),
-        start=None if start is None else instant(start, now),
-        end=None if end is None else instant(end, now),
-        **rest,
-    )
+    return question(time.time_ns() // 1000, symbol, start=start, end=end, **rest)
+
+
+def emit_beside(table: Any, name: str, values: Any, form: str, hide: tuple[str, ...]) -> None:
+    """Rows with values of indicators: an object called `name` in JSON, else a column each."""
+    from tickhouse.core.values import flat, nested
+
+    if form != "json":
+        emit(flat(table, values), form, hide)
+        return
+    rows = zip(table.to_pylist(), nested(values, table.num_rows), strict=True)
+    emit_json([{**row, name: found} for row, found in rows])
 
 
 def bars(
     symbol: Symbol, interval: Interval = "1m", start: Start = None, end: End = None, as_of: AsOf = None, source: Source = None,
     last: Last = None, form: Format = "table", data: Data = None, config: Config = None,
-    versions: Annotated[bool, typer.Option("--versions", help="Every version, not only the newest.")] = False,
-    indicators: Annotated[str | None, typer.Option("--indicators", help="'all', or a list: 'sma(20) rsi(14)'.")] = None,
+    versions: Versions = False,
+    indicators: Annotated[str | None, typer.Option("--indicators", help="'all' that are kept, or any: 'sma(20) rsi(14)'.")] = None,
 ) -> None:  # fmt: skip
     """Bars of a symbol, oldest first.
 
     Example: tickhouse bars BTC-USDT --interval 5m --last 20 --indicators "sma(20) rsi(14)"
     """
+    from tickhouse.core.asking import listed
+
     asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last, versions=versions)
     with reading(data, config) as house:
-        table = house.bars(asked)
-        if indicators:
-            from tickhouse.cli.join import with_indicators
-
-            with_indicators(house, asked, table, indicators, form)
+        table = house.told(house.bars, asked)
+        if not indicators:
+            emit(table, form, HIDE)
             return
-    emit(table, form, HIDE)
+        values = house.beside(table, listed(indicators), asked.as_of)
+    emit_beside(table, "indicators", values, form, HIDE)
 
 
 def ticks(
@@ -86,20 +87,21 @@ def ticks(
     if last is None and start is None:
         last = 100
     with reading(data, config) as house:
-        emit(house.ticks(query(symbol, start, end, source=source, last=last)), form)
+        emit(house.told(house.ticks, query(symbol, start, end, source=source, last=last)), form)
 
 
 def indicators(
     symbol: Symbol, interval: Interval = "1m", start: Start = None, end: End = None, as_of: AsOf = None, source: Source = None,
-    last: Last = None, form: Format = "table", data: Data = None, config: Config = None,
+    last: Last = None, form: Format = "table", data: Data = None, config: Config = None, versions: Versions = False,
 ) -> None:  # fmt: skip
     """The indicators of each closed bar.
 
     Example: tickhouse indicators BTC-USDT --last 10
     """
     with reading(data, config) as house:
-        asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last)
-        emit(house.indicators(asked), form, ("known_at",))
+        asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last, versions=versions)
+        rows = house.told(house.indicators, asked)
+        emit_beside(rows.drop_columns("values"), "values", house.picked(rows, ("all",)), form, ("known_at",))
 
 
 def anomalies(
@@ -111,9 +113,8 @@ def anomalies(
     Example: tickhouse anomalies BTC-USDT --start -1d
     """
     with reading(data, config) as house:
-        emit(
-            house.anomalies(query(symbol, start, end, interval=interval, as_of=as_of)), form, ("known_at", "retracted")
-        )
+        asked = query(symbol, start, end, interval=interval, as_of=as_of)
+        emit(house.told(house.anomalies, asked), form, ("known_at", "retracted"))
 
 
 def coverage(
@@ -125,7 +126,7 @@ def coverage(
     Example: tickhouse coverage BTC-USDT --start -1d
     """
     with reading(data, config) as house:
-        emit(house.coverage(query(symbol, start, end, source=source)), form)
+        emit(house.told(house.coverage, query(symbol, start, end, source=source)), form)
 
 
 def quality(
@@ -141,7 +142,7 @@ def quality(
     Example: tickhouse quality --start -1h
     """
     with reading(data, config) as house:
-        emit(house.findings(query(symbol, start, end)), form, ("raw",))
+        emit(house.told(house.findings, query(symbol, start, end)), form, ("raw",))
 
 
 def symbols(form: Format = "table", data: Data = None, config: Config = None) -> None:
@@ -225,14 +226,8 @@ def sql(
 
     Example: tickhouse sql "select symbol, count(*), avg(completeness) from bars group by 1"
     """
-    from pathlib import Path
-
-    from tickhouse.surfaces.sql import Place, query
-
     with reading(data, config) as house:
-        settings, lake = house.pipeline.settings, house.pipeline.lake
-        warm = Path(settings.warm_url.removeprefix("sqlite:///"))
-        answer = query(Place(warm, lake.url("ticks"), lake.url("bronze")), statement)
+        answer = house.sql(statement)
     emit(answer.table, form)
     if answer.cut:
         say(f"cut: {answer.cut}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tickhouse.cli.table import show
-from tickhouse.core.errors import BadSetting, SettingsError, Temporary
+from tickhouse.core.errors import BadSetting, NoData, SettingsError, Temporary, UnknownSymbol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ USAGE, TEMPORARY, FAILED, INTERRUPTED = 2, 75, 1, 130
 
 def status_of(error: BaseException) -> int:
     """The exit status of an error. 2: the user can fix it now; 75: trying again can help; 1: it failed."""
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | UnknownSymbol | NoData):
         return USAGE
     return TEMPORARY if isinstance(error, Temporary) else FAILED
 

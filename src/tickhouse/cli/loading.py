@@ -178,7 +178,8 @@ def replay_into(
     with opened(data, config) as old, opened(into, config, new=True) as new:
         if old.settings.data.absolute() == new.settings.data.absolute():
             raise BadSetting("--into", str(into), "another house than the one that is replayed")
-        note(new.settings.data, **{**notes(old.settings.data), **notes(new.settings.data)})
+        if facts := {**notes(old.settings.data), **notes(new.settings.data)}:
+            note(new.settings.data, **facts)
         now = old.clock.now()
         span = [None if text is None else instant(text, now) for text in (start, end)]
         with working(new), progress(Path("replay")) as tell:

@@ -77,6 +77,10 @@ class Indicator(Protocol):
     def width(self) -> int:
         """How many float64 of state one series needs. A new series begins with zeros."""
 
+    @property
+    def memory(self) -> int | None:
+        """How many of the newest bars decide the state, so that feeding only these gives the same bits; None: all of them."""
+
     def update(
         self, state: NDArray[np.float64], row: NDArray[np.int64], bars: Mapping[str, NDArray[Any]]
     ) -> NDArray[np.float64]:

@@ -121,9 +121,7 @@ class Lane:
 
     def watched(self, rows: I64, start: I64, end: I64) -> tuple[F64, NDArray[np.bool_]]:
         """Which part of each window was watched, as far as no trade ids prove more; and whether the next id may prove more."""
-        own = self.edge[rows]
-        edge = np.where(own != FAR, own, self.began)
-        begin = np.maximum(start, edge)
+        begin = np.maximum(start, self.since_each(rows))
         if self.dense is not None:
             for i in np.flatnonzero(begin > start).tolist():
                 if self.dense.knows_earlier(int(self.ids[rows[i]])):
@@ -142,8 +140,12 @@ class Lane:
 
     def since(self, row: int) -> int:
         """Since when a series is watched."""
-        edge = int(self.edge[row])
-        return edge if edge != FAR else self.began
+        return int(self.since_each(np.array([row]))[0])
+
+    def since_each(self, rows: I64) -> I64:
+        """`since` of several."""
+        own = self.edge[rows]
+        return np.where(own != FAR, own, self.began)
 
     def _say(self, row: I64, *stretch: NDArray[Any]) -> None:
         self.stretches.say(self.code[row], self.channel[row], *stretch)

@@ -63,7 +63,7 @@ def _responses(model: Any, many: bool = True) -> dict[int | str, dict[str, Any]]
     return shown
 
 
-Named = Annotated[Symbol, Path(description="A symbol such as BTC-USDT; any spelling of it will do.")]
+Named = Annotated[Symbol, Path(description="A symbol such as BTC-USDT; btc-usdt and btc_usdt are the same.")]
 
 
 def router(room: Room) -> APIRouter:

@@ -28,7 +28,7 @@ class Rows(BaseModel, Generic[T]):
     next: str | None = Field(description="Where the next page is; null at the end.")
     symbol: str | None = None
     interval: str | None = None
-    absent: list[str] | None = Field(None, description="Indicators that were asked for and that no row has.")
+    absent: list[str] | None = Field(None, description="Values of indicators that were asked for and that no row has.")
 
 
 class Bar(BaseModel):

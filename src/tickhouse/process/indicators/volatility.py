@@ -53,6 +53,10 @@ class Volatility:
     def width(self) -> int:
         return self.period + 2
 
+    @property
+    def memory(self) -> int:
+        return self.period + 1
+
     def update(self, state: F64, row: I64, bars: Mapping[str, Any]) -> F64:
         values: F64 = _volatility(state, row, bars["close"], self.period)
         return values
