@@ -56,6 +56,11 @@ class Inbox:
     async def put(self, channel: str, payload: bytes, received_at: int) -> None:
         """Put a message in, waiting for room (`received_at` in UTC microseconds)."""
         while not self.offer(channel, payload, received_at):
+            await self.room()
+
+    async def room(self) -> None:
+        """Wait until there is room."""
+        while self.full:
             self._room.clear()
             await self._room.wait()
 

@@ -7,17 +7,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-
 from tickhouse.core import observe
 from tickhouse.core.clock import Clock
+from tickhouse.core.dial import opened
 from tickhouse.core.errors import Final, Temporary, TickhouseError, Unreachable
 from tickhouse.core.foreign import NETWORK, host_of, translated
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.requests import Subscription
 from tickhouse.core.retry import Retry
+from tickhouse.core.socket import Closed, Socket
 
 PLANNED_CLOSES = (1001, 1012, 1013)
 """Close codes of a server that goes away on purpose and is back soon."""
@@ -28,12 +27,13 @@ class LineOptions:
     """How a line is kept. All times in seconds; tests make them small.
 
     `tick` is how often evidence is written, `stable_after` how long a connection must hold before failures are forgotten,
-    `renew_before` how long before the end of its lifetime a connection is replaced.
+    `renew_before` how long before the end of its lifetime a connection is replaced. `user_agent` is who we say we are.
     """
 
     tick: float = 1.0
     connect_timeout: float = 10.0
     close_timeout: float = 2.0
+    user_agent: str = "tickhouse"
     stable_after: float = 10.0
     renew_before: float = 60.0
     retry: Retry = field(default_factory=lambda: Retry(attempts=2**31, first=1.0, most=30.0))
@@ -85,7 +85,7 @@ class Line:
         """
         self._heard = self._clock.now()
         failures = 0
-        connection: ClientConnection | None = None
+        connection: Socket | None = None
         try:
             while True:
                 if connection is None:
@@ -108,7 +108,7 @@ class Line:
         self._renewals.extend(frames)
         return True
 
-    async def _reconnect(self, admit: Callable[[str], Awaitable[None]], failures: int) -> ClientConnection:
+    async def _reconnect(self, admit: Callable[[str], Awaitable[None]], failures: int) -> Socket:
         """A new subscribed connection, tried again with backoff until it works; evidence goes on meanwhile."""
         down = asyncio.create_task(self._say_down())
         try:
@@ -129,35 +129,32 @@ class Line:
         """Seconds to wait before trying again: the backoff, or longer when the provider asked for it."""
         return max(self._options.retry.backoff(failures), self._asked_to_wait)
 
-    async def _open(self, admit: Callable[[str], Awaitable[None]]) -> ClientConnection:
+    async def _open(self, admit: Callable[[str], Awaitable[None]]) -> Socket:
         """One try: connect, and send the hello frames at the allowed pace."""
         await admit(self._host)
         connection = None
         try:
-            connection = await connect(
+            connection = await opened(
                 self.subscription.url,
-                compression=None,
-                max_size=self.subscription.max_message_bytes,
-                open_timeout=self._options.connect_timeout,
-                close_timeout=self._options.close_timeout,
-                ping_interval=None,
+                self._taken,
+                max_bytes=self.subscription.max_message_bytes,
+                seconds=self._options.connect_timeout,
+                headers={"User-Agent": self._options.user_agent},
             )
             for frame in self.subscription.hello:
                 await self._send(connection, frame)
         except NETWORK as error:
             if connection is not None:
-                connection.transport.abort()
+                connection.abort()
             raise translated(error, self._host) from error
         except BaseException:
             if connection is not None:
-                connection.transport.abort()
+                connection.abort()
             raise
         observe.count("connections", host=self._host)
         return connection
 
-    async def _hold(
-        self, connection: ClientConnection, admit: Callable[[str], Awaitable[None]]
-    ) -> tuple[ClientConnection | None, bool]:
+    async def _hold(self, connection: Socket, admit: Callable[[str], Awaitable[None]]) -> tuple[Socket | None, bool]:
         """Read a connection until it is lost or replaced: what to go on with, and whether the end was planned."""
         await self._up()
         reading = asyncio.create_task(self._read(connection))
@@ -170,14 +167,13 @@ class Line:
             self._down(lost, 0)
             await self._say(Event.DISCONNECTED, str(lost))
             cause = lost.__cause__
-            code = cause.rcvd.code if isinstance(cause, ConnectionClosed) and cause.rcvd else 0
-            return None, code in PLANNED_CLOSES
+            return None, isinstance(cause, Closed) and not cause.ours and cause.code in PLANNED_CLOSES
         finally:
             await _discarded(reading, successor)
-            await connection.close()
+            await connection.close(self._options.close_timeout)
 
     async def _watch(
-        self, connection: ClientConnection, reading: asyncio.Task[None], successor: asyncio.Task[ClientConnection]
+        self, connection: Socket, reading: asyncio.Task[None], successor: asyncio.Task[Socket]
     ) -> TickhouseError | None:
         """Write evidence each tick; returns why the connection is over, or None when its successor is ready."""
         said, silent = self._heard, 0.0
@@ -194,41 +190,47 @@ class Line:
             silent = 0.0 if fresh else silent + passed
             if silent >= self.subscription.mute_after:
                 await self._say(Event.MUTE)
-                connection.transport.abort()
+                connection.abort()
                 return Unreachable(f"{self._host} sent nothing for {self.subscription.mute_after:g} s")
             if self._heard != said and not self._waiting:
                 said = self._heard
                 await self._say(Event.ALIVE)
             await self._speak(connection, quiet=not fresh or self._only_pongs)
 
-    async def _speak(self, connection: ClientConnection, quiet: bool) -> None:
+    async def _speak(self, connection: Socket, quiet: bool) -> None:
         """Send what is to be sent on an open connection: renewals, and a ping when it is quiet."""
-        with contextlib.suppress(ConnectionClosed):  # the reader sees it too, and tells
+        with contextlib.suppress(Closed):  # the reader sees it too, and tells
             while self._renewals:
                 await self._send(connection, self._renewals.popleft())
             if quiet and not self._pinged and self._clock.monotonic() >= self._next_send:
                 self._next_send = self._clock.monotonic() + 1.0 / self.subscription.sends_per_second
                 self._pinged = True
-                asyncio.ensure_future(await connection.ping()).add_done_callback(self._ponged)
+                connection.ping().add_done_callback(self._ponged)
 
-    def _ponged(self, pong: asyncio.Future[float]) -> None:
+    def _ponged(self, pong: asyncio.Future[None]) -> None:
         self._pinged = False
-        if not pong.cancelled() and pong.exception() is None and not self._waiting:
+        if not pong.cancelled() and not self._waiting:
             self._heard, self._only_pongs = self._clock.now(), True
 
-    async def _read(self, connection: ClientConnection) -> None:
-        """Every frame into the inbox. While the inbox is full the socket is not read."""
-        receive, offer, now, channel = connection.recv, self.inbox.offer, self._clock.now, self.subscription.channel
-        while True:
-            payload = await receive(decode=False)
-            at = now()
-            if not offer(channel, payload, at):
-                self._waiting = True
-                await self.inbox.put(channel, payload, at)
-                self._waiting = False
-            self._heard, self._only_pongs = at, False
+    def _taken(self, payload: bytes) -> bool:
+        """Put a message into the inbox; false when that is full."""
+        at = self._clock.now()
+        if not self.inbox.offer(self.subscription.channel, payload, at):
+            self._waiting = True
+            return False
+        self._heard, self._only_pongs = at, False
+        return True
 
-    async def _succeed(self, admit: Callable[[str], Awaitable[None]]) -> ClientConnection:
+    async def _read(self, connection: Socket) -> None:
+        """Take messages until the connection is over, and raise why it is. While the inbox is full the socket is not read."""
+        self._waiting = False
+        while True:
+            connection.resume()
+            await connection.refused()
+            await self.inbox.room()
+            self._waiting = False
+
+    async def _succeed(self, admit: Callable[[str], Awaitable[None]]) -> Socket:
         """Shortly before the end of a connection's lifetime: the subscribed connection that takes over."""
         lifetime = self.subscription.lifetime
         await asyncio.sleep(max(lifetime - self._options.renew_before, 0.5 * lifetime))
@@ -241,14 +243,15 @@ class Line:
                 observe.tell("transport", "successor failed", logging.WARNING, line=self.name, error=str(error))
                 await asyncio.sleep(self._options.retry.backoff(failures))
 
-    async def _drained(self, connection: ClientConnection, reading: asyncio.Task[None]) -> None:
-        """Close a connection that has a successor, taking in all that is still on its way."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._options.close_timeout):
-                await connection.close()
-                await asyncio.wait({reading})
+    async def _drained(self, connection: Socket, reading: asyncio.Task[None]) -> None:
+        """Close a connection that has a successor, taking in all that is still on its way, however long the inbox is full."""
+        connection.leave()
+        while not reading.done():
+            done, _ = await asyncio.wait({reading}, timeout=self._options.close_timeout)
+            if not done and not self._waiting:
+                connection.abort()
 
-    async def _send(self, connection: ClientConnection, frame: str) -> None:
+    async def _send(self, connection: Socket, frame: str) -> None:
         """Send one text frame, not before the pace allows it."""
         gap = 1.0 / self.subscription.sends_per_second
         now = self._clock.monotonic()
@@ -256,7 +259,7 @@ class Line:
         self._next_send = at + gap
         if at > now:
             await asyncio.sleep(at - now)
-        await connection.send(frame)
+        connection.send(frame)
 
     async def _up(self) -> None:
         now = self._clock.now()
@@ -316,11 +319,11 @@ def _loss(reading: asyncio.Task[None], host: str) -> TickhouseError:
     return loss
 
 
-async def _discarded(reading: asyncio.Task[None], successor: asyncio.Task[ClientConnection]) -> None:
+async def _discarded(reading: asyncio.Task[None], successor: asyncio.Task[Socket]) -> None:
     """End both tasks; a successor that was made and is not used is closed."""
     taken = successor.done()
     for task in (reading, successor):
         task.cancel()
     results = await asyncio.gather(reading, successor, return_exceptions=True)
-    if not taken and isinstance(results[1], ClientConnection):
-        results[1].transport.abort()
+    if not taken and isinstance(results[1], Socket):
+        results[1].abort()

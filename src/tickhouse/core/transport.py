@@ -6,7 +6,7 @@ It knows no provider. A feed says what to ask (generators of requests, subscript
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,8 @@ class Transport:
 
         Raises `Final` when trying again cannot help.
         """
-        kept = self.lines[line] = Line(line, subscription, inbox, self._clock, self.options.line)
+        options = replace(self.options.line, user_agent=self.options.user_agent)
+        kept = self.lines[line] = Line(line, subscription, inbox, self._clock, options)
         await kept.run(self._admit)
 
     def renew(self, symbol: str) -> bool:
