@@ -178,6 +178,9 @@ class Reader:
         """What is going on in the house."""
         journal, data = self.pipeline.journal, self.pipeline.settings.data
         end, groups = journal.end(), dict(journal.groups())
+        done = self.pipeline.warm.position(PROCESS)
+        # what is stored is done, though the journal is kept up to the checkpoint before it
+        come = groups | ({PROCESS: max(done or 0, groups[PROCESS])} if PROCESS in groups else {})
         return {
             "house": str(data),
             "simulated": self.simulated,
@@ -186,9 +189,9 @@ class Reader:
                 "begin": journal.begin(),
                 "end": end,
                 "groups": groups,
-                "behind": {g: end - p for g, p in groups.items()},
+                "behind": {group: end - position for group, position in come.items()},
             },
-            "process": {"position": self.pipeline.warm.position(PROCESS)},
+            "process": {"position": done},
             "archive": {"position": groups.get(ARCHIVE)},
             "symbols": len(self.symbols()),
             "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},
