@@ -25,6 +25,7 @@ from tickhouse.core.times import instant, length
 from tickhouse.core.values import flat
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.follow import Follow
+from tickhouse.steps.notes import is_house
 from tickhouse.steps.read import Reader
 
 Symbols = str | Sequence[str]
@@ -43,7 +44,7 @@ class House:
         path = Path(place)
         option = "config" if path.suffix == ".toml" else "data"
         settings = load(path) if option == "config" else load(data=path)
-        if not settings.data.is_dir():
+        if not is_house(settings):
             command = f"tickhouse up --{option} {shlex.quote(str(path))}"
             raise SettingsError(f"there is no house in {settings.data}; make one with `{command}`")
         return cls(Pipeline(settings))

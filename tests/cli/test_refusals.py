@@ -1,5 +1,7 @@
 """What cannot be done is one sentence on standard error and an exit status that says whose turn it is; nothing is made."""
 
+import socket
+
 import pytest
 
 ASKS = (
@@ -66,3 +68,11 @@ def test_the_version_is_told(th):
     from tickhouse import __version__
 
     assert th("--version").out == f"tickhouse {__version__}\n"
+
+
+def test_a_taken_port_of_the_demo_is_told(th):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        said = th("demo", "--for", "1s", "--port", port, "--symbols", 2)
+    assert said.status == 0 and f"port {port} is taken" in said.err
+    assert "of the time before" in said.out

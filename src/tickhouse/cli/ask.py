@@ -18,6 +18,7 @@ from tickhouse.cli.common import (
     emit_json,
     reading,
     say,
+    wanted,
 )
 from tickhouse.cli.table import cell
 
@@ -56,7 +57,7 @@ def emit_beside(table: Any, name: str, values: Any, form: str, hide: tuple[str, 
 
 def bars(
     symbol: Symbol, interval: Interval = "1m", start: Start = None, end: End = None, as_of: AsOf = None, source: Source = None,
-    last: Last = None, form: Format = "table", data: Data = None, config: Config = None,
+    last: Last = None, form: Format = "table", as_json: Json = False, data: Data = None, config: Config = None,
     versions: Versions = False,
     indicators: Annotated[str | None, typer.Option("--indicators", help="'all' that are kept, or any: 'sma(20) rsi(14)'.")] = None,
 ) -> None:  # fmt: skip
@@ -70,15 +71,15 @@ def bars(
     with reading(data, config) as house:
         table = house.told(house.bars, asked)
         if not indicators:
-            emit(table, form, HIDE)
+            emit(table, wanted(form, as_json), HIDE)
             return
         values = house.beside(table, listed(indicators), asked.as_of)
-    emit_beside(table, "indicators", values, form, HIDE)
+    emit_beside(table, "indicators", values, wanted(form, as_json), HIDE)
 
 
 def ticks(
     symbol: Symbol, start: Start = None, end: End = None, source: Source = None, last: Last = None, form: Format = "table",
-    data: Data = None, config: Config = None,
+    as_json: Json = False, data: Data = None, config: Config = None,
 ) -> None:  # fmt: skip
     """Ticks of a symbol by event time.
 
@@ -87,12 +88,13 @@ def ticks(
     if last is None and start is None:
         last = 100
     with reading(data, config) as house:
-        emit(house.told(house.ticks, query(symbol, start, end, source=source, last=last)), form)
+        emit(house.told(house.ticks, query(symbol, start, end, source=source, last=last)), wanted(form, as_json))
 
 
 def indicators(
     symbol: Symbol, interval: Interval = "1m", start: Start = None, end: End = None, as_of: AsOf = None, source: Source = None,
-    last: Last = None, form: Format = "table", data: Data = None, config: Config = None, versions: Versions = False,
+    last: Last = None, form: Format = "table", as_json: Json = False, data: Data = None, config: Config = None,
+    versions: Versions = False,
 ) -> None:  # fmt: skip
     """The indicators of each closed bar.
 
@@ -101,12 +103,14 @@ def indicators(
     with reading(data, config) as house:
         asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last, versions=versions)
         rows = house.told(house.indicators, asked)
-        emit_beside(rows.drop_columns("values"), "values", house.picked(rows, ("all",)), form, ("known_at",))
+        emit_beside(
+            rows.drop_columns("values"), "values", house.picked(rows, ("all",)), wanted(form, as_json), ("known_at",)
+        )
 
 
 def anomalies(
     symbol: AnySymbol = None, interval: Annotated[str | None, typer.Option("--interval", "-i")] = None, start: Start = None,
-    end: End = None, as_of: AsOf = None, form: Format = "table", data: Data = None, config: Config = None,
+    end: End = None, as_of: AsOf = None, form: Format = "table", as_json: Json = False, data: Data = None, config: Config = None,
 ) -> None:  # fmt: skip
     """What the detectors said.
 
@@ -114,19 +118,19 @@ def anomalies(
     """
     with reading(data, config) as house:
         asked = query(symbol, start, end, interval=interval, as_of=as_of)
-        emit(house.told(house.anomalies, asked), form, ("known_at", "retracted"))
+        emit(house.told(house.anomalies, asked), wanted(form, as_json), ("known_at", "retracted"))
 
 
 def coverage(
     symbol: AnySymbol = None, start: Start = None, end: End = None, source: Source = None, form: Format = "table",
-    data: Data = None, config: Config = None,
+    as_json: Json = False, data: Data = None, config: Config = None,
 ) -> None:  # fmt: skip
     """When data came, when nothing traded, and when we were blind.
 
     Example: tickhouse coverage BTC-USDT --start -1d
     """
     with reading(data, config) as house:
-        emit(house.told(house.coverage, query(symbol, start, end, source=source)), form)
+        emit(house.told(house.coverage, query(symbol, start, end, source=source)), wanted(form, as_json))
 
 
 def quality(
@@ -134,6 +138,7 @@ def quality(
     start: Start = None,
     end: End = None,
     form: Format = "table",
+    as_json: Json = False,
     data: Data = None,
     config: Config = None,
 ) -> None:
@@ -142,10 +147,10 @@ def quality(
     Example: tickhouse quality --start -1h
     """
     with reading(data, config) as house:
-        emit(house.told(house.findings, query(symbol, start, end)), form, ("raw",))
+        emit(house.told(house.findings, query(symbol, start, end)), wanted(form, as_json), ("raw",))
 
 
-def symbols(form: Format = "table", data: Data = None, config: Config = None) -> None:
+def symbols(form: Format = "table", as_json: Json = False, data: Data = None, config: Config = None) -> None:
     """Every symbol of the house, with its source and the span of its bars.
 
     Example: tickhouse symbols
@@ -161,13 +166,13 @@ def symbols(form: Format = "table", data: Data = None, config: Config = None) ->
                 "first": rfc3339(row["first_start"]), "last": rfc3339(row["last_start"]),
             } for row in house.symbols()
         ]  # fmt: skip
-    emit(pa.Table.from_pylist(rows) if rows else pa.table({"symbol": pa.array([], pa.string())}), form)
+    emit(pa.Table.from_pylist(rows) if rows else pa.table({"symbol": pa.array([], pa.string())}), wanted(form, as_json))
 
 
 def trace(
     symbol: Symbol, at: Annotated[str, typer.Argument(help="A time inside the bar, e.g. 2026-11-20T14:31.")],
     interval: Interval = "1m", source: Source = None,
-    limit: Annotated[int, typer.Option("--limit", help="Raw messages to show.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Raw messages to show.")] = 20,
     as_json: Json = False, data: Data = None, config: Config = None,
 ) -> None:  # fmt: skip
     """A bar, its versions, and the raw messages behind it.
@@ -181,18 +186,22 @@ def trace(
 
     with reading(data, config) as house:
         found = house.trace(canonical(symbol), instant(at, time.time_ns() // 1000), interval, source, limit)
+    for message in found["raw"]["messages"]:
+        message["received_at"] = rfc3339(message["received_at"])
     if as_json:
         emit_json(found)
         return
     for version in found["versions"]:
         typer.echo("  ".join(f"{name}={cell(value)}" for name, value in version.items()))
     for part in found["coverage"]:
-        typer.echo(f"coverage {part['state']} from {part['start']:%H:%M:%S} to {part['end']:%H:%M:%S}")
+        typer.echo(
+            f"coverage {part['state']} from {part['start']:%Y-%m-%d %H:%M:%S} to {part['end']:%Y-%m-%d %H:%M:%S}"
+        )
     typer.echo(f"{found['ticks']} ticks and {found['raw']['count']} raw messages, {found['raw']['shown']} shown:")
     for message in found["raw"]["messages"]:
         typer.echo(
-            f"{message['position']:>12}  {rfc3339(message['received_at'])}  {message['lane']}  {message['channel']}"
-            f"{' (the whole bar)' if message['whole'] else ''}  {message['payload'][:200]}"
+            f"{message['position']:>12}  {message['received_at']}  {message['lane']}  {message['channel']}"
+            f"{' (the whole bar)' if message['whole'] else ''}  {cell(message['payload'][:200])}"
         )
 
 
@@ -210,17 +219,19 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
         f"house {found['house']}{'  (simulated data)' if found['simulated'] else ''}  {found['symbols']} symbols"
     )
     for source, row in found["ledger"].items():
-        typer.echo(f"{source}: " + "  ".join(f"{name} {value:,}" for name, value in row.items() if name != "balanced"))
+        counts = (f"{name} {value:,}" for name, value in row.items() if name != "balanced")
+        typer.echo(f"{source}: {'  '.join(counts)}")
         typer.echo(f"  the ledger {'balances' if row['balanced'] else 'DOES NOT BALANCE'}")
     for group, behind in found["journal"]["behind"].items():
-        typer.echo(f"{group}: {behind:,} messages behind")
+        what = "wait for their object to be full" if group == "archive" else "behind"
+        typer.echo(f"{group}: {behind:,} messages {what}")
     for name, process in found["roles"].items():
         typer.echo(f"role {name}: {f'process {process}' if process else 'not running'}")
 
 
 def sql(
     statement: Annotated[str, typer.Argument(help="One SELECT over bars, ticks, indicators, anomalies, coverage, ...")],
-    form: Format = "table", data: Data = None, config: Config = None,
+    form: Format = "table", as_json: Json = False, data: Data = None, config: Config = None,
 ) -> None:  # fmt: skip
     """Read-only SQL (DuckDB) over everything in the house.
 
@@ -228,6 +239,6 @@ def sql(
     """
     with reading(data, config) as house:
         answer = house.sql(statement)
-    emit(answer.table, form)
+    emit(answer.table, wanted(form, as_json))
     if answer.cut:
         say(f"cut: {answer.cut}")

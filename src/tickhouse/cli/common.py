@@ -86,6 +86,11 @@ def reading(data: Path | None, config: Path | None = None) -> Iterator["Reader"]
         yield Reader(pipeline)
 
 
+def wanted(form: str, as_json: bool) -> str:
+    """The form asked for: `--json` is short for `--format json`."""
+    return "json" if as_json else form
+
+
 def say(text: str) -> None:
     """One line for a person, on standard error, so that standard output holds only the answer."""
     sys.stderr.write(text + "\n")

@@ -94,8 +94,8 @@ def report(summary: dict[str, Any]) -> None:
     lines = [
         f"{summary['ticks']:,} ticks in {summary['seconds']:g} s ({summary['ticks_per_second']:,.0f}/s), "
         f"lag p50 {lag['p50']} ms, p99 {lag['p99']} ms",
-        f"{summary['bars']:,} bars closed, {summary['corrected']:,} of them corrections, {summary['anomalies']:,} anomalies, "
-        f"{summary['holes']:,} holes found, {summary['refilled']:,} refilled",
+        f"{summary['bars']:,} bars closed and {summary['history']:,} of the time before, {summary['corrected']:,} corrections, "
+        f"{summary['anomalies']:,} anomalies, {summary['holes']:,} holes found, {summary['refilled']:,} refilled",
     ]
     for source, row in summary["ledger"].items():
         counts = ", ".join(f"{row[name]:,} {name}" for name in SHOWN)

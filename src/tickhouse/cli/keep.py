@@ -86,28 +86,37 @@ def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> 
 
 
 @database.command()
-def upgrade(data: Data = None, config: Config = None) -> None:
+def upgrade(as_json: Json = False, data: Data = None, config: Config = None) -> None:
     """Bring the tables to the newest version.
 
     Example: tickhouse db upgrade --data mine
     """
     with opened(data, config) as house:
-        typer.echo(f"the tables are at version {house.warm.upgrade()}")
+        version = house.warm.upgrade()
+    if as_json:
+        emit_json({"version": version})
+    else:
+        typer.echo(f"the tables are at version {version}")
 
 
 def verify(as_json: Json = False, data: Data = None, config: Config = None) -> None:
-    """Read every record of the journal and every object of the lake, and compare checksums.
+    """Read every record of the journal, every object of the lake and the file of the warm store, and name every fault.
 
     Example: tickhouse verify
     """
+    from tickhouse.steps.verify import stored
+
     with opened(data, config) as house:
         check = house.journal.verify()
         objects, faults = house.lake.verify()
-    found = [*check.faults, *faults]
+        warm, rows = stored(house.warm)
+    found = [*check.faults, *faults, *warm]
     if as_json:
-        emit_json({"records": check.records, "messages": check.messages, "objects": objects, "faults": found})
+        done = {"records": check.records, "messages": check.messages, "objects": objects, "rows": rows}
+        emit_json({**done, "faults": found})
     else:
         typer.echo(f"journal: {check.records:,} records, {check.messages:,} messages; lake: {objects:,} objects")
+        typer.echo(f"warm store: {rows:,} rows")
         for fault in found:
             typer.echo(f"FAULT {fault}")
         typer.echo("everything is as it was written" if not found else f"{len(found)} faults")
@@ -117,6 +126,7 @@ def verify(as_json: Json = False, data: Data = None, config: Config = None) -> N
 
 def backup(
     to: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    as_json: Json = False,
     data: Data = None,
     config: Config = None,
 ) -> None:
@@ -127,7 +137,10 @@ def backup(
     from tickhouse.steps.backup import copy
 
     count, size = copy(existing(data, config), to)
-    say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; open it with --data {to}")
+    if as_json:
+        emit_json({"to": str(to), "files": count, "bytes": size})
+    else:
+        say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; open it with --data {to}")
 
 
 def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> None:
@@ -150,8 +163,12 @@ def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> N
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path(),
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to write the files; the working folder when left out.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    data: Annotated[Path | None, typer.Option("--data", help="Write them into the folder of this house.")] = None,
+    as_json: Json = False,
 ) -> None:
     """A commented tickhouse.toml and .env.example.
 
@@ -160,6 +177,7 @@ def init(
     from tickhouse.core.errors import BadSetting
     from tickhouse.core.settings import describe, env_example
 
+    folder = folder or data or Path()
     folder.mkdir(parents=True, exist_ok=True)
     files = {folder / "tickhouse.toml": describe(), folder / ".env.example": env_example()}
     there = [str(path) for path in files if path.exists()]
@@ -167,4 +185,7 @@ def init(
         raise BadSetting("folder", ", ".join(there), "a folder without these files, or --force")
     for path, text in files.items():
         path.write_text(text)
-        typer.echo(f"wrote {path}")
+        if not as_json:
+            typer.echo(f"wrote {path}")
+    if as_json:
+        emit_json([str(path) for path in files])

@@ -1,11 +1,14 @@
 """Commands that run something: demo, up, run, exchange."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tickhouse.cli.common import Config, Data, Json, emit_json, settings
+from tickhouse.cli.common import TEMPORARY, Config, Data, Json, emit_json, settings
+
+if TYPE_CHECKING:
+    from tickhouse.cli.session import Session
 
 For = Annotated[str | None, typer.Option("--for", help="End after this time, e.g. 30s or 5m; else on Ctrl-C.")]
 MOST_PORT = 65_535
@@ -53,9 +56,7 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=
     from tickhouse.targets.local import ROLES
 
     found = settings(data, config, serve__port=port)
-    summary = Session(found, ROLES, quiet=as_json).run(_seconds(for_))
-    if as_json:
-        emit_json(summary)
+    _run(Session(found, ROLES, quiet=as_json), for_, as_json)
 
 
 def run(
@@ -73,9 +74,7 @@ def run(
     from tickhouse.cli.session import Session
 
     found = settings(data, config, metrics__port=metrics_port)
-    summary = Session(found, tuple(roles), quiet=as_json).run(_seconds(for_))
-    if as_json:
-        emit_json(summary)
+    _run(Session(found, tuple(roles), quiet=as_json), for_, as_json)
 
 
 def exchange(
@@ -100,6 +99,16 @@ def exchange(
         "port": port, "rate": rate, "symbols": symbols, "seed": seed, "tape": tape, "speed": speed, "shift": shift, "fault": fault
     }  # fmt: skip
     serve_exchange(options, _seconds(for_), as_json)
+
+
+def _run(session: "Session", for_: str | None, as_json: bool) -> None:
+    """Run a session; one that ends by itself without ever having been connected could not do what was asked of it."""
+    seconds = _seconds(for_)
+    summary = session.run(seconds)
+    if as_json:
+        emit_json(summary)
+    if seconds is not None and session.never_connected:
+        raise typer.Exit(TEMPORARY)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -26,7 +26,8 @@ def load(
     interval: Annotated[str | None, typer.Option("--interval", "-i", help="CSV: the length of the bars.")] = None,
     source: Annotated[str, typer.Option("--source", help="CSV: the name of the source in the house.")] = "csv",
     columns: Annotated[
-        str | None, typer.Option("--columns", help="CSV without a header: its columns, e.g. time,price,size.")
+        str | None,
+        typer.Option("--columns", help="CSV without a header: its columns, e.g. time,price,-,size; - for one to skip."),
     ] = None,
     tz: Annotated[
         str | None, typer.Option("--tz", help="CSV: the time zone of times without one, e.g. America/New_York.")
@@ -67,7 +68,7 @@ def load(
         "stamped": stamped,
     }  # fmt: skip
     loading = Loading(
-        data, config, as_, {k: v for k, v in declared.items() if v not in (None, False)}, conditions, again
+        data, config, as_, {k: v for k, v in declared.items() if v is not None and v is not False}, conditions, again
     )
     answers = loading.run(files)
     if as_json:

@@ -129,12 +129,12 @@ class Layout:
 
 
 def named_columns(text: str) -> tuple[dict[str, int], int]:
-    """Columns declared in order, the unused ones left empty, and how many there are.
+    """Columns declared in order, those to skip left empty or called `-`, and how many there are.
 
-    >>> named_columns("time,price,,size")
-    ({'time': 0, 'price': 1, 'size': 3}, 4)
+    >>> named_columns("time,price,,size"), named_columns("time,-")
+    (({'time': 0, 'price': 1, 'size': 3}, 4), ({'time': 0}, 2))
     """
-    names = [name.strip().lower() for name in text.split(",")]
+    names = [name.strip(" -").lower() for name in text.split(",")]
     found = {name: place for place, name in enumerate(names) if name}
     if len(found) < sum(map(bool, names)):
         raise BadSetting("columns", text, "each column once")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,9 +21,7 @@ from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.process import GROUP as PROCESS
 from tickhouse.surfaces import Columns, Listener
-
-if TYPE_CHECKING:
-    from tickhouse.surfaces.sql import Answer
+from tickhouse.surfaces import sql as statements
 
 
 class Reader:
@@ -137,12 +135,11 @@ class Reader:
         for symbol in query.symbols:
             explain(rows, symbol, query.interval)
 
-    def sql(self, statement: str) -> "Answer":
+    def sql(self, statement: str) -> statements.Answer:
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
-        from tickhouse.surfaces.sql import Place, query
-
         warm, lake = self.pipeline.settings.warm_url.removeprefix("sqlite:///"), self.pipeline.lake
-        return query(Place(Path(warm), lake.url("ticks"), lake.url("bronze")), statement)
+        place = statements.Place(Path(warm), lake.url("ticks"), lake.url("bronze"))
+        return statements.query(place, statement)
 
     def trace(
         self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
@@ -181,6 +178,9 @@ class Reader:
         """What is going on in the house."""
         journal, data = self.pipeline.journal, self.pipeline.settings.data
         end, groups = journal.end(), dict(journal.groups())
+        done = self.pipeline.warm.position(PROCESS)
+        # what is stored is done, though the journal is kept up to the checkpoint before it
+        come = groups | ({PROCESS: max(done or 0, groups[PROCESS])} if PROCESS in groups else {})
         return {
             "house": str(data),
             "simulated": self.simulated,
@@ -189,9 +189,9 @@ class Reader:
                 "begin": journal.begin(),
                 "end": end,
                 "groups": groups,
-                "behind": {g: end - p for g, p in groups.items()},
+                "behind": {group: end - position for group, position in come.items()},
             },
-            "process": {"position": self.pipeline.warm.position(PROCESS)},
+            "process": {"position": done},
             "archive": {"position": groups.get(ARCHIVE)},
             "symbols": len(self.symbols()),
             "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},

@@ -87,6 +87,9 @@ class Warm(Protocol):
         metrics of a moment before it; stretches of coverage that end by it.
         """
 
+    def verify(self) -> tuple[int, tuple[str, ...]]:
+        """Read everything: how many rows there are, and one sentence for each fault found in the structure of the file."""
+
     def upgrade(self) -> str:
         """Bring the tables to the newest version and return its name."""
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 
 from tickhouse.core.batches import Output
+from tickhouse.core.errors import Final
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, TIME, Query
 from tickhouse.stores import Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
 
@@ -24,13 +25,15 @@ class Database:
 
     `reader` and `writer` are engines on the same database; a transaction of `writer` takes the lock for writing when it
     begins. `save` writes rows (tuples in the order of the table's columns) by key, replacing what is there as
-    `_upsert.upsert` says. `translated` turns the database's errors into ours.
+    `_upsert.upsert` says. `translated` turns the database's errors into ours. `check` has the database look for faults in itself
+    and returns a sentence for each.
     """
 
     reader: Engine
     writer: Engine
     save: Callable[[Connection, Table, _rows.Rows], None]
     translated: Callable[[], AbstractContextManager[None]]
+    check: Callable[[Connection], list[str]]
 
 
 class SqlWarm:
@@ -149,6 +152,18 @@ class SqlWarm:
         """Delete some of what is older than a time (us), in one short transaction; returns how many rows went."""
         with self._writing() as connection:
             return _trim.trim(connection, kept, before, interval)
+
+    def verify(self) -> tuple[int, tuple[str, ...]]:
+        """Read everything: how many rows there are, and one sentence for each fault found in the structure of the file."""
+        rows, faults = 0, list[str]()
+        try:
+            with self._reading() as connection:
+                faults += self._database.check(connection)
+                for table in _tables.METADATA.sorted_tables:
+                    rows += connection.execute(select(func.count()).select_from(table)).scalar_one()
+        except Final as error:
+            faults.append(str(error))
+        return rows, tuple(faults)
 
     def upgrade(self) -> str:
         """Bring the tables to the newest version and return its name."""

@@ -186,4 +186,4 @@ class Status(BaseModel):
 
     simulated: bool
     at: AwareDatetime = Field(description="The clock of the house.")
-    ledger: dict[str, dict[str, int]] | None = None
+    ledger: dict[str, dict[str, int | bool]] | None = None

@@ -55,8 +55,8 @@ class Local:
 
     @property
     def health(self) -> Mapping[str, Health]:
-        """How each line was when it ended."""
-        return self._intake.health if self._intake else {}
+        """How each line is, or was when it ended."""
+        return (self._intake.health or self.pipeline.transport.health) if self._intake else {}
 
     def stop(self) -> None:
         """End cleanly: what was received is journaled, processed and archived. Safe from any thread or signal."""
