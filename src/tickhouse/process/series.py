@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import F64, I64, BarBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.process import Detector, Indicator
+from tickhouse.process.growth import longer, room
 
 DAY_US = 86_400_000_000
 NEVER = np.iinfo(np.int64).min
@@ -125,13 +126,9 @@ class SeriesTable:
         self._anchors = [arrays[f"anchor.{i}"].copy() for i in range(len(self._members))]
 
     def _grow(self, count: int) -> None:
-        """Room for `count` series and half as many more."""
-        more = count + count // 2 - len(self.newest)
-        self.newest, self._day = (np.append(old, np.full(more, NEVER)) for old in (self.newest, self._day))
-        self._states, self._anchors = (
-            [np.concatenate((old, np.zeros((more, old.shape[1])))) for old in kind]
-            for kind in (self._states, self._anchors)
-        )
+        more = room(len(self.newest), count)
+        self.newest, self._day = (longer(old, more, NEVER) for old in (self.newest, self._day))
+        self._states, self._anchors = ([longer(old, more) for old in kind] for kind in (self._states, self._anchors))
 
     def _feed(self, rows: I64, bars: Mapping[str, NDArray[Any]], chosen: I64, out: F64) -> None:
         if not len(chosen):
