@@ -17,7 +17,8 @@ from tickhouse.process.rules import Rules
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
-T0 = 1_767_225_600 * SECOND
+T0 = (1_767_225_600 - 300) * SECOND
+"""Five minutes before a UTC midnight, so that scenes go over it."""
 VALUES = ("open", "high", "low", "close", "volume", "vwap", "trades", "completeness")
 Row = dict[str, Any]
 

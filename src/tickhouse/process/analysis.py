@@ -56,6 +56,11 @@ class Analysis:
         self._said.add_rows(*joined)
         return joined
 
+    def known(self, bars: BarBatch, before: int) -> None:
+        """Hear of bars that are public and come to `closed` later: a correction until then sees them, stored or not."""
+        self._said.up_to(before)
+        self._said.add(bars)
+
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays of numbers. Rows not stored yet are not in it: store each output before the next call."""
         return self._series.snapshot()
