@@ -40,7 +40,7 @@ from tickhouse.core.model import Hole
 from tickhouse.process import History, given, state
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
-from tickhouse.process.emitted import Emitted
+from tickhouse.process.emitted import Emitted, Run
 from tickhouse.process.evidence import FAR
 from tickhouse.process.lane import Lane
 from tickhouse.process.rules import Rules
@@ -53,6 +53,9 @@ class Analyses(Protocol):
 
     def closed(self, bars: BarBatch, before: int) -> tuple[pa.Table | None, pa.Table | None]:
         """Indicator and anomaly rows that follow from closed or corrected bars."""
+
+    def known(self, bars: BarBatch, before: int) -> None:
+        """Hear of bars that are public and come to `closed` later: a correction until then sees them, stored or not."""
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays."""
@@ -215,9 +218,11 @@ class Embedded:
             if batch is not None:
                 bars.append(batch)
             if self._analysis is not None:
-                for _, groups in emitted.runs:
+                for run, groups in emitted.runs:
                     part = emitted.batch(groups)
-                    if part is not None:
+                    if part is not None and run is Run.HELD:
+                        self._analysis.known(part, call.past)
+                    elif part is not None:
                         said, odd = self._analysis.closed(part, call.past)
                         indicators.append(said)
                         anomalies.append(odd)
