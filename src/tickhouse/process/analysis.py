@@ -61,6 +61,10 @@ class Analysis:
         self._said.up_to(before)
         self._said.add(bars)
 
+    def stored(self, before: int) -> None:
+        """All rows that came out up to a journal position are stored; what was remembered of them is let go."""
+        self._said.up_to(before)
+
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays of numbers. Rows not stored yet are not in it: store each output before the next call."""
         return self._series.snapshot()

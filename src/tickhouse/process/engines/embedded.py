@@ -57,6 +57,9 @@ class Analyses(Protocol):
     def known(self, bars: BarBatch, before: int) -> None:
         """Hear of bars that are public and come to `closed` later: a correction until then sees them, stored or not."""
 
+    def stored(self, before: int) -> None:
+        """All that was said up to a journal position is stored and need not be remembered."""
+
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays."""
 
@@ -78,6 +81,8 @@ class Embedded:
         """Take records in and say what follows. The caller stores each output before it calls again."""
         self._calls += 1
         call = _Call(self.position)
+        if self._analysis is not None:
+            self._analysis.stored(self.position)
         for record in records:
             if record.end > self.position:
                 self._take(record, call)
