@@ -20,9 +20,9 @@ from tickhouse.steps import chosen
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
-from tickhouse.steps.notes import made
+from tickhouse.steps.notes import made, note, notes
 from tickhouse.steps.past import Past
-from tickhouse.steps.process import Process
+from tickhouse.steps.process import GROUP, Process
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
@@ -58,7 +58,12 @@ class Pipeline:
         """The one way to the network."""
         from tickhouse.core.transport import Transport
 
-        return Transport(self.clock, budget_dir=self.settings.data)
+        return Transport(self.clock, budget_dir=self.settings.data, simulated=self.label)
+
+    def label(self) -> None:
+        """Note for good that the house has data of a simulated exchange."""
+        if not notes(self.settings.data).get("simulated"):
+            note(self.settings.data, simulated=True)
 
     def suite(self) -> Suite:
         """The quality checks of the settings, with a memory of their own."""
@@ -85,7 +90,7 @@ class Pipeline:
 
         `past` is that of the house whose messages are taken in again, where it is another one.
         """
-        lanes = Lanes({**self.feeds, **(extra or {})}, past or self.past)
+        lanes = Lanes(self.feeds, past or self.past, extra)
         return Ingest(lanes, self.suite(), self.journal)
 
     def process(self, write: bool = True) -> Process:
@@ -95,6 +100,12 @@ class Pipeline:
         process.checkpoint_seconds = self.settings.process.checkpoint_every
         process.recover()
         return process
+
+    def check(self) -> None:
+        """Raise `SettingsError` when what is processed already was processed with other settings than these."""
+        found = self.warm.checkpoint(GROUP)
+        if found:
+            self.engine().restore(found.state)
 
     def archive(self) -> Archive:
         """The step from the journal to the lake."""

@@ -70,15 +70,21 @@ def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> 
 
     Example: tickhouse quarantine replay
     """
-    from tickhouse.cli.loading import working
+    from tickhouse.cli.working import working
+    from tickhouse.steps import locks
     from tickhouse.steps.heal import Heal
 
-    with opened(data, config) as house, working(house):
-        done = Heal(house.ingest(), house.clock).run()
+    with opened(data, config) as house:
+        house.check()
+        with working(house):
+            done = Heal(house.ingest(), house.clock).run()
+        other = locks.holder(house.settings.data, "process")
     if as_json:
         emit_json({"seen": done.seen, "healed": done.healed, "refused": done.refused, "unread": done.unread})
         return
     typer.echo(f"{done.healed} of {done.seen} messages healed")
+    if done.healed and other:
+        typer.echo(f"their bars are made again by process {other}, which runs the pipeline of this house")
     for reason, count in done.refused.most_common():
         typer.echo(f"{count:>12}  still refused: {reason}")
     for why, count in done.unread.most_common():

@@ -1,25 +1,19 @@
-"""`tickhouse load` and `tickhouse replay`: files and bronze through the pipeline, with progress and a report."""
+"""`tickhouse load`: files through the pipeline, with progress and a report."""
 
-import math
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tickhouse.cli.common import opened, say, settings
+from tickhouse.cli.common import say, settings
+from tickhouse.cli.working import progress, working
 from tickhouse.core.batches import Parsed, RawBatch
-from tickhouse.core.errors import BadSetting, HouseLocked
+from tickhouse.core.errors import BadSetting
 from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
-from tickhouse.steps import locks
 from tickhouse.steps.load import Chunks, Load
-from tickhouse.steps.notes import declare, note, notes
-
-Progress = Callable[[int], None]
+from tickhouse.steps.notes import declare
 
 CHUNK = 1 << 20
 """Bytes of a tape that are journaled in one transaction."""
@@ -57,8 +51,12 @@ class Loading:
         ingest = pipeline.ingest({source: feed})
         before = dict(pipeline.journal.ledger())
         began = time.monotonic()
-        with progress(path) as tell:
-            done = Load(ingest, source, path, pipeline.clock, self.again).run(reader, detail, tell)
+        with progress(path.name, path.stat().st_size) as tell:
+
+            def told(lines: int) -> None:
+                tell(lines, f"{lines:,} lines")
+
+            done = Load(ingest, source, path, pipeline.clock, self.again).run(reader, detail, told)
         after = pipeline.journal.ledger()
         names = ("received", "parsed", "control", "rejected", "rows", "invalid")
         counts = {name: after.get((source, name), 0) - before.get((source, name), 0) for name in names}
@@ -112,110 +110,6 @@ class Numbered:
         parsed = self.feed.parse(raw)
         named = (replace(r, detail=f"line {self._line + r.index + 1}: {r.detail}") for r in parsed.rejects)
         return replace(parsed, rejects=tuple(named))
-
-
-@contextmanager
-def working(pipeline: Pipeline) -> Iterator[None]:
-    """Process and archive in the background while data are taken in, and finish with all of it stored.
-
-    Roles that another process has are left to it.
-    """
-    ending, failures, threads = threading.Event(), [], []
-
-    def guarded(body: Callable[[threading.Event], None]) -> None:
-        try:
-            body(ending)
-        except BaseException as error:
-            failures.append(error)
-
-    with ExitStack() as stack:
-        for name, body in (("process", _process(pipeline)), ("archive", _archive(pipeline))):
-            try:
-                stack.enter_context(locks.role(pipeline.settings.data, name))
-            except HouseLocked:
-                continue
-            threads.append(threading.Thread(target=guarded, args=(body,), name=name))
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            ending.set()
-            for thread in threads:
-                thread.join()
-    if failures:
-        raise failures[0]
-
-
-def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:
-    def body(ending: threading.Event) -> None:
-        process = pipeline.process()
-        while not ending.is_set():
-            process.step(0.1)
-        process.catch_up()
-
-    return body
-
-
-def _archive(pipeline: Pipeline) -> Callable[[threading.Event], None]:
-    def body(ending: threading.Event) -> None:
-        archive = pipeline.archive()
-        while not ending.is_set():
-            archive.step(0.1)
-        archive.catch_up()
-
-    return body
-
-
-def replay_into(
-    data: Path | None, config: Path | None, into: Path, start: str | None, end: str | None, speed: str
-) -> dict[str, Any]:
-    """Replay one house into another; returns what was taken."""
-    from tickhouse.core.times import instant
-    from tickhouse.steps.replay import messages, replay
-
-    pace = None if speed == "max" else _pace(speed)
-    with opened(data, config) as old, opened(into, config, new=True) as new:
-        if old.settings.data.absolute() == new.settings.data.absolute():
-            raise BadSetting("--into", str(into), "another house than the one that is replayed")
-        if facts := {**notes(old.settings.data), **notes(new.settings.data)}:
-            note(new.settings.data, **facts)
-        now = old.clock.now()
-        span = [None if text is None else instant(text, now) for text in (start, end)]
-        with working(new), progress(Path("replay")) as tell:
-            taken = replay(messages(old.journal, old.lake, *span), new.ingest(past=old.past), pace, tell)
-    return {"messages": taken, "into": str(into)}
-
-
-def _pace(speed: str) -> float:
-    try:
-        pace = float(speed)
-    except ValueError:
-        pace = 0.0
-    if not 0 < pace < math.inf:
-        raise BadSetting("--speed", speed, "max, or a number above 0 such as 10")
-    return pace
-
-
-@contextmanager
-def progress(path: Path) -> Iterator[Progress]:
-    """A progress line on a terminal; nothing where nobody looks."""
-    if not sys.stderr.isatty():
-        yield lambda lines: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[lines]:,} lines"),
-        TimeElapsedColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(path.name, total=None, lines=0)
-        yield lambda lines: bar.update(task, lines=lines)
 
 
 def _tell(path: Path, report: dict[str, Any], pipeline: Pipeline, lane: str) -> None:

@@ -79,22 +79,31 @@ def replay(
     into: Annotated[Path, typer.Option("--into", help="The house that is made by the replay.")],
     start: Start = None,
     end: End = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="Leave out what was loaded from this file, by its name.")
+    ] = None,
     speed: Annotated[str, typer.Option("--speed", help="max, or times the pace the messages came at.")] = "max",
     as_json: Json = False,
     data: Data = None,
     config: Config = None,
 ) -> None:
-    """The raw messages of a house through the same pipeline again, into another house.
+    """The raw messages of a house through the same pipeline again, into a new house: with other settings, a better parser, or
+    without a file that was loaded by mistake.
+
+    The new house has the settings of a tickhouse.toml here or in it, else those of the old one. A replay that was interrupted
+    goes on where it was.
 
     Example: tickhouse replay --data mine --into again --speed max
+    Example: tickhouse replay --data mine --into right --without prices.csv
     """
-    from tickhouse.cli.loading import replay_into
+    from tickhouse.cli.replaying import Replaying
 
-    answer = replay_into(data, config, into, start, end, speed)
+    answer = Replaying(data, config, into).run(start, end, tuple(without or ()), speed)
     if as_json:
         emit_json(answer)
-    else:
-        say(f"{answer['messages']:,} messages replayed into {into}")
+        return
+    again = f", which had those before position {answer['before']:,} already" if answer["before"] else ""
+    say(f"{answer['messages']:,} messages replayed into {into}{again}")
 
 
 def parse(

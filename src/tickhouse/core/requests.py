@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from tickhouse.core.secrets import Secret
 
+SIMULATED = "X-Tickhouse-Simulated"
+"""The header by which a simulated exchange says on every answer, and at every socket's handshake, that it is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -33,6 +36,11 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     received_at: int
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it comes from a simulated exchange."""
+        return SIMULATED.lower() in self.headers
 
     @property
     def retry_after(self) -> float | None:

@@ -58,8 +58,10 @@ class Transport:
         options: TransportOptions | None = None,
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        simulated: Callable[[], object] = lambda: None,
     ) -> None:
-        self.options = options or TransportOptions()
+        self.options, self.simulated = options or TransportOptions(), simulated
+        """`simulated` is called whenever somebody at the other end says that he is a simulated exchange."""
         self.lines: dict[str, Line] = {}
         """The lines there are, by name; one that ended is `stopped` and says why."""
         self._clock, self._sleep = clock, sleep
@@ -90,6 +92,14 @@ class Transport:
                 request = _following(conversation, answer)
         finally:
             conversation.close()
+
+    async def introduce(self, url: str) -> bool:
+        """Ask an address for a word, of whatever kind, only to hear whether it is a simulated exchange; false when nothing came."""
+        try:
+            await self._answer(Request(url, ""), host_of(url))
+        except (Temporary, BadMessage):
+            return False
+        return True
 
     async def stream(self, subscription: Subscription, inbox: Inbox, *, line: str) -> None:
         """Keep a subscription open until cancelled; frames and marks go to the inbox, under the name of the line.
@@ -215,6 +225,8 @@ class Transport:
                 body = await self._body(response, host)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 answer = Answer(response.status_code, headers, body, self._clock.now())
+                if answer.simulated:
+                    self.simulated()
         except NETWORK as error:
             raise translated(error, host) from error
         observe.timing("request_seconds", self._clock.monotonic() - began, host=host)

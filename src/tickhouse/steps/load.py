@@ -1,6 +1,5 @@
 """Files into the pipeline, by the very same path as a socket."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -8,7 +7,6 @@ from pathlib import Path
 
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import Busy
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.steps.ingest import Ingest
 
@@ -55,12 +53,7 @@ class Load:
         return Loaded(self.lane, lines - before, before)
 
     def _take(self, raw: RawBatch, resume: str) -> None:
-        while True:
-            try:
-                self.ingest.take([raw], (self.key, resume))
-                return
-            except Busy as busy:
-                time.sleep(busy.retry_after or 0.05)
+        self.ingest.insist([raw], (self.key, resume))
 
     def _mark(self, event: Event, detail: dict[str, str]) -> RawBatch:
         now = self.clock.now()

@@ -12,6 +12,7 @@ from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health
 from tickhouse.core.model import Want
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps.introduce import Introduce
 from tickhouse.steps.recent import Recent
 from tickhouse.steps.refill import Refill
 from tickhouse.steps.renew import Renew
@@ -35,6 +36,7 @@ class Intake:
         paced = {name: (feed, pipeline.settings.feeds[name].paced(feed.pace)) for name, feed in feeds}
         self.paced = paced
         self.refill = Refill(paced, pipeline.transport, self.take, pipeline.clock)
+        self.introduce = Introduce(pipeline.settings.feeds, pipeline.transport)
         self.renew = Renew(self.ingest.suite, pipeline.transport.renew)
         self.health: dict[str, Health] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ingest")
@@ -42,8 +44,10 @@ class Intake:
 
     async def run(self, stop: asyncio.Event, listen: bool, fill: bool) -> None:
         """Keep lines open (`listen`) and fill holes (`fill`) until told to stop. Raises what made either fail."""
+        await self.introduce.once()
         sources, pumps = self._lines() if listen else ([], [])
         recent = [asyncio.create_task(self._recent(name)) for name in self.paced if listen]
+        recent.append(asyncio.create_task(self.introduce.run()))
         if fill:
             sources.append(asyncio.create_task(self.refill.run()))
         try:
