@@ -16,6 +16,7 @@ from tickhouse.process import Engine
 from tickhouse.quality import Verdict
 from tickhouse.quality._suite import Suite, mute
 from tickhouse.steps.counted import Counted
+from tickhouse.steps.gathered import Gathered
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
@@ -39,7 +40,7 @@ class Process:
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
         self._ledger: dict[tuple[str, str], int] = {}
-        self._counted = Counted(warm.ledger())
+        self._counted, self._gathered = Counted(warm.ledger()), Gathered()
         self._checkpointed = self._written = self._told = clock.monotonic()
 
     def recover(self) -> int:
@@ -69,6 +70,7 @@ class Process:
         output = self._judged(records, self.engine.process(records))
         observe.timing("process_seconds", self.clock.monotonic() - began)
         self._ledger.update(output.ledger)
+        self._gathered.add(output.findings)
         self._keep(output)
         for batch in (*output.bars, *output.forming):
             self.hot.bars(batch)
@@ -122,7 +124,8 @@ class Process:
     def _store(self, output: Output, state: bytes | None) -> None:
         if not self.write:
             return
-        self._insist(replace(output, ledger=self._ledger), state)
+        found = self._gathered.take() if state is not None else None
+        self._insist(replace(output, ledger=self._ledger, findings=found), state)
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written
@@ -141,6 +144,6 @@ class Process:
 
 
 def has_rows(output: Output) -> bool:
-    """Whether there is anything in it to store."""
-    tables = (output.indicators, output.anomalies, output.findings, output.coverage)
+    """Whether there is anything in it to store at once; findings wait for the checkpoint."""
+    tables = (output.indicators, output.anomalies, output.coverage)
     return bool(output.bars) or any(table is not None for table in tables)
