@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, say
+from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, say, settings
+from tickhouse.cli.table import cell
 
 Files = Annotated[list[Path], typer.Argument(help="One file or several.", exists=True, dir_okay=False)]
 
@@ -108,8 +109,13 @@ def replay(
 
 def parse(
     what: Annotated[str, typer.Argument(help="FEED:CHANNEL, e.g. binance:trade.")],
-    file: Annotated[Path, typer.Argument(help="A file that holds one raw message.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="One raw message; of csv, a file of lines.", exists=True, dir_okay=False)
+    ],
+    symbol: Annotated[str | None, typer.Option("--symbol", help="CSV: the symbol, when no column says it.")] = None,
     as_json: Json = False,
+    data: Data = None,
+    config: Config = None,
 ) -> None:
     """What tickhouse makes of a raw message: its rows, or the error it stands for.
 
@@ -117,14 +123,16 @@ def parse(
     """
     from tickhouse.cli.parsing import parsed
 
-    answer = parsed(what, file)
+    answer = parsed(what, file, settings(data, config), symbol)
     if as_json:
         emit_json(answer)
     elif "error" in answer:
         typer.echo(f"{answer['error']['kind']}: {answer['error']['message']}")
     else:
         for row in answer["rows"]:
-            typer.echo("  ".join(f"{name}={value}" for name, value in row.items() if value is not None))
+            typer.echo("  ".join(f"{name}={cell(value)}" for name, value in row.items() if value is not None))
+        for reject in answer["rejects"]:
+            typer.echo(f"message {reject['message']} rejected: {reject['reason']}: {cell(reject['detail'])}")
         typer.echo(f"{len(answer['rows'])} rows, {answer['kind']}")
     if "error" in answer:
         raise typer.Exit(1)

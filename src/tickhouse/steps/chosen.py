@@ -26,6 +26,11 @@ def feeds(settings: Settings) -> dict[str, Feed]:
     return {name: _feed(name, section) for name, section in settings.feeds.items()}
 
 
+def feed(settings: Settings, name: str) -> Feed:
+    """The feed of that name: as its section says, or as it is without one."""
+    return _feed(name, settings.feeds.get(name, FeedSettings()))
+
+
 def indicators(settings: Settings) -> list[Indicator]:
     """The indicators, in order."""
     return _each("process.indicators", settings.process.indicators, catalog.indicator)

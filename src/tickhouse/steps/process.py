@@ -17,6 +17,7 @@ from tickhouse.process import Engine
 from tickhouse.quality import Verdict
 from tickhouse.quality._suite import Suite, mute
 from tickhouse.steps.counted import Counted
+from tickhouse.steps.gathered import Gathered
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
@@ -40,7 +41,7 @@ class Process:
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
         self._ledger: dict[tuple[str, str], int] = {}
-        self._counted = Counted(warm.ledger())
+        self._counted, self._gathered = Counted(warm.ledger()), Gathered()
         self._checkpointed = self._written = self._told = clock.monotonic()
 
     def recover(self) -> int:
@@ -70,6 +71,7 @@ class Process:
         output = _with_tables(records, self._judged(records, self.engine.process(records)))
         observe.timing("process_seconds", self.clock.monotonic() - began)
         self._ledger.update(output.ledger)
+        self._gathered.add(output.findings)
         self._keep(output)
         for batch in (*output.bars, *output.forming):
             self.hot.bars(batch)
@@ -123,7 +125,8 @@ class Process:
     def _store(self, output: Output, state: bytes | None) -> None:
         if not self.write:
             return
-        self._insist(replace(output, ledger=self._ledger), state)
+        found = self._gathered.take() if state is not None else None
+        self._insist(replace(output, ledger=self._ledger, findings=found), state)
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written
@@ -155,8 +158,6 @@ def _with_tables(records: Sequence[Record], output: Output) -> Output:
 
 
 def has_rows(output: Output) -> bool:
-    """Whether there is anything in it to store."""
-    tables = (
-        output.indicators, output.anomalies, output.findings, output.coverage, output.observations, output.actions,
-    )  # fmt: skip
+    """Whether there is anything in it to store at once; findings wait for the checkpoint."""
+    tables = (output.indicators, output.anomalies, output.coverage, output.observations, output.actions)
     return bool(output.bars) or any(table is not None for table in tables)
