@@ -5,6 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.feeds.samples import Samples
 from tickhouse.core.batches import BarBatch, Parsed, RawBatch, TickBatch
 from tickhouse.core.errors import SettingsError, TickhouseError
-from tickhouse.core.model import Ids, Kind, Want
+from tickhouse.core.model import ACTION, OBSERVATION, QUOTE, Ids, Kind, Want
 from tickhouse.core.plugins import names
 from tickhouse.core.requests import Answer, Pace
 from tickhouse.core.symbols import CANONICAL
@@ -71,7 +72,14 @@ def rows_of(parsed: Parsed) -> list[tuple[dict[str, object], int]]:
     if parsed.bars is not None:
         plain = parsed.bars.to_arrow().to_pylist()
         found += [(row | {"first_raw": 0, "last_raw": 0}, row["first_raw"]) for row in plain]
+    found += [(row | {"raw": 0}, row["raw"]) for table, _ in tables_of(parsed) for row in table.to_pylist()]
     return [({k: str(v) for k, v in row.items()}, index) for row, index in found]
+
+
+def tables_of(parsed: Parsed) -> list[tuple[pa.Table, pa.Schema]]:
+    """The tables there are, each with the schema that it must have."""
+    tables = ((parsed.quotes, QUOTE), (parsed.observations, OBSERVATION), (parsed.actions, ACTION))
+    return [(table, schema) for table, schema in tables if table is not None]
 
 
 def assert_lawful(samples: Samples, raw: RawBatch, parsed: Parsed) -> None:
@@ -92,6 +100,22 @@ def assert_lawful(samples: Samples, raw: RawBatch, parsed: Parsed) -> None:
     for rows, types in ((parsed.ticks, TICK_TYPES), (parsed.bars, BAR_TYPES)):
         if rows is not None and len(rows):
             assert_columns(samples, raw, rows, types)
+    for table, schema in tables_of(parsed):
+        assert_table(samples, raw, table, schema)
+
+
+def assert_table(samples: Samples, raw: RawBatch, table: pa.Table, schema: pa.Schema) -> None:
+    assert table.schema == schema
+    assert table.num_rows, "None stands for no rows"
+    assert set(table["source"].to_pylist()) == {samples.feed.name}
+    index = table["raw"].to_numpy()
+    assert (np.diff(index) >= 0).all() and index[0] >= 0 and index[-1] < len(raw), "rows come in the order of messages"
+    for row in table.to_pylist():
+        assert CANONICAL.fullmatch(row["symbol"]) if "symbol" in row else row["series"]
+        assert all(np.isfinite(value) for value in row.values() if isinstance(value, float)), "null where there is none"
+        assert None not in [row[name] for name in ("event_time", "price", "date", "kind") if name in row]
+    if schema == QUOTE:
+        assert (table["received_at"].cast(pa.int64()).to_numpy() == raw.received_at[index]).all()
 
 
 def assert_columns(samples: Samples, raw: RawBatch, rows: TickBatch | BarBatch, types: dict[str, type]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.core.loops import on_both_loops
 from tickhouse.core.dial import opened
-from tickhouse.core.errors import Final, RateLimited, TickhouseError, Unreachable
+from tickhouse.core.errors import BadCredentials, Final, RateLimited, TickhouseError, Unreachable
 from tickhouse.core.foreign import NETWORK, translated
 from tickhouse.core.socket import Closed, Socket
 
@@ -106,7 +106,7 @@ ANSWERS = {
     "503": (b"HTTP/1.1 503 No\r\nRetry-After: 7\r\n\r\n", Unreachable, "failed (503)"),
     "521": (b"HTTP/1.1 521\r\nretry-after: 7\r\nodd\r\n\r\n", Unreachable, "failed (521)"),
     "403": (b"HTTP/1.1 403 No\r\nretry-after: 7\r\n\r\n", Unreachable, "it may do so only for a while"),
-    "401": (b"HTTP/1.1 401 No\r\n\r\n", Final, "is the key right?"),
+    "401": (b"HTTP/1.1 401 No\r\n\r\n", BadCredentials, "is the key right?"),
     "404": (b"HTTP/1.1 404 No\r\ncontent-length: 3\r\n\r\nno!", Final, "is ws_url right?"),
     "200": (b"HTTP/1.1 200 OK\r\n\r\n<html>", Final, "refused the WebSocket connection with status 200"),
     "302": (b"HTTP/1.1 302 Go\r\n\r\n", Final, "redirects (302)"),

@@ -11,7 +11,7 @@ import httpx
 from picows import WSError, WSHandshakeError, WSInvalidMessageError, WSInvalidURL
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
-from tickhouse.core.errors import Final, RateLimited, TickhouseError, Unreachable
+from tickhouse.core.errors import BadCredentials, Final, RateLimited, TickhouseError, Unreachable
 from tickhouse.core.requests import Answer
 from tickhouse.core.secrets import Secret
 from tickhouse.core.socket import Closed
@@ -100,11 +100,9 @@ def _refused_handshake(answer: Answer, host: str) -> TickhouseError:
     sentence = f"{host} refused the WebSocket connection with status {answer.status}"
     if answer.status in (403, 408, 409, 425):
         return Unreachable(f"{sentence}; it may do so only for a while", retry_after=answer.retry_after)
-    reason = {
-        401: "; is the key right?",
-        404: "; is ws_url right?",
-        451: "; it does not serve this place, another ws_url may",
-    }
+    if answer.status == 401:
+        return BadCredentials(f"{sentence}; is the key right?")
+    reason = {404: "; is ws_url right?", 451: "; it does not serve this place, another ws_url may"}
     return Final(sentence + reason.get(answer.status, ""))
 
 

@@ -6,12 +6,13 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlencode, urlsplit
 
 from tickhouse.core import observe
 from tickhouse.core.clock import Clock
 from tickhouse.core.dial import opened
 from tickhouse.core.errors import Final, Temporary, TickhouseError, Unreachable
-from tickhouse.core.foreign import NETWORK, host_of, translated
+from tickhouse.core.foreign import NETWORK, host_of, scrubbed, translated
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.requests import Subscription
@@ -69,7 +70,7 @@ class Line:
         self.name, self.subscription, self.inbox = name, subscription, inbox
         self._clock, self._options, self._host = clock, options, host_of(subscription.url)
         self.health = Health(name, self._host, "connecting", clock.now())
-        self._heard = 0
+        self._heard = self._spoken = 0
         self._waiting = False
         self._pinged = False
         self._only_pongs = False
@@ -135,7 +136,7 @@ class Line:
         connection = None
         try:
             connection = await opened(
-                self.subscription.url,
+                _address(self.subscription),
                 self._taken,
                 max_bytes=self.subscription.max_message_bytes,
                 seconds=self._options.connect_timeout,
@@ -146,7 +147,8 @@ class Line:
         except NETWORK as error:
             if connection is not None:
                 connection.abort()
-            raise translated(error, self._host) from error
+            # What the library says of an address may repeat it, secrets included.
+            raise self._told(error) from (None if self.subscription.secret_params else error)
         except BaseException:
             if connection is not None:
                 connection.abort()
@@ -176,7 +178,7 @@ class Line:
         self, connection: Socket, reading: asyncio.Task[None], successor: asyncio.Task[Socket]
     ) -> TickhouseError | None:
         """Write evidence each tick; returns why the connection is over, or None when its successor is ready."""
-        said, silent = self._heard, 0.0
+        said, spoken, silent = self._heard, self._spoken, 0.0
         while True:
             began = self._clock.monotonic()
             await asyncio.wait({reading, successor}, timeout=self._options.tick, return_when=asyncio.FIRST_COMPLETED)
@@ -185,10 +187,12 @@ class Line:
             if successor.done():
                 return None
             if reading.done():
-                return _loss(reading, self._host)
+                return self._loss(reading)
             fresh = self._waiting or self._heard != said
-            silent = 0.0 if fresh else silent + passed
+            sound = fresh and (not self.subscription.speaks or self._waiting or self._spoken != spoken)
+            silent, spoken = 0.0 if sound else silent + passed, self._spoken
             if silent >= self.subscription.mute_after:
+                self._heard = self._spoken if self.subscription.speaks else self._heard
                 await self._say(Event.MUTE)
                 connection.abort()
                 return Unreachable(f"{self._host} sent nothing for {self.subscription.mute_after:g} s")
@@ -218,7 +222,7 @@ class Line:
         if not self.inbox.offer(self.subscription.channel, payload, at):
             self._waiting = True
             return False
-        self._heard, self._only_pongs = at, False
+        self._heard, self._spoken, self._only_pongs = at, at, False
         return True
 
     async def _read(self, connection: Socket) -> None:
@@ -264,7 +268,8 @@ class Line:
     async def _up(self) -> None:
         now = self._clock.now()
         first = not self.health.connections
-        self._heard, self._announced, self._pinged = now, True, False
+        self._heard = self._spoken = now
+        self._announced, self._pinged = True, False
         self.health = replace(
             self.health, state="connected", since=now, attempts=0, error="", connections=self.health.connections + 1
         )
@@ -308,15 +313,28 @@ class Line:
         self.health = replace(self.health, state="stopped", since=self._clock.now(), heard=self._heard)
         observe.gauge("lines_up", 0, line=self.name)
 
+    def _loss(self, reading: asyncio.Task[None]) -> TickhouseError:
+        """Why reading ended. An error that is not the network's is not ours to hide."""
+        error = reading.exception()
+        if not isinstance(error, NETWORK):
+            raise error or RuntimeError("reading a line ended without an error")
+        loss = self._told(error)
+        loss.__cause__ = error
+        return loss
 
-def _loss(reading: asyncio.Task[None], host: str) -> TickhouseError:
-    """Why reading ended. An error that is not the network's is not ours to hide."""
-    error = reading.exception()
-    if not isinstance(error, NETWORK):
-        raise error or RuntimeError("reading a line ended without an error")
-    loss = translated(error, host)
-    loss.__cause__ = error
-    return loss
+    def _told(self, error: BaseException) -> TickhouseError:
+        """A network error in our words, without the secrets that a server may repeat."""
+        told = translated(error, self._host)
+        scrubbed(told, self.subscription.secret_params.values())
+        return told
+
+
+def _address(subscription: Subscription) -> str:
+    """Where to connect; here alone its secrets are revealed."""
+    if not subscription.secret_params:
+        return subscription.url
+    query = urlencode({name: secret.reveal() for name, secret in subscription.secret_params.items()})
+    return f"{subscription.url}{'&' if urlsplit(subscription.url).query else '?'}{query}"
 
 
 async def _discarded(reading: asyncio.Task[None], successor: asyncio.Task[Socket]) -> None:

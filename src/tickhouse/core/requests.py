@@ -10,6 +10,9 @@ from tickhouse.core.secrets import Secret
 class Request:
     """One HTTP GET. `weight` is what it costs of the provider's quota; the answer is journaled on `channel`.
 
+    An answer to a request without a channel is for the conversation alone: a cookie, a token. It is neither yielded to
+    whoever asks nor journaled.
+
     `secret` names query parameters or headers whose values are never logged or journaled.
     """
 
@@ -63,8 +66,10 @@ class Subscription:
     """A socket to keep open.
 
     `hello` are the text frames to send after connecting, at most `sends_per_second`. A connection on which nothing is
-    heard for `mute_after` seconds (pings and data both count) is mute. `lifetime` is the number of seconds after which
-    the provider ends every connection. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell mute.
+    heard for `mute_after` seconds (pings and data both count) is mute; one whose provider `speaks` by itself more often than
+    that is mute although it answers our pings. `lifetime` is the number of seconds after which the provider ends every
+    connection, infinite where it does not. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell
+    mute. `secret_params` are query parameters whose values are put into the address when connecting and shown nowhere.
     """
 
     url: str
@@ -76,3 +81,5 @@ class Subscription:
     mute_after: float = 60.0
     lifetime: float = 86_400.0
     max_message_bytes: int = 1 << 20
+    secret_params: Mapping[str, Secret] = field(default_factory=dict)
+    speaks: bool = False

@@ -16,7 +16,7 @@ from tickhouse.core import observe
 from tickhouse.core.breaker import Breaker
 from tickhouse.core.budget import Budget
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import BadMessage, RateLimited, Temporary, Unreachable
+from tickhouse.core.errors import BadMessage, Final, RateLimited, Temporary, Unreachable
 from tickhouse.core.foreign import NETWORK, host_of, refusal, scrubbed, translated
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health, Line, LineOptions
@@ -71,16 +71,22 @@ class Transport:
     async def ask(
         self, feed: str, pace: Pace, classify: Classify, conversation: Conversation
     ) -> AsyncIterator[tuple[Request, Answer]]:
-        """Drive a conversation: send each request it yields, give it the answer, and yield both.
+        """Drive a conversation: send each request it yields, give it the answer, and yield both if the request has a channel.
 
-        Temporary failures are tried again with backoff, within the quota of `feed`. Raises what `classify` says of an answer
-        when that is final, and a `Temporary` when trying again did not help or the wait would be too long.
+        Temporary failures are tried again with backoff, within the quota of `feed`. What `classify` says of an answer is
+        thrown into the conversation when it is final: a feed that knows what to do about it asks something else, from
+        any other it comes out here. Raises a `Temporary` when trying again did not help or the wait would be too long.
         """
         try:
             request = next(conversation, None)
             while request is not None:
-                answer = await self._answered(feed, pace, classify, request)
-                yield request, answer
+                try:
+                    answer = await self._answered(feed, pace, classify, request)
+                except Final as refused:
+                    request = _instead(conversation, refused)
+                    continue
+                if request.channel:
+                    yield request, answer
                 request = _following(conversation, answer)
         finally:
             conversation.close()
@@ -255,6 +261,14 @@ def _following(conversation: Conversation, answer: Answer) -> Request | None:
     """The next request of a conversation, or None when it is over."""
     try:
         return conversation.send(answer)
+    except StopIteration:
+        return None
+
+
+def _instead(conversation: Conversation, refused: Final) -> Request | None:
+    """What a conversation asks after a refusal, or None when it is over. Raises the refusal when it has no answer to it."""
+    try:
+        return conversation.throw(refused)
     except StopIteration:
         return None
 

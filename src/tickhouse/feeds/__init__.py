@@ -49,7 +49,8 @@ class Feed(Protocol):
         """The requests for a range of the past. Each is sent its answer; yield the next page until there is none.
 
         The answers' bodies become raw messages of the channel that each request names; do not parse more than the paging
-        needs. An answer that is a refusal never arrives here: `classify` turns it into an error first.
+        needs. An answer that is a refusal never arrives here: `classify` turns it into an error first, and a final one is
+        thrown in at the `yield`, so that one unknown symbol need not end a round of many.
         """
 
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:

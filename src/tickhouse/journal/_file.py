@@ -9,7 +9,7 @@ from pathlib import Path
 from tickhouse.core.errors import BadQuery, BadSetting, Busy, CorruptLog, DiskFull, TickhouseError
 from tickhouse.journal._checkpoints import Checkpoints
 
-FORMAT = 1
+FORMAT = 2
 PAGE = 16_384
 BUSY_SECONDS = 30.0
 SIDE_BY_SIDE = 40_000
@@ -19,7 +19,7 @@ SCHEMA = """
 CREATE TABLE records (
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, source TEXT NOT NULL, channel TEXT NOT NULL, lane TEXT NOT NULL,
     received_at INTEGER NOT NULL, event_min INTEGER, event_max INTEGER, total INTEGER NOT NULL, checks BLOB NOT NULL,
-    marks BLOB, bars BLOB, ticks BLOB, raw BLOB NOT NULL);
+    marks BLOB, bars BLOB, ticks BLOB, raw BLOB NOT NULL, tables BLOB);
 CREATE INDEX records_by_event ON records (source, event_max, event_min) WHERE event_max IS NOT NULL;
 CREATE TABLE groups (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE resumes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -142,6 +142,9 @@ class JournalFile:
             )
         if version == FORMAT:
             return
+        if version:
+            self._extend()
+            return
         self._writer.execute(f"PRAGMA page_size = {PAGE}")
         self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._writer.execute("PRAGMA journal_mode = WAL")
@@ -153,6 +156,14 @@ class JournalFile:
                 )
             for statement in SCHEMA.strip().split(";\n"):
                 self._writer.execute(statement)
+            self._writer.execute(f"PRAGMA user_version = {FORMAT}")
+        self._writer.execute("COMMIT")
+
+    def _extend(self) -> None:
+        """Give the journal of an older tickhouse what this one needs: format 1 has no tables."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        if self._writer.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
+            self._writer.execute("ALTER TABLE records ADD COLUMN tables BLOB")
             self._writer.execute(f"PRAGMA user_version = {FORMAT}")
         self._writer.execute("COMMIT")
 

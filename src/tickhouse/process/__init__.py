@@ -79,7 +79,10 @@ class Indicator(Protocol):
 
     @property
     def memory(self) -> int | None:
-        """How many of the newest bars decide the state, so that feeding only these gives the same bits; None: all of them."""
+        """How many of the newest bars decide the state, so that feeding only these gives the same bits; None: all of them.
+
+        With a number the engine keeps no copy of the state as of midnight, and feeds so many stored bars again for a correction.
+        """
 
     def update(
         self, state: NDArray[np.float64], row: NDArray[np.int64], bars: Mapping[str, NDArray[Any]]
@@ -102,6 +105,10 @@ class Detector(Protocol):
     @property
     def width(self) -> int:
         """How many float64 of state one series needs."""
+
+    @property
+    def memory(self) -> int | None:
+        """How many of the newest bars decide the state, as in an indicator; None: all of them."""
 
     def update(
         self, state: NDArray[np.float64], row: NDArray[np.int64], bars: Mapping[str, NDArray[Any]]

@@ -11,6 +11,7 @@ from tickhouse.core.model import Kind, Reject
 from tickhouse.journal import Journal
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
+from tickhouse.steps.quotes import Note, Quotes, joined
 
 
 class Ingest:
@@ -18,6 +19,7 @@ class Ingest:
 
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
+        self._quotes = Quotes(journal)
 
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
@@ -45,11 +47,21 @@ class Ingest:
 
     def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
         """The entry of a parsed batch without the rows that quality refuses."""
+        parsed, notes = self._with_ticks_of_quotes(raw, parsed)
         ticks, refused = self._judge_ticks(parsed.ticks)
         bars, refused_bars = self._judge_bars(parsed.bars)
         rejects = (*parsed.rejects, *refused, *refused_bars)
         invalid = len(parsed.ticks or ()) - len(ticks or ()) + len(parsed.bars or ()) - len(bars or ())
-        return Entry(raw, parsed.kinds, ticks, bars, rejects=rejects, invalid=invalid)
+        return Entry(
+            raw, parsed.kinds, ticks, bars, rejects=rejects, invalid=invalid, notes=notes,
+            observations=parsed.observations, actions=parsed.actions,
+        )  # fmt: skip
+
+    def _with_ticks_of_quotes(self, raw: RawBatch, parsed: Parsed) -> tuple[Parsed, tuple[Note, ...]]:
+        if parsed.quotes is None or not parsed.quotes.num_rows:
+            return parsed, ()
+        ticks, notes = self._quotes.ticks(parsed.quotes, raw.lane)
+        return replace(parsed, ticks=joined(parsed.ticks, ticks)), notes
 
     def _judge_ticks(self, batch: TickBatch | None) -> tuple[TickBatch | None, tuple[Reject, ...]]:
         if not batch:

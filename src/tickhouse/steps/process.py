@@ -67,7 +67,7 @@ class Process:
             if record.ticks is not None:
                 self.hot.ticks(record.ticks)
         began = self.clock.monotonic()
-        output = self._judged(records, self.engine.process(records))
+        output = _with_tables(records, self._judged(records, self.engine.process(records)))
         observe.timing("process_seconds", self.clock.monotonic() - began)
         self._ledger.update(output.ledger)
         self._gathered.add(output.findings)
@@ -143,7 +143,20 @@ class Process:
                 time.sleep(busy.retry_after or 0.1)
 
 
+def _with_tables(records: Sequence[Record], output: Output) -> Output:
+    """The output with what needs no engine: observations and actions go to the stores as they came."""
+    observations = [record.observations for record in records if record.observations is not None]
+    actions = [record.actions for record in records if record.actions is not None]
+    if not observations and not actions:
+        return output
+    return replace(
+        output,
+        observations=pa.concat_tables(observations) if observations else None,
+        actions=pa.concat_tables(actions) if actions else None,
+    )
+
+
 def has_rows(output: Output) -> bool:
     """Whether there is anything in it to store at once; findings wait for the checkpoint."""
-    tables = (output.indicators, output.anomalies, output.coverage)
+    tables = (output.indicators, output.anomalies, output.coverage, output.observations, output.actions)
     return bool(output.bars) or any(table is not None for table in tables)

@@ -60,6 +60,13 @@ class Warm(Protocol):
     def coverage(self, query: Query) -> pa.Table:
         """Coverage, schema `model.COVERAGE`: the stretches that overlap the range."""
 
+    def observations(self, query: Query) -> pa.Table:
+        """Values of economic series, schema `model.OBSERVATION`; `symbols` are series. The newest vintage of each date, with
+        `as_of` the newest one of that day in UTC or before, with `versions` every one."""
+
+    def actions(self, query: Query) -> pa.Table:
+        """Splits and dividends, schema `model.ACTION`, by (symbol, date)."""
+
     def symbols(self) -> list[dict[str, Any]]:
         """Every (symbol, source) with its intervals, first and last bar start."""
 

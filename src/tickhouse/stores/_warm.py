@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 
 from tickhouse.core.batches import Output
 from tickhouse.core.errors import Final
-from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, TIME, Query
+from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, TIME, Query
 from tickhouse.stores import Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
 
 METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
@@ -105,6 +105,22 @@ class SqlWarm:
                 if found.fill(_chunks(connection, statement, {}, query)):
                     break
         return found.table()
+
+    def observations(self, query: Query) -> pa.Table:
+        """Values of economic series, schema `model.OBSERVATION`, by (series, date, source, vintage).
+
+        `symbols` are series, `start` and `end` bound the dates. The newest vintage of each date, or with `as_of` the newest
+        of that day in UTC or before; with `versions` every one.
+        """
+        found = _queries.observations(_tables.OBSERVATIONS, OBSERVATION.names, query)
+        with self._reading() as connection:
+            return _rows.to_arrow(OBSERVATION, connection.execute(found).all())
+
+    def actions(self, query: Query) -> pa.Table:
+        """Splits and dividends, schema `model.ACTION`, by (symbol, date)."""
+        found = _queries.actions(_tables.ACTIONS, ACTION.names, query)
+        with self._reading() as connection:
+            return _rows.to_arrow(ACTION, connection.execute(found).all())
 
     def symbols(self) -> list[dict[str, Any]]:
         """Every (symbol, source) with its intervals, first and last bar start (us)."""

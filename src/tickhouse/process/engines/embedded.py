@@ -40,7 +40,7 @@ from tickhouse.core.model import Hole
 from tickhouse.process import History, given, state
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
-from tickhouse.process.emitted import Emitted
+from tickhouse.process.emitted import Emitted, Run
 from tickhouse.process.evidence import FAR
 from tickhouse.process.lane import Lane
 from tickhouse.process.rules import Rules
@@ -53,6 +53,12 @@ class Analyses(Protocol):
 
     def closed(self, bars: BarBatch, before: int) -> tuple[pa.Table | None, pa.Table | None]:
         """Indicator and anomaly rows that follow from closed or corrected bars."""
+
+    def known(self, bars: BarBatch, before: int) -> None:
+        """Hear of bars that are public and come to `closed` later: a correction until then sees them, stored or not."""
+
+    def stored(self, before: int) -> None:
+        """All that was said up to a journal position is stored and need not be remembered."""
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays."""
@@ -75,6 +81,8 @@ class Embedded:
         """Take records in and say what follows. The caller stores each output before it calls again."""
         self._calls += 1
         call = _Call(self.position)
+        if self._analysis is not None:
+            self._analysis.stored(self.position)
         for record in records:
             if record.end > self.position:
                 self._take(record, call)
@@ -215,9 +223,11 @@ class Embedded:
             if batch is not None:
                 bars.append(batch)
             if self._analysis is not None:
-                for _, groups in emitted.runs:
+                for run, groups in emitted.runs:
                     part = emitted.batch(groups)
-                    if part is not None:
+                    if part is not None and run is Run.HELD:
+                        self._analysis.known(part, call.past)
+                    elif part is not None:
                         said, odd = self._analysis.closed(part, call.past)
                         indicators.append(said)
                         anomalies.append(odd)
