@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tickhouse.core.errors import TickhouseError
+from tickhouse.core.errors import SettingsError, TickhouseError
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.pipeline import Pipeline
 
@@ -74,12 +74,16 @@ def _disk(settings: Settings) -> Verdict:
 def _reach(name: str, pipeline: Pipeline) -> Verdict:
     from tickhouse.core.model import Want
 
-    section = pipeline.settings.feeds[name]
-    wanted = pipeline.feeds[name].subscriptions(Want(tuple(section.symbols), section.channel))
-    if not wanted:
+    section, feed = pipeline.settings.feeds[name], pipeline.feeds[name]
+    want = Want(tuple(section.symbols), section.channel or feed.channel)
+    try:
+        url = next((one.url for one in (feed.poll if feed.ways.is_polled(want.channel) else feed.subscriptions)(want)), "")
+    except SettingsError as error:
+        return Verdict(f"settings of {name}", False, str(error))
+    if not url or not section.symbols:
         return Verdict(f"network for {name}", True, "nothing is subscribed", optional=True)
-    parts = urlsplit(wanted[0].url)
-    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme in ("wss", "https") else 80)
     try:
         socket.create_connection((parts.hostname or "", port), timeout=5).close()
     except OSError as error:
