@@ -77,7 +77,9 @@ def _reach(name: str, pipeline: Pipeline) -> Verdict:
     section, feed = pipeline.settings.feeds[name], pipeline.feeds[name]
     want = Want(tuple(section.symbols), section.channel or feed.channel)
     try:
-        url = next((one.url for one in (feed.poll if feed.ways.is_polled(want.channel) else feed.subscriptions)(want)), "")
+        url = next(
+            (one.url for one in (feed.poll if feed.ways.is_polled(want.channel) else feed.subscriptions)(want)), ""
+        )
     except SettingsError as error:
         return Verdict(f"settings of {name}", False, str(error))
     if not url or not section.symbols:

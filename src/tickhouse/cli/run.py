@@ -57,15 +57,19 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port")] = N
 
 def run(
     roles: Annotated[list[str], typer.Argument(help="ingest, process, archive, serve: one or several.")],
+    once: Annotated[bool, typer.Option("--once", help="Ask each polled feed once, then end.")] = False,
     for_: For = None, data: Data = None, config: Config = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Some roles of the pipeline; the others run in other processes over the same journal.
 
+    With --once it ends with status 75 when a provider could not be asked now, 1 when one refuses for good.
+
     Example: tickhouse run ingest --data mine
+    Example: tickhouse run ingest process archive --once
     """
     from tickhouse.cli.session import Session
 
-    summary = Session(settings(data, config), tuple(roles), quiet=as_json).run(_seconds(for_))
+    summary = Session(settings(data, config), tuple(roles), quiet=as_json, once=once).run(_seconds(for_))
     if as_json:
         emit_json(summary)
 

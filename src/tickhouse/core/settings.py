@@ -88,7 +88,10 @@ class FeedSettings(Section):
     symbols: Annotated[tuple[Symbol, ...], BeforeValidator(_listed)] = Field((), description="canonical symbols")
     channel: str | None = Field(None, description="what to take, else what the feed itself chooses", examples=["trade"])
     every: Duration | None = Field(
-        None, gt=0, description="how often a polled channel is asked, else 1m where the feed knows no better", examples=["60s"]
+        None,
+        gt=0,
+        description="how often a polled channel is asked, else 1m where the feed knows no better",
+        examples=["60s"],
     )
     closed: bool = Field(False, description="whether a polled channel is asked while its market is closed, too")
     market: str | None = Field(
