@@ -26,9 +26,9 @@ def planned(wished: float, weight: int, pace: Pace, left: Mapping[str, int], hou
     """The plan for rounds that weigh so much each.
 
     `left` is what is left of the day's quota, as `Budget.left` tells it; `hours` are the seconds until the day's end in which
-    prices are wanted. Where not even one round is left, the next one is for the next day.
+    prices are wanted after the round that was just made. Where not even one round is left, the next one is for the next day.
 
-    >>> planned(60, 5, Pace(per_day=25), {"day": 25}, 6 * 3600).every
+    >>> planned(60, 5, Pace(per_day=25), {"day": 20}, 6 * 3600).every
     4320.0
     >>> planned(60, 5, Pace(per_minute=60), {}, 6 * 3600)
     Plan(every=60, wished=60, reason='')
@@ -39,7 +39,7 @@ def planned(wished: float, weight: int, pace: Pace, left: Mapping[str, int], hou
         found = Plan(60.0 * weight / pace.per_minute, wished, reason)
     if pace.per_day and hours > 0 and weight:
         rounds = left.get("day", pace.per_day) // weight
-        every = hours / rounds if rounds else hours
+        every = hours / (rounds + 1) if rounds else hours + wished
         if every > found.every:
             return Plan(
                 every, wished, f"a round weighs {weight} and {left.get('day', pace.per_day)} are left of the day"

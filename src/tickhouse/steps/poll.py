@@ -60,7 +60,7 @@ class Poll:
         (self.feed, self.pace), self.wish, self.transport = feed, wish, transport
         self.inbox, self.clock, self._sleep, self._before = inbox, inbox.clock, sleep, before
         self.line = f"{self.feed.name}-poll"
-        self.plan = Plan(wish.every, wish.every)
+        self.plan = Plan(max(wish.every, float(before.detail.get("every", 0)) if before else 0.0), wish.every)
         self.health = Health(self.line, "", "connecting", self.clock.now())
         self.refused: TickhouseError | None = None
         """Why nothing is asked any more, if so."""
@@ -126,12 +126,11 @@ class Poll:
         reopened = await asyncio.to_thread(self.wish.opening.next_open, self._heard)
         if self._before is None:
             return 0.0
-        every = float(self._before.detail.get("every", self.wish.every))
-        if reopened + round(every * SECOND) < self.clock.now():
+        every = round(self.plan.every * SECOND)
+        if reopened + every < self.clock.now():
             self._up = False
             await self._say(Event.DISCONNECTED, reopened, reason="nobody asked")
-        due = self._heard + round(every * SECOND) - self.clock.now()
-        return due / SECOND if every > self.wish.every else 0.0
+        return (self._heard + every - self.clock.now()) / SECOND if self.plan.stretched else 0.0
 
     async def _turn(self) -> float:
         """Ask if there is something to ask; returns the seconds until the next turn."""
@@ -195,6 +194,8 @@ class Poll:
         now, before = self.clock.now(), self.plan
         left = await self.transport.quota(self.feed.name, self.pace)
         hours = self.wish.opening.seconds(now, day_end(self.pace, now))
+        if self.pace.per_day and not hours:
+            return
         self.plan = planned(self.wish.every, self._weight, self.pace, left, hours)
         for window, weight in left.items():
             observe.gauge("quota_left", weight, feed=self.feed.name, window=window)
