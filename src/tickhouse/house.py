@@ -16,6 +16,7 @@ from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.model import Query, interval_us
 from tickhouse.core.settings import load
+from tickhouse.core.symbols import series_names
 from tickhouse.core.times import instant, length
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.process import GROUP as PROCESS
@@ -79,6 +80,20 @@ class House:
     def ticks(self, symbol: str, *, start: Any = None, end: Any = None, last: str | int | None = None) -> pl.DataFrame:
         """Ticks of one symbol by event time; columns as `core.model.TICK`."""
         return pl.DataFrame(self.reader.ticks(self._query(symbol, start, end, last)))
+
+    def series(
+        self,
+        names: str | Sequence[str],
+        *,
+        start: Any = None,
+        end: Any = None,
+        as_of: Any = None,
+        versions: bool = False,
+    ) -> pl.DataFrame:
+        """Values of economic series by date; columns as `core.model.OBSERVATION`. `versions` gives every vintage."""
+        found = series_names([names] if isinstance(names, str) else names)
+        query = self._query(found, start, end, None, as_of=as_of, versions=versions)
+        return pl.DataFrame(self.reader.observations(query))
 
     def anomalies(self, symbol: str | None = None, *, start: Any = None, end: Any = None) -> pl.DataFrame:
         """What the detectors said; columns as `core.model.ANOMALY`."""

@@ -106,7 +106,9 @@ class Scene:
         sites = [site(self._script(provider)) for provider in self.providers]
         urls = [(await one.__aenter__()).url for one in sites]
         feeds = {p.name: {**p.section, "url": url} for p, url in zip(self.providers, urls, strict=True)}
-        self.settings = load(None, self.folder, feeds=feeds, process={"intervals": ["1m"]}, journal={"durability": "normal"})
+        self.settings = load(
+            None, self.folder, feeds=feeds, process={"intervals": ["1m"]}, journal={"durability": "normal"}
+        )
         try:
             self.start()
             yield self
@@ -201,7 +203,16 @@ def finnhub(reply: Reply, *symbols: str, **section: Any) -> Provider:
 
 def quote(price: float, now: int) -> dict[str, Any]:
     """A quote in Finnhub's shape."""
-    return {"c": price, "d": 0.5, "dp": 0.2, "h": price + 1, "l": price - 1, "o": price, "pc": price, "t": now // SECOND}
+    return {
+        "c": price,
+        "d": 0.5,
+        "dp": 0.2,
+        "h": price + 1,
+        "l": price - 1,
+        "o": price,
+        "pc": price,
+        "t": now // SECOND,
+    }
 
 
 def global_quote(symbol: str, price: float) -> dict[str, Any]:

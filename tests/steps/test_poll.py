@@ -56,7 +56,9 @@ async def test_with_closed_a_closed_market_is_asked_too_and_pairs_keep_their_own
         assert {path.partition("symbol=")[2] for _, path in mixed.asked} == {"BINANCE%3ABTCUSD"}
 
 
-async def test_a_provider_that_is_down_for_ten_minutes_is_blind_for_them_and_comes_back_by_itself(tmp_path: Path) -> None:
+async def test_a_provider_that_is_down_for_ten_minutes_is_blind_for_them_and_comes_back_by_itself(
+    tmp_path: Path,
+) -> None:
     down = us("2026-03-06T12:10"), us("2026-03-06T12:20")
     gecko = coins(lambda path, now: response(503) if down[0] <= now < down[1] else price(path, now))
     async with Scene(tmp_path, Timeline("2026-03-06T12:00"), gecko).running() as scene:

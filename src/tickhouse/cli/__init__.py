@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from tickhouse.cli import ask, keep, run, take
+from tickhouse.cli import ask, keep, provide, run, take
 from tickhouse.core.errors import SettingsError, Temporary, TickhouseError
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (run, take, ask, keep):
+for group in (run, take, provide, ask, keep):
     group.register(app)
 
 USAGE, TEMPORARY, FAILED, INTERRUPTED = 2, 75, 1, 130

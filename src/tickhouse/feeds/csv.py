@@ -121,5 +121,6 @@ def open(**options: Any) -> Csv:
     >>> open(kind="ticks", columns="time,price,size", symbol="AAPL").layout.width
     3
     """
-    given = options or {"kind": "ticks", "columns": "time,symbol,price,size"}
+    plain = not {"kind", "columns"} & set(options)
+    given = {"kind": "ticks", "columns": "time,symbol,price,size"} if plain else options
     return Csv(Layout.from_detail({name: str(value) for name, value in given.items()}))

@@ -88,6 +88,14 @@ class Reader:
         """Stored coverage."""
         return self.pipeline.warm.coverage(query)
 
+    def observations(self, query: Query) -> pa.Table:
+        """Stored values of economic series."""
+        return self.pipeline.warm.observations(query)
+
+    def actions(self, query: Query) -> pa.Table:
+        """Stored splits and dividends."""
+        return self.pipeline.warm.actions(query)
+
     def metrics(self, query: Query) -> pa.Table:
         """Quality metrics over time."""
         return self.pipeline.warm.metrics(query)

@@ -24,6 +24,7 @@ TABLES = (
     "quality_metrics",
     "symbols",
     "observations",
+    "actions",
 )
 TIMES = ("start", "end", "known_at", "at", "event_time", "received_at", "first_start", "last_start")
 
@@ -48,7 +49,8 @@ class Place:
 
 def query(place: Place, statement: str, limits: Limits | None = None) -> pa.Table:
     """The answer to one SELECT. Tables: bars, indicators, anomalies, findings, coverage, ledger, quality_metrics, symbols
-    (times as TIMESTAMP WITH TIME ZONE), every version of a row in `versions.<table>`, `ticks` and `bronze` from the lake.
+    (times as TIMESTAMP WITH TIME ZONE), observations and actions; every version of a row in `versions.<table>`, every vintage in
+    `versions.observations`; `ticks` and `bronze` from the lake.
 
     Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, or needs more than the limits.
     """
@@ -120,11 +122,12 @@ def _shown(name: str) -> str:
 
 
 def _newest(columns: list[str]) -> str:
-    if "version" not in columns:
+    version = next((name for name in ("version", "vintage") if name in columns), None)
+    if version is None:
         return ""
-    keys = [name for name in ("symbol", "interval", "start", "source", "detector") if name in columns]
+    keys = [name for name in ("symbol", "series", "interval", "start", "date", "source", "detector") if name in columns]
     quoted = ", ".join(f'"{key}"' for key in keys)
-    return f"QUALIFY row_number() OVER (PARTITION BY {quoted} ORDER BY version DESC) = 1"
+    return f"QUALIFY row_number() OVER (PARTITION BY {quoted} ORDER BY {version} DESC) = 1"
 
 
 def _any(glob: str) -> bool:
