@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-Script = Callable[[int, str], "bytes | None | Awaitable[bytes | None]"]
+Script = Callable[[int, str], "bytes | Awaitable[bytes | None] | None"]
 
 
 def response(status: int = 200, body: bytes = b"{}", **headers: str) -> bytes:

@@ -24,7 +24,6 @@ from tickhouse.steps.lines import lines
 from tickhouse.steps.opening import Opening
 from tickhouse.steps.poll import Poll, Wish
 
-
 MANY = 500
 """So many messages are journaled together."""
 

@@ -23,20 +23,20 @@ def price(_: str, now: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "sessions"),
+    ("begin", "closes", "opens", "end"),
     [
-        ("2026-03-06T20:00", "2026-03-09T14:00", [("2026-03-06T20:00", "2026-03-06T21:00"), ("2026-03-09T13:30", "2026-03-09T14:00")]),
-        ("2026-11-27T17:00", "2026-11-30T15:00", [("2026-11-27T17:00", "2026-11-27T18:00"), ("2026-11-30T14:30", "2026-11-30T15:00")]),
+        ("2026-03-06T20:00", "2026-03-06T21:00", "2026-03-09T13:30", "2026-03-09T14:00"),
+        ("2026-11-27T17:00", "2026-11-27T18:00", "2026-11-30T14:30", "2026-11-30T15:00"),
     ],
     ids=["clocks change over the weekend", "a half day"],
 )  # fmt: skip
 async def test_a_closed_market_is_not_asked_and_its_silence_is_not_blind(
-    tmp_path: Path, begin: str, end: str, sessions: list[tuple[str, str]]
+    tmp_path: Path, begin: str, closes: str, opens: str, end: str
 ) -> None:
     shares = finnhub(lambda _, now: quote(100 + now % 7, now), "AAPL", every="10m")
     async with Scene(tmp_path, Timeline(begin), shares).running() as scene:
         await scene.until(end)
-        inside = [sum(us(a) <= at < us(b) for at, _ in shares.asked) for a, b in sessions]
+        inside = [sum(us(a) <= at < us(b) for at, _ in shares.asked) for a, b in ((begin, closes), (opens, end))]
         assert sum(inside) == len(shares.asked), "nobody is asked outside of hours"
         assert inside[0] in (6, 7) and inside[1] in (3, 4)
         states = {state for _, _, state in scene.processed().coverage("AAPL")}
