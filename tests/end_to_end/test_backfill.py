@@ -78,7 +78,9 @@ async def test_a_backfill_that_is_killed_goes_on_and_ends_as_an_undisturbed_one(
     assert houses[0].equals(houses[1])
 
 
-async def test_a_backfill_says_what_it_takes_and_ends_with_75_when_the_day_is_spent(tmp_path: Path, fetch: Fetch) -> None:
+async def test_a_backfill_says_what_it_takes_and_ends_with_75_when_the_day_is_spent(
+    tmp_path: Path, fetch: Fetch
+) -> None:
     async with site(lambda _, head: answered(days(asked(head)))) as here:
         config = configured(tmp_path, fmp={"symbols": [], "url": here.url, "key": "k", "per_day": 2})
         symbols, options = ("AAPL", "MSFT", "IBM"), ("--start", "2026-03-02", "--end", "2026-03-07", "--json")
@@ -111,7 +113,9 @@ async def test_what_there_is_not_and_what_cannot_be_is_said(tmp_path: Path, fetc
         await fetch(config, "nope", ("AAPL",), "-1d", None, "1d", None)
 
 
-async def test_economic_series_come_with_all_vintages_and_are_told_as_they_were_known(tmp_path: Path, fetch: Fetch) -> None:
+async def test_economic_series_come_with_all_vintages_and_are_told_as_they_were_known(
+    tmp_path: Path, fetch: Fetch
+) -> None:
     async with site(lambda _, head: answered(observations(asked(head)))) as here:
         config = configured(tmp_path, fred={"symbols": [], "url": here.url, "key": "k" * 32})
         report, _ = await fetch(config, "fred", ("GDP",), None, None, "1d", None)

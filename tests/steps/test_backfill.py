@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.core.servers import response, site
+from tests.feeds.yahoo_messages import chart
 from tests.steps.polling import us
 from tickhouse.core.clock import ManualClock
 from tickhouse.core.errors import BadSetting, RateLimited
@@ -175,6 +176,25 @@ async def test_the_days_quota_ends_it_with_all_that_came_kept_and_it_goes_on_the
         assert sorted(ask["symbol"] for ask in house.asked) == symbols, "none twice"
 
 
+async def test_years_of_days_are_one_call_a_symbol_with_splits_and_dividends(tmp_path: Path) -> None:
+    def reply(ask: Ask) -> Any:
+        first, last = int(ask["period1"]), int(ask["period2"])
+        morning = range(-(-(first - 52_200) // 86_400) * 86_400 + 52_200, last, 86_400)
+        split = {"1598880600": {"date": 1_598_880_600, "numerator": 4.0, "denominator": 1.0, "splitRatio": "4:1"}}
+        traded = [at for at in morning if datetime.fromtimestamp(at, UTC).weekday() < 5]
+        return chart(traded, symbol=ask["path"].rpartition("/")[2], events={"splits": split})
+
+    async with past(tmp_path, "yahoo", reply) as house:
+        wanted = Task(("AAPL", "MSFT"), "chart", "1d", (us("2020-01-01T00:00"), us("2026-03-01T00:00")))
+        pieces, done = await house.fetch(wanted)
+        assert done.calls == sum(piece.cost.calls for piece in pieces) == 2
+        assert len(house.starts("MSFT", "1d")) > 1500
+        actions = house.read(lambda p: p.warm.actions(Query(("AAPL",))))
+        assert actions["value"].to_pylist() == [4.0]
+        longer, _ = await house.fetch(replace(wanted, span=(wanted.span[0], us("2026-03-10T00:00"))))
+        assert [piece.span[0] for piece in longer] == [wanted.span[1]] * 2, "only the days since"
+
+
 async def test_an_unknown_symbol_is_told_and_the_others_are_fetched(tmp_path: Path) -> None:
     async with past(tmp_path, "fmp", lambda ask: [] if ask["symbol"] == "NOPE" else days(ask), key="k") as house:
         wanted = task("historical", "1d", "2026-03-02T00:00", "2026-03-07T00:00", "NOPE", "AAPL")
@@ -186,7 +206,11 @@ def observations(ask: Ask) -> Any:
     """FRED: a series of two quarters, the second one revised."""
     if ask["path"].endswith("vintagedates"):
         return {"count": 3, "offset": 0, "limit": 10_000, "vintage_dates": ["2025-07-30", "2025-10-30", "2025-12-23"]}
-    rows = [("2025-04-01", "100.0", "2025-07-30"), ("2025-07-01", "101.0", "2025-10-30"), ("2025-07-01", "101.5", "2025-12-23")]
+    rows = [
+        ("2025-04-01", "100.0", "2025-07-30"),
+        ("2025-07-01", "101.0", "2025-10-30"),
+        ("2025-07-01", "101.5", "2025-12-23"),
+    ]
     return {
         "units": "lin", "count": 3, "offset": 0, "limit": 100_000,
         "observations": [

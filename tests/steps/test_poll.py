@@ -123,6 +123,15 @@ async def test_a_symbol_that_is_not_known_is_said_once_and_is_no_failure(tmp_pat
         assert {mark.event for mark in scene.marks("finnhub")} == {Event.CONNECTED, Event.ALIVE}
 
 
+async def test_a_symbol_that_the_plan_has_not_does_not_end_the_asking_of_the_others(tmp_path: Path) -> None:
+    refusal = response(403, b'{"error":"You have no access to this resource."}')
+    shares = finnhub(lambda path, now: refusal if "SAP" in path else quote(100, now), "AAPL", "SAP.DE", "MSFT")
+    async with Scene(tmp_path, Timeline("2026-03-06T15:00"), shares).running() as scene:
+        await scene.until("2026-03-06T15:05")
+        assert len([path for _, path in shares.asked if "MSFT" in path]) >= 4
+        assert len(scene.said("not all could be had")) == 1 and not scene.polls["finnhub"].refused
+
+
 async def test_rounds_are_spread_and_a_broken_answer_costs_one_of_them(tmp_path: Path) -> None:
     """A body that cannot be read is in quarantine or fails its round; the next one is asked for."""
     broken = us("2026-03-06T15:05"), us("2026-03-06T15:06")
