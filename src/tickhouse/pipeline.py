@@ -79,7 +79,7 @@ class Pipeline:
         rules = Rules(
             intervals_us=tuple(interval_us(i) for i in p.intervals), lateness_us=round(p.lateness * 1e6),
             grace_us=round(p.grace * 1e6), horizon_us=round(p.horizon * 1e6),
-            ids={name: Ids(feed.ids) for name, feed in self.feeds.items()},
+            ids={name: Ids.DENSE if feed.ids is Ids.DENSE else Ids.UNIQUE for name, feed in self.feeds.items()},
             conditions=chosen.rules(self.settings),
         )  # fmt: skip
         analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), self.past)

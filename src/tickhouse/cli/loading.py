@@ -81,7 +81,7 @@ class Loading:
             raise BadSetting("--as", self.feed, f"csv or one of {', '.join(pipeline.feeds)}")
         from tickhouse.feeds._capture import read_ndjson
 
-        channel = pipeline.settings.feeds[self.feed].channel
+        channel = pipeline.settings.feeds[self.feed].channel or pipeline.feeds[self.feed].channel
 
         def messages(skip: int, lane: str) -> Iterator[tuple[RawBatch, int]]:
             return read_ndjson(path, self.feed, channel, lane, now(), chunk_bytes=CHUNK, skip_lines=skip)

@@ -62,6 +62,7 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=
 def run(
     roles: Annotated[list[str], typer.Argument(help="ingest, process, archive, serve: one or several.")],
     for_: For = None,
+    once: Annotated[bool, typer.Option("--once", help="Ask each polled feed once, then end.")] = False,
     metrics_port: Annotated[
         int | None, typer.Option("--metrics-port", min=0, max=MOST_PORT, help="Serve Prometheus metrics of this process there.")
     ] = None,
@@ -69,12 +70,15 @@ def run(
 ) -> None:  # fmt: skip
     """Some roles of the pipeline; the others run in other processes over the same journal.
 
+    With --once it ends with status 75 when a provider could not be asked now, 1 when one refuses for good.
+
     Example: tickhouse run ingest --data mine
+    Example: tickhouse run ingest process archive --once
     """
     from tickhouse.cli.session import Session
 
     found = settings(data, config, metrics__port=metrics_port)
-    _run(Session(found, tuple(roles), quiet=as_json), for_, as_json)
+    _run(Session(found, tuple(roles), quiet=as_json, once=once), for_, as_json)
 
 
 def exchange(

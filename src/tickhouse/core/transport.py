@@ -44,7 +44,6 @@ class TransportOptions:
     breaker_failures: int = 5
     breaker_rest: float = 30.0
     dials_per_minute: int = 40
-    day_zone: str = "UTC"
     line: LineOptions = field(default_factory=LineOptions)
 
 
@@ -65,7 +64,7 @@ class Transport:
         self.lines: dict[str, Line] = {}
         """The lines there are, by name; one that ended is `stopped` and says why."""
         self._clock, self._sleep = clock, sleep
-        self._budget = Budget(budget_dir / "budget.db", clock, day_zone=self.options.day_zone)
+        self._budget = Budget(budget_dir / "budget.db", clock)
         self._breakers: dict[str, Breaker] = {}
         self._client: httpx.AsyncClient | None = None
         observe.quiet_libraries()

@@ -12,6 +12,7 @@ from tickhouse.core.model import Ids, Kind, Reject
 from tickhouse.journal import Journal
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
+from tickhouse.steps.lines import Lines
 from tickhouse.steps.quotes import Note, Quotes, joined
 from tickhouse.steps.refusals import noted
 
@@ -21,7 +22,7 @@ class Ingest:
 
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
-        self._quotes = Quotes(journal)
+        self._quotes, self._lines = Quotes(journal), Lines(journal)
 
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
@@ -50,11 +51,13 @@ class Ingest:
         """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""
         if raw.channel == LINK:
             evidence = tuple(marks.decode(payload) for payload in raw.payloads())
-            if raw.lane == LIVE:
+            notes: tuple[Note, ...] = ()
+            if raw.lane == LIVE and evidence:
                 self.suite.marks(raw.source, evidence)
+                notes = self._lines.note(raw.source, evidence, int(raw.received_at[-1]))
             for mark in evidence:
                 self.lanes.learn(raw.source, raw.lane, mark)
-            return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence)
+            return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence, notes=notes)
         return self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
 
     def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
