@@ -29,7 +29,9 @@ class Chronicle:
     def __init__(self, history: History, now: Now) -> None:
         self.history, self._now = history, now
         self.floor: Floor | None = getattr(history.source, "floor", None)
-        self.seed = int(str(history.source.about().get("seed", 0)))
+        self.seed = int(str(history.source.about().get("seed", 7)))
+        self.money = self.floor or Floor(self.seed)
+        """Knows what currencies are worth, be they traded here or not."""
         self._codes = {one.name: code for code, one in enumerate(history.instruments)}
         self._first_floor = len(history.instruments) - (len(self.floor.instruments) if self.floor else 0)
         if self.floor:

@@ -8,7 +8,7 @@ from tickhouse.exchange import Dialect
 from tickhouse.exchange.world import World
 
 NAMES = ("alpha_vantage", "coingecko", "finnhub", "fmp", "frankfurter", "fred", "yahoo")
-"""The files with a dialect that is served below its name."""
+"""The files with a dialect that is served below its name; each has `open()`."""
 
 
 class Way(NamedTuple):
@@ -33,7 +33,7 @@ class Dialects:
     def __getitem__(self, name: str) -> Dialect:
         """The dialect of a name, made now if need be. The first one takes seconds, since calendars are loaded."""
         if name not in self._known:
-            found: Dialect = import_module(f"tickhouse.exchange.{name}").Spoken()
+            found: Dialect = import_module(f"tickhouse.exchange.{name}").open()
             found.use(self._world)
             self._known[name] = found
         return self._known[name]

@@ -67,7 +67,8 @@ class Snapshots:
         moment = self._moment(code, minutes, at)
         return Snapshot(
             one.name, close / unit, moment, opened / unit, high / unit, low / unit, volume / size,
-            quote / size / unit, (self._previous(code, day) or opened) / unit, day, self.phase(code, at), self._late(code, at, moment),
+            quote / size / unit, (self._previous(code, day) or opened) / unit, day, self.phase(code, at),
+            self._late(code, at, moment),
         )  # fmt: skip
 
     def phase(self, code: int, at: int) -> str:
