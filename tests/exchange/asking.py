@@ -130,7 +130,7 @@ def sent(exchange: Exchange, dialect: str) -> dict[str, list[tuple[Any, ...]]]:
         "bar": ("symbol", "interval", "start", "open", "high", "low", "close", "volume"),
     }  # fmt: skip
     return {
-        kind: [tuple(row[name] for name in keys) for row in exchange.sent.of(dialect, kind) if not row.get("open")]
+        kind: [tuple(row[name] for name in keys) for row in exchange.sent.of(dialect, kind) if not row.get("forming")]
         for kind, keys in names.items()
     }
 

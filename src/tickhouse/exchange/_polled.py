@@ -85,6 +85,12 @@ def given(request: Request) -> dict[str, str]:
     return dict(parse_qsl(request.query, keep_blank_values=True))
 
 
+def number(params: Params, name: str, usual: int) -> int:
+    """A parameter that is a whole number, the usual one where it is absent or none."""
+    text = params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 13 else usual
+
+
 def said(value: Any, rows: Sequence[Row] = (), status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(status, msgspec.json.encode(value), JSON, headers or {}, rows)

@@ -14,6 +14,7 @@ import numpy as np
 from tickhouse.core.clock import SECOND
 from tickhouse.core.model import interval_us
 from tickhouse.exchange import F64, I64, Bools, Instrument, Now
+from tickhouse.exchange._listed import CURRENCIES
 from tickhouse.exchange._walk import chance, path
 from tickhouse.exchange.floor import DAY, FIRST_DAY, MINUTE, Floor, Hours
 from tickhouse.exchange.history import History
@@ -32,6 +33,7 @@ class Chronicle:
         self.seed = int(str(history.source.about().get("seed", 7)))
         self.money = self.floor or Floor(self.seed)
         """Knows what currencies are worth, be they traded here or not."""
+        self.currencies = CURRENCIES
         self._codes = {one.name: code for code, one in enumerate(history.instruments)}
         self._first_floor = len(history.instruments) - (len(self.floor.instruments) if self.floor else 0)
         if self.floor:
