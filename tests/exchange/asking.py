@@ -130,9 +130,13 @@ def sent(exchange: Exchange, dialect: str) -> dict[str, list[tuple[Any, ...]]]:
         "bar": ("symbol", "interval", "start", "open", "high", "low", "close", "volume"),
     }  # fmt: skip
     return {
-        kind: [tuple(row[name] for name in keys) for row in exchange.sent.of(dialect, kind) if not row.get("forming")]
+        kind: [_keyed(row, keys) for row in exchange.sent.of(dialect, kind) if not row.get("forming")]
         for kind, keys in names.items()
     }
+
+
+def _keyed(row: dict[str, Any], keys: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple("7d" if name == "interval" and row[name] == "1w" else row[name] for name in keys)
 
 
 def _plain(value: Any) -> Any:

@@ -2,13 +2,28 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from tickhouse.exchange import Bools, Desk, HangUp, Rendered, Request, Response, Row, Topic, Trades
+from tickhouse.exchange import (
+    F64,
+    I64,
+    Bools,
+    Desk,
+    HangUp,
+    Instrument,
+    Rendered,
+    Request,
+    Response,
+    Row,
+    Topic,
+    Trades,
+)
+from tickhouse.exchange.klines import Klines
 from tickhouse.exchange.snapshots import Snapshot, Snapshots
 from tickhouse.exchange.terms import Terms
 from tickhouse.exchange.world import World
@@ -119,6 +134,45 @@ def share(text: str) -> str:
     """
     found = _DASHED.fullmatch(text)
     return f"{found[1]}.{found[2]}" if found else text
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars of one instrument as numbers, columns of shape (n,); `over` says which of them are."""
+
+    start: I64
+    open: F64
+    high: F64
+    low: F64
+    close: F64
+    volume: F64
+    over: Bools
+
+    @classmethod
+    def of(cls, bars: Klines, one: Instrument, now: int, length: int) -> "Bars":
+        """What is known of bars of a length (us) at a moment."""
+        unit = 10.0**one.price_decimals
+        volume = bars.volume / 10.0**one.quantity_decimals * (one.market != "forex")
+        return cls(
+            bars.start, bars.open / unit, bars.high / unit, bars.low / unit, bars.close / unit, volume,
+            bars.start + length <= now,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, rows: slice) -> "Bars":
+        """Some of them."""
+        return Bars(*(getattr(self, one.name)[rows] for one in fields(self)))
+
+    def rows(self, symbol: str, interval: str) -> list[Row]:
+        """What they say; those that are not over are `forming`."""
+        columns = (self.start, self.open, self.high, self.low, self.close, self.volume, self.over)
+        return [
+            {"kind": "bar", "symbol": symbol, "interval": interval, "start": start, "open": o, "high": h, "low": low,
+             "close": c, "volume": v} | ({} if over else {"forming": True})
+            for start, o, h, low, c, v, over in zip(*(column.tolist() for column in columns), strict=True)
+        ]  # fmt: skip
 
 
 def quote_row(symbol: str, time: int, price: float, **more: object) -> Row:

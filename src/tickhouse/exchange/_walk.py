@@ -7,6 +7,8 @@ by about 1 (a standard deviation), over four days by about 2, and it never stray
 (2,)
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tickhouse.exchange import F64, I64
@@ -43,6 +45,16 @@ def _waves(seed: int, walk: int | I64, minutes: F64, first: int, last: int) -> F
         before, after = _turns(seed, walk, level, turn.astype(np.int64))
         found += STRENGTH * np.sqrt(length / DAY) * (before + (after - before) * (exact - turn))
     return found
+
+
+def opens_and_closes(price: Callable[[I64], I64], starts: I64, length: int) -> tuple[I64, I64]:
+    """Prices at the beginnings of stretches of a length and at their ends, each moment asked for once."""
+    opened = price(starts)
+    closed = np.empty_like(opened)
+    follows = np.append(starts[1:] == starts[:-1] + length, False)
+    closed[:-1] = opened[1:]
+    closed[~follows] = price(starts[~follows] + length)
+    return opened, closed
 
 
 def chance(seed: int, walk: int | I64, place: I64) -> F64:

@@ -15,7 +15,7 @@ from tickhouse.core.clock import SECOND
 from tickhouse.core.model import interval_us
 from tickhouse.exchange import F64, I64, Bools, Instrument, Now
 from tickhouse.exchange._listed import CURRENCIES
-from tickhouse.exchange._walk import chance, path
+from tickhouse.exchange._walk import chance, opens_and_closes, path
 from tickhouse.exchange.floor import DAY, FIRST_DAY, MINUTE, Floor, Hours
 from tickhouse.exchange.history import History
 from tickhouse.exchange.klines import MONDAY, Klines, empty, of_trades
@@ -161,7 +161,7 @@ class Chronicle:
             level = first * np.exp(COIN_DAILY * (path(self.seed, walk, us / MINUTE) - home))
             return np.asarray(np.maximum(np.rint(level), 1), np.int64)
 
-        opened, closed = price(starts), price(starts + MINUTE)
+        opened, closed = opens_and_closes(price, starts, MINUTE)
         luck = [chance(self.seed, walk + part, starts // MINUTE) for part in (1, 2, 3)]
         high = np.maximum(opened, closed) + np.rint(luck[0] * opened * 2e-4).astype(np.int64)
         low = np.maximum(np.minimum(opened, closed) - np.rint(luck[1] * opened * 2e-4).astype(np.int64), 1)

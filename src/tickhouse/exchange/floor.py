@@ -14,7 +14,7 @@ from tickhouse.core import sessions
 from tickhouse.core.clock import SECOND
 from tickhouse.exchange import F64, I64, MS, Bools, Instrument, Trades
 from tickhouse.exchange._listed import CURRENCIES, MONEY, OF_MONEY, listed
-from tickhouse.exchange._walk import chance, path
+from tickhouse.exchange._walk import chance, opens_and_closes, path
 from tickhouse.exchange.klines import Klines
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
@@ -110,9 +110,11 @@ class Floor:
     def minutes(self, place: int, starts: I64) -> Klines:
         """Bars of a minute each of one instrument from before there were trades; the minutes must be open ones."""
         one, units = self.instruments[place], 10.0 ** self._decimals[place]
-        edges, where = np.unique(np.concatenate([starts, starts + MINUTE]), return_inverse=True)
-        price = np.rint(self.value(place, edges) * units).astype(np.int64)
-        opened, closed = price[where[: len(starts)]], price[where[len(starts) :]]
+
+        def price(us: I64) -> I64:
+            return np.asarray(np.rint(self.value(place, us) * units), np.int64)
+
+        opened, closed = opens_and_closes(price, starts, MINUTE)
         luck = [chance(self.seed, 4000 + 8 * place + part, starts // MINUTE) for part in range(4)]
         reach = np.maximum(opened * 2e-4, 1.0)
         high = np.maximum(opened, closed) + np.rint(luck[0] ** 2 * reach).astype(np.int64)
