@@ -9,7 +9,7 @@ import numpy as np
 from tickhouse.core.clock import SECOND
 from tickhouse.exchange import F64, I64, Row
 from tickhouse.exchange._coingecko_coins import COINS, Coin
-from tickhouse.exchange._polled import Params, quote_row, whole
+from tickhouse.exchange._polled import Bar, Params, bar_rows, bars_of, quote_row, whole
 from tickhouse.exchange.chronicle import Chronicle
 from tickhouse.exchange.floor import DAY, MINUTE
 from tickhouse.exchange.klines import Klines
@@ -95,21 +95,14 @@ class Prices:
         if not days.isdigit() or int(days) not in CANDLES:
             raise Refused(400, {"error": "Invalid days parameter"})
         interval, code = CANDLES[int(days)], self._code(coin)
-        bars = self._bars(code, interval, now - int(days) * DAY, now)
         step = {"30m": 30 * MINUTE, "4h": 240 * MINUTE, "4d": 4 * DAY}[interval]
-        ends = np.minimum(bars.start + step, now // 1000 * 1000)
-        factor = self.known(self._factor(currency, ends)) / 10.0 ** self._chronicle.instrument(code).price_decimals
-        prices = [
-            [price_of(float(x)) for x in column * factor] for column in (bars.open, bars.high, bars.low, bars.close)
-        ]
-        found = [list(row) for row in zip((ends // 1000).tolist(), *prices, strict=True)]
-        symbol = f"{coin.symbol}-{currency.upper()}"
-        rows = [
-            {"kind": "bar", "symbol": symbol, "interval": interval, "start": start, "open": o, "high": h, "low": low, "close": c,
-             "volume": 0.0} | ({"forming": True} if start + step > now else {})
-            for start, o, h, low, c in zip(bars.start.tolist(), *prices, strict=True)
-        ]  # fmt: skip
-        return found, rows
+        found = self._bars(code, interval, now - int(days) * DAY, now)
+        ends = np.minimum(found.start + step, now // 1000 * 1000)
+        factors = self.known(self._factor(currency, ends)).tolist()
+        told = bars_of(found, self._chronicle.instrument(code), now, step)
+        bars = [_times(bar, factor) for bar, factor in zip(told, factors, strict=True)]
+        shown = [[end // 1000, *bar[1:5]] for end, bar in zip(ends.tolist(), bars, strict=True)]
+        return shown, bar_rows(bars, f"{coin.symbol}-{currency.upper()}", interval)
 
     def _bars(self, code: int, interval: str, start: int, end: int) -> Klines:
         if interval != "4d":
@@ -155,6 +148,12 @@ def too_fast() -> dict[str, Any]:
         429,
         f"You've exceeded the Rate Limit. Please visit {BILLING} to subscribe to our API plans for higher rate limits.",
     )
+
+
+def _times(bar: Bar, factor: float) -> Bar:
+    """A bar in another currency, without volume."""
+    opened, high, low, close = (price_of(price * factor) for price in (bar.open, bar.high, bar.low, bar.close))
+    return bar._replace(open=opened, high=high, low=low, close=close, volume=0.0)
 
 
 def price_of(value: float) -> float | int:

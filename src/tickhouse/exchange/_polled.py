@@ -2,16 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from tickhouse.exchange import (
-    F64,
-    I64,
     Bools,
     Desk,
     HangUp,
@@ -136,43 +133,34 @@ def share(text: str) -> str:
     return f"{found[1]}.{found[2]}" if found else text
 
 
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """Bars of one instrument as numbers, columns of shape (n,); `over` says which of them are."""
+class Bar(NamedTuple):
+    """A bar in numbers; `start` in us, `over` says whether it is."""
 
-    start: I64
-    open: F64
-    high: F64
-    low: F64
-    close: F64
-    volume: F64
-    over: Bools
+    start: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    over: bool
 
-    @classmethod
-    def of(cls, bars: Klines, one: Instrument, now: int, length: int) -> "Bars":
-        """What is known of bars of a length (us) at a moment."""
-        unit = 10.0**one.price_decimals
-        volume = bars.volume / 10.0**one.quantity_decimals * (one.market != "forex")
-        return cls(
-            bars.start, bars.open / unit, bars.high / unit, bars.low / unit, bars.close / unit, volume,
-            bars.start + length <= now,
-        )  # fmt: skip
 
-    def __len__(self) -> int:
-        return len(self.start)
+def bars_of(bars: Klines, one: Instrument, now: int, length: int) -> list[Bar]:
+    """Bars of a length (us) at a moment; currencies have no volume."""
+    unit, size = 10.0**one.price_decimals, 10.0**one.quantity_decimals
+    prices = [column / unit for column in (bars.open, bars.high, bars.low, bars.close)]
+    volume = bars.volume / size * (one.market != "forex")
+    columns = (bars.start, *prices, volume, bars.start + length <= now)
+    return [Bar(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
-    def take(self, rows: slice) -> "Bars":
-        """Some of them."""
-        return Bars(*(getattr(self, one.name)[rows] for one in fields(self)))
 
-    def rows(self, symbol: str, interval: str) -> list[Row]:
-        """What they say; those that are not over are `forming`."""
-        columns = (self.start, self.open, self.high, self.low, self.close, self.volume, self.over)
-        return [
-            {"kind": "bar", "symbol": symbol, "interval": interval, "start": start, "open": o, "high": h, "low": low,
-             "close": c, "volume": v} | ({} if over else {"forming": True})
-            for start, o, h, low, c, v, over in zip(*(column.tolist() for column in columns), strict=True)
-        ]  # fmt: skip
+def bar_rows(bars: Sequence[Bar], symbol: str, interval: str) -> list[Row]:
+    """What bars say; those that are not over are `forming`."""
+    return [
+        {"kind": "bar", "symbol": symbol, "interval": interval, "start": bar.start, "open": bar.open, "high": bar.high,
+         "low": bar.low, "close": bar.close, "volume": bar.volume} | ({} if bar.over else {"forming": True})
+        for bar in bars
+    ]  # fmt: skip
 
 
 def quote_row(symbol: str, time: int, price: float, **more: object) -> Row:

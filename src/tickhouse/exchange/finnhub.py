@@ -8,7 +8,19 @@ import numpy as np
 
 from tickhouse.core.clock import SECOND
 from tickhouse.exchange import MS, Bools, Desk, Rendered, Request, Response, Topic, Trades
-from tickhouse.exchange._polled import TEXT, Bars, Params, Polled, given, in_trouble, number, quote_row, said, whole
+from tickhouse.exchange._polled import (
+    TEXT,
+    Params,
+    Polled,
+    bar_rows,
+    bars_of,
+    given,
+    in_trouble,
+    number,
+    quote_row,
+    said,
+    whole,
+)  # fmt: skip
 from tickhouse.exchange.floor import DAY, MINUTE
 from tickhouse.exchange.terms import Spent, Terms
 
@@ -138,13 +150,13 @@ class Finnhub(Polled):
         made = {"1d": self.chronicle.days, "1w": self.chronicle.weeks}.get(interval)
         found = made(code, start, end) if made else self.chronicle.bars(code, interval, start, end)
         one = self.chronicle.instrument(code)
-        bars = Bars.of(found, one, self.now(), LENGTHS[interval])
-        if not len(bars):
+        bars = bars_of(found, one, self.now(), LENGTHS[interval])
+        if not bars:
             return said({"s": "no_data"})
-        columns = {"c": bars.close, "h": bars.high, "l": bars.low, "o": bars.open, "v": bars.volume}
-        shown = {name: [whole(value) for value in column.tolist()] for name, column in columns.items()}
-        times = {"s": "ok", "t": (bars.start // SECOND).tolist()}
-        return said(shown | times, bars.rows(self._canonical(params["symbol"], one.name), interval))
+        names = {"c": "close", "h": "high", "l": "low", "o": "open", "v": "volume"}
+        columns = {short: [whole(getattr(bar, name)) for bar in bars] for short, name in names.items()}
+        times = {"s": "ok", "t": [bar.start // SECOND for bar in bars]}
+        return said(columns | times, bar_rows(bars, self._canonical(params["symbol"], one.name), interval))
 
     def _limited(self, spent: Spent) -> Response:
         words = {"error": "API limit reached. Please try again later. Remaining Limit: 0"}
