@@ -64,7 +64,7 @@ class House:
         line = asyncio.create_task(self.transport.stream(subscription, inbox, line=feed.name))
         try:
             async with asyncio.timeout(20):
-                while not any(client.masks() for client in self.exchange.clients.values()):
+                while not any(len(one.desk.streams) == len(want.symbols) for one in self.exchange.clients.values()):
                     assert not line.done(), line.exception()
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.05)

@@ -54,7 +54,16 @@ async def test_the_chart_of_the_day_ends_in_the_price_of_the_moment(tmp_path):
 
 
 @pytest.mark.parametrize("hours", [0, 6])
-async def test_the_stream_carries_the_last_trade_of_each_second(tmp_path, hours):
+def snapshots(truth, symbol: str) -> dict[int, float]:
+    """The price after the first trade of each second, or of five, by the second of it."""
+    true, step = truth.of("BTC-USDT" if symbol == "BTC-USD" else symbol), 5 if symbol == "BTC-USD" else 1
+    _, first = np.unique(true.time // (step * 1_000_000), return_index=True)
+    last = np.searchsorted(true.time, true.time[first], "right") - 1
+    return dict(zip((true.time[first] // 1_000_000).tolist(), true.price[last].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("hours", [0, 6])
+async def test_the_stream_carries_a_snapshot_a_second_and_of_coins_one_in_five(tmp_path, hours):
     async with house(tmp_path, start=NOON + hours * HOUR) as here:
         feed = here.feed("yahoo")
         batches = await here.heard(feed, Want(SYMBOLS, "stream"), 12)
@@ -62,13 +71,12 @@ async def test_the_stream_carries_the_last_trade_of_each_second(tmp_path, hours)
         truth = here.exchange.truth()
         assert {row["symbol"] for row in quotes} == set(SYMBOLS)
         for symbol in SYMBOLS:
-            true = truth.of("BTC-USDT" if symbol == "BTC-USD" else symbol)
-            last = dict(zip((true.time // 1_000_000).tolist(), true.price.tolist(), strict=True))
-            mine = [row for row in quotes if row["symbol"] == symbol][1:]
-            assert symbol in ("BRK.B",) or hours or mine
-            for row in mine:
-                assert row["price"] == pytest.approx(last[round(row["event_time"].timestamp())], rel=1e-6)
-                assert row["previous_close"] is None and row["change"] is not None
+            first, *mine = [row for row in quotes if row["symbol"] == symbol]
+            assert first["event_time"].timestamp() * 1e6 <= NOON + hours * HOUR
+            heard = {round(row["event_time"].timestamp()): row["price"] for row in mine}
+            assert len(heard) == len(mine) and heard == pytest.approx(snapshots(truth, symbol), rel=1e-6)
+        counts = [sum(row["symbol"] == name for row in quotes) for name in ("BTC-USD", "AAPL")]
+        assert hours or (counts[0] <= 4 and counts[1] > 8)
 
 
 async def test_frames_are_bare_without_version_2_and_the_hundredth_symbol_is_the_last(tmp_path):

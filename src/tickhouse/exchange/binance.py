@@ -112,9 +112,10 @@ class Binance:
     def spoiled(self, text: bytes, kind: str, variant: int) -> bytes:
         """A key that is called otherwise, a number that was a text, or a price that cannot be."""
         if kind == "changed_fields":
-            if variant % 3 == 0:
+            if variant % 3 == 0 and b'"p":' in text:
                 return re.sub(rb'"p":"([^"]*)"', rb'"p":[\1]', text)
-            return text.replace(*_CHANGES[variant % len(_CHANGES)], 1)
+            found = [pair for pair in _CHANGES if pair[0] in text]
+            return text.replace(*found[variant % len(found)], 1) if found else b"[" + text + b"]"
         price = _BAD_PRICES[variant % len(_BAD_PRICES)]
         return re.sub(rb'"p":"[^"]*"', b'"p":"' + price + b'"', text)
 

@@ -49,7 +49,10 @@ class Finnhub(Polled):
 
     name = "finnhub"
     TERMS = Terms(per_second=30, per_minute=60)
-    CHANGES = ((b'"c":', b'"close":'), (b'"t":', b'"time":'), (b'"p":', b'"price":'), (b'"v":', b'"v":"x","w":'))
+    CHANGES = (
+        (b'"p":', b'"price":'), (b'"v":', b'"v":"x","w":'), (b'"s":', b'"symbol":'), (b'"c":', b'"close":'),
+        (b'"t":', b'"time":'),
+    )  # fmt: skip
 
     def answer(self, request: Request) -> Response:
         """`/api/v1/quote`, `/api/v1/stock|forex|crypto/candle`, `/api/v1/stock/market-status`."""
@@ -127,7 +130,9 @@ class Finnhub(Polled):
     def spoiled(self, text: bytes, kind: str, variant: int) -> bytes:
         """A field that is called otherwise, or a price that cannot be."""
         if kind == "changed_fields":
-            return super().spoiled(text, kind, variant)
+            # The conditions and the size of a trade may be missing, so only the others tell that something changed.
+            names = self.CHANGES[:3] if b'"data":' in text else self.CHANGES[3:]
+            return text.replace(*names[variant % len(names)])
         return re.sub(rb'"p":[^,}]*', b'"p":' + _BAD[variant % len(_BAD)], text)
 
     def _quote(self, params: Params) -> Response:

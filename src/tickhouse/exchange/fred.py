@@ -33,7 +33,6 @@ class Fred(Polled):
     TERMS = Terms(per_second=4, per_minute=120)
     CHANGES = (
         (b'"observations":', b'"values":'), (b'"value":', b'"amount":'), (b'"vintage_dates":', b'"vintages":'),
-        (b'"count":', b'"total":'),
     )  # fmt: skip
 
     def answer(self, request: Request) -> Response:

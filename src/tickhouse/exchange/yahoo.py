@@ -27,10 +27,7 @@ class Yahoo(Polled):
 
     name = "yahoo"
     TERMS = Terms(per_minute=120)
-    CHANGES = (
-        (b'"timestamp":', b'"times":'), (b'"regularMarketPrice":', b'"price":'), (b'"close":', b'"closing":'),
-        (b'"symbol":', b'"ticker":'),
-    )  # fmt: skip
+    CHANGES = ((b'"timestamp":', b'"times":'), (b'"close":', b'"closing":'), (b'"symbol":', b'"ticker":'))
 
     @cached_property
     def charts(self) -> Charts:
@@ -150,20 +147,26 @@ class Yahoo(Polled):
         return [one for one in frames if one]
 
     def render(self, topic: Topic, trades: Trades, wanted: Bools) -> Rendered:
-        """The last trade of each second and symbol, as a snapshot."""
+        """A snapshot after the first trade of each second and symbol, of five seconds of coins."""
         at = np.flatnonzero(wanted[trades.code])
         coins = np.array([one.market == "crypto" for one in self.chronicle.history.instruments])
         step = np.where(coins[trades.code[at]], SLOW, 1) * SECOND
         by = np.lexsort((at, trades.time[at] // step, trades.code[at]))
-        code, moment = trades.code[at][by], (trades.time[at] // step)[by]
+        code, slot = trades.code[at][by], (trades.time[at] // step)[by]
         new = np.ones(len(by), np.bool_)
-        new[1:] = (np.diff(code) != 0) | (np.diff(moment) != 0)
-        first = np.flatnonzero(new)
-        last = np.sort(at[by][np.append(first[1:], len(by)) - 1]) if len(first) else at
-        part = trades.take(last)
+        new[1:] = (np.diff(code) != 0) | (np.diff(slot) != 0)
+        place = np.sort(at[by][new])
+        place = place[[self._is_first(trades, one, SLOW if coins[trades.code[one]] else 1) for one in place.tolist()]]
+        part = trades.take(place)
         rows = zip(part.code.tolist(), part.time.tolist(), strict=True)
         texts = [self._frame(code, time, topic.wrapped) for code, time in rows]
-        return Rendered(part.code, part.id, part.id, last, texts)
+        return Rendered(part.code, part.id, part.id, place, texts)
+
+    def _is_first(self, trades: Trades, place: int, seconds: int) -> bool:
+        """Whether no trade of the same symbol came before one in its second or seconds."""
+        time, step = int(trades.time[place]), seconds * SECOND
+        past = self.chronicle.history.until(int(trades.code[place]), time)
+        return int(past.id[np.searchsorted(past.time, time // step * step)]) == int(trades.id[place])
 
     def spoiled(self, text: bytes, kind: str, variant: int) -> bytes:
         """A frame or an answer in which something is other than it was."""
