@@ -26,7 +26,7 @@ HISTORY = {
 }  # fmt: skip
 CASES = [(name, "poll", want) for name, want in POLLED.items()] + [(n, "history", w) for n, w in HISTORY.items()]
 cases = pytest.mark.parametrize(("name", "way", "want"), CASES, ids=[f"{name}-{way}" for name, way, _ in CASES])
-SEEDS = range(3)
+SEEDS = range(2)
 REFUSALS = {
     ("alpha_vantage", "error_bodies"): TickhouseError, ("finnhub", "error_bodies"): RateLimited,
     ("fmp", "error_bodies"): RateLimited, ("binance", "error_bodies"): TickhouseError,

@@ -35,13 +35,13 @@ PATHS = {
 }  # fmt: skip
 NAMED = """
 symbol symbols interval range period1 period2 ids vs_currency vs_currencies days from to date function month outputsize from_symbol
-to_symbol from_currency to_currency market maturity resolution series_id realtime_start realtime_end limit offset base quotes providers
-name query page includePrePost
+to_symbol from_currency to_currency market maturity resolution series_id realtime_start realtime_end limit offset base quotes
+providers name query page includePrePost
 """.split()  # noqa: SIM905
 GIVEN = """
 AAPL BRK-B EURUSD BTCUSD EURUSD=X OANDA:EUR_USD BINANCE:BTCUSDT EUR USD BTC bitcoin usd 1d 1m 5min D 1 7 365 max GDP CPI full
-TIME_SERIES_INTRADAY GLOBAL_QUOTE FX_DAILY DIGITAL_CURRENCY_DAILY TREASURY_YIELD CURRENCY_EXCHANGE_RATE 2026-02 2026-03-01 2026-13-45
-9999-12-31 1776-07-04 1000000000 -1 0 true
+TIME_SERIES_INTRADAY GLOBAL_QUOTE FX_DAILY DIGITAL_CURRENCY_DAILY TREASURY_YIELD CURRENCY_EXCHANGE_RATE 2026-02 2026-03-01
+2026-13-45 9999-12-31 1776-07-04 1000000000 -1 0 true
 """.split()  # noqa: SIM905
 VALUES = st.sampled_from([*GIVEN, "", str(NOON // 10**6)]) | st.integers(-5, 2**63).map(str) | st.text(max_size=6)
 

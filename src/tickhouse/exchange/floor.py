@@ -74,7 +74,8 @@ class Floor:
         if found is None or now > known - 30 * DAY:
             known = now + 366 * DAY
             told = sessions.stretches(market, FIRST_DAY, known, extended=key[1])
-            found = Hours(*np.array(told, np.int64).reshape(-1, 2).T)
+            # One that began before is left out, so that regular and extended stretches have the same places.
+            found = Hours(*np.array([one for one in told if one[0] >= FIRST_DAY], np.int64).reshape(-1, 2).T)
             self._hours[key] = (known, found)
         return found
 
