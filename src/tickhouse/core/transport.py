@@ -31,8 +31,8 @@ Conversation = Generator[Request, Answer, None]
 class TransportOptions:
     """How the network is treated. Times in seconds.
 
-    `total_timeout` bounds one answer from first to last byte. `breaker_failures` failures of a host in a row open its
-    breaker for `breaker_rest`. `dials_per_minute` bounds the WebSocket connections to one host, over all processes.
+    `total_timeout` bounds one answer from first to last byte. `breaker_failures` failures in a row that a feed had with a
+    host open their breaker for `breaker_rest`. `dials_per_minute` bounds the WebSocket connections to one host, over all processes.
     """
 
     user_agent: str = "tickhouse"
@@ -65,7 +65,7 @@ class Transport:
         """The lines there are, by name; one that ended is `stopped` and says why."""
         self._clock, self._sleep = clock, sleep
         self._budget = Budget(budget_dir / "budget.db", clock)
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
         self._client: httpx.AsyncClient | None = None
         observe.quiet_libraries()
 
@@ -156,7 +156,7 @@ class Transport:
     async def _once(self, feed: str, pace: Pace, classify: Classify, request: Request) -> Answer:
         """One try, past the breaker and the quota."""
         host = host_of(request.url)
-        breaker = self._breaker(host)
+        breaker = self._breaker(feed, host)
         await self._pass(breaker, host)
         await self._afford(feed, pace, request.weight, breaker)
         try:
@@ -261,11 +261,13 @@ class Transport:
             )
         return self._client
 
-    def _breaker(self, host: str) -> Breaker:
-        if host not in self._breakers:
+    def _breaker(self, feed: str, host: str) -> Breaker:
+        """That of a feed at a host: several may be served by one, and what ails one is no fault of the others."""
+        if (feed, host) not in self._breakers:
             options = self.options
-            self._breakers[host] = Breaker(self._clock, failures=options.breaker_failures, rest=options.breaker_rest)
-        return self._breakers[host]
+            made = Breaker(self._clock, failures=options.breaker_failures, rest=options.breaker_rest)
+            self._breakers[feed, host] = made
+        return self._breakers[feed, host]
 
 
 def _following(conversation: Conversation, answer: Answer) -> Request | None:

@@ -22,7 +22,7 @@ MESSAGE = (
     "disconnects",
 )  # fmt: skip
 """Faults of the socket, in the order in which they are tried; each is a share of messages, and a message has at most one."""
-ANSWER = ("error_bodies", "too_many", "server_errors", "slow", "half_answers")
+ANSWER = ("error_bodies", "too_many", "server_errors", "slow", "half_answers", "bad_answers", "changed_answers")
 """Faults of REST; each is a share of requests."""
 NONE, DUPLICATE, DISORDER, LATE, MALFORMED, HALF, CHANGED, BAD, GAP, MUTE, DISCONNECT = range(11)
 LOG = 20_000
@@ -40,7 +40,7 @@ class Faults:
     gaps: 1 to `gap_trades` trades in a row are never sent (REST has them). mutes: one symbol is silent for `mute_ms` or until it is
     subscribed again, others flow. disconnects: the connection breaks without a word.
     error_bodies: 200 with an error. too_many: 429 with Retry-After. server_errors: 5xx. slow: answered `slow_ms` late.
-    half_answers: the JSON breaks off.
+    half_answers: the JSON breaks off. bad_answers: not an answer at all. changed_answers: a key has another name or type.
     """
 
     duplicates: float = 0.0
@@ -58,6 +58,8 @@ class Faults:
     server_errors: float = 0.0
     slow: float = 0.0
     half_answers: float = 0.0
+    bad_answers: float = 0.0
+    changed_answers: float = 0.0
     disorder_ms: float = 500.0
     late_ms: float = 10_000.0
     gap_trades: int = 20

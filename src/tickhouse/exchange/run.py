@@ -55,6 +55,7 @@ def source_of(options: Options) -> Source:
         from tickhouse.exchange.tape import Tape
 
         return Tape(options.tape, options.speed, options.shift)
+    from tickhouse.exchange.floor import Floor
     from tickhouse.exchange.market import Market
 
     if not 0 < options.rate <= 1_000_000:
@@ -62,7 +63,7 @@ def source_of(options: Options) -> Source:
     if not 1 <= options.symbols <= 20_000:
         raise BadSetting("symbols", options.symbols, "1 to 20000")
     past = min(PAST_SECONDS, PAST_TRADES / options.rate)
-    return Market(options.seed, options.symbols, options.rate, past)
+    return Market(options.seed, options.symbols, options.rate, past, Floor(options.seed))
 
 
 def open(given: "Options | Mapping[str, Any]", clock: Clock | None = None) -> Exchange:
