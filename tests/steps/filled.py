@@ -11,8 +11,9 @@ import polars as pl
 from tickhouse.core.batches import LIVE, REFILL, RawBatch
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.model import Query
-from tickhouse.feeds.csv import Csv, Layout, read, sniff
+from tickhouse.feeds.csv import Csv, Layout, first_line, read, sniff
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps.lanes import FIRST_LINE
 from tickhouse.steps.ledger import ledger
 from tickhouse.steps.load import Load
 from tickhouse.steps.notes import declare
@@ -83,9 +84,9 @@ def parquet(folder: Path) -> Any:
 def load_file(pipeline: Pipeline, path: Path, layout: Layout) -> None:
     """Load a file a few lines at a time."""
     feed, now = Csv(layout), pipeline.clock.now()
-    detail = {"feed": "csv", "ids": str(feed.ids), **layout.to_detail()}
-    load = Load(pipeline.ingest({layout.source: feed}), layout.source, path, pipeline.clock)
-    load.run(lambda skip, lane: read(path, layout, lane, now, skip, chunk_bytes=4096), detail)
+    detail = {"feed": "csv", "ids": str(feed.ids), FIRST_LINE: str(first_line(path)), **layout.to_detail()}
+    load = Load(pipeline.ingest({layout.source: feed}), layout.source, path, pipeline.clock, detail)
+    load.run(lambda skip, lane: read(path, layout, lane, now, skip, chunk_bytes=4096))
 
 
 def trade(n: int, price: float = 10.0, symbol: str = "BTCUSDT") -> bytes:

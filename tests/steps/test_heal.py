@@ -33,8 +33,8 @@ def taken(pipeline, path, layout, parser=None):
     """Load a file; `parser` is the layout as the parser of the day takes it."""
     feed, now = Csv(parser or layout), pipeline.clock.now()
     detail = {"feed": "csv", "ids": str(feed.ids), **layout.to_detail()}
-    Load(pipeline.ingest({"csv": feed}), "csv", path, pipeline.clock).run(
-        lambda skip, lane: read(path, layout, lane, now, skip), detail
+    Load(pipeline.ingest({"csv": feed}), "csv", path, pipeline.clock, detail).run(
+        lambda skip, lane: read(path, layout, lane, now, skip)
     )
     process = pipeline.process()
     process.catch_up()

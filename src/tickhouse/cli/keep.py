@@ -30,19 +30,22 @@ def list_(
     Example: tickhouse quarantine list --reason malformed
     """
     from tickhouse.core.times import rfc3339
+    from tickhouse.steps.load import file_of
 
     with opened(data, config) as house:
         items = house.journal.quarantine(reason, limit)
     rows = [
         {"position": i.position, "source": i.source, "channel": i.channel, "received_at": rfc3339(i.received_at),
-         "reason": i.reason, "detail": i.detail, "bytes": len(i.payload)} for i in items
+         "lane": i.lane, "file": file_of(i.lane) if i.lane.startswith("load:") else None, "reason": i.reason, "detail": i.detail,
+         "bytes": len(i.payload)} for i in items
     ]  # fmt: skip
     if as_json:
         emit_json(rows)
         return
     for row in rows:
         typer.echo(
-            f"{row['position']:>12}  {row['received_at']}  {row['source']}:{row['channel']}  {row['reason']}: {row['detail']}"
+            f"{row['position']:>12}  {row['received_at']}  {row['source']}:{row['channel']}  {row['file'] or row['lane'] or '-'}  "
+            f"{row['reason']}: {row['detail']}"
         )
     typer.echo(f"{len(rows)} shown" if rows else "quarantine is empty")
 

@@ -7,8 +7,9 @@ import typer
 
 from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, say, settings
 from tickhouse.cli.table import cell
+from tickhouse.core.errors import SettingsError
 
-Files = Annotated[list[Path], typer.Argument(help="One file or several.", exists=True, dir_okay=False)]
+Files = Annotated[list[Path], typer.Argument(help="One file or several.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,6 +75,10 @@ def load(
     answers = loading.run(files)
     if as_json:
         emit_json(answers)
+    if loading.failures and len(files) > 1:
+        say(f"{len(loading.failures)} of {len(files)} files were not loaded")
+    if loading.failures:
+        raise typer.Exit(2 if all(isinstance(error, SettingsError) for error in loading.failures) else 1)
 
 
 def replay(

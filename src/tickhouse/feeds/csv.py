@@ -18,11 +18,11 @@ from tickhouse.core.errors import SettingsError
 from tickhouse.core.model import Hole, Ids, Kind, State, Want, interval_us
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.feeds._csv_columns import Columns, compacted, read_columns, sorted_rejects, usable
-from tickhouse.feeds._csv_files import read
+from tickhouse.feeds._csv_files import first_line, read
 from tickhouse.feeds._csv_layout import Layout
 from tickhouse.feeds._csv_sniff import sniff
 
-__all__ = ["Csv", "Layout", "open", "read", "sniff"]
+__all__ = ["Csv", "Layout", "first_line", "open", "read", "sniff"]
 
 
 class Csv:

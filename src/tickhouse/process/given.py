@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import BarBatch
+from tickhouse.core.kernels.tumbling import ACCEPTED, DUPLICATE
 from tickhouse.core.model import State
 from tickhouse.process.closing import Moment
 from tickhouse.process.coverage import LIVE
@@ -58,7 +59,9 @@ def _messages(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 def _publish(moment: Moment, rows: NDArray[Any]) -> None:
     """Each bar as the version after the one there is, and what they cover. A bar that says what is known already is left out."""
-    made = _versioned(moment, rows)
+    made, totals = _versioned(moment, rows), moment.source.totals
+    totals[ACCEPTED] += len(made)
+    totals[DUPLICATE] += len(rows) - len(made)
     if len(made):
         group = moment.emitted.add(made)
         moment.emitted.analyse(group, Run.NEWER if moment.source.newer(group) else Run.LATE)

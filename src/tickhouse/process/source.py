@@ -172,7 +172,7 @@ class Source:
         return latest
 
     def ledger(self) -> dict[tuple[str, str], int]:
-        """The running totals of ticks."""
+        """The running totals of ticks and ready-made bars."""
         return {(self.name, name): int(count) for name, count in zip(LEDGER, self._counted(), strict=True)}
 
     def _counted(self) -> I64:

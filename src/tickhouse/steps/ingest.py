@@ -1,6 +1,7 @@
 """From raw messages to durable entries: parse, check, journal. Nothing is computed from a message before this returns."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from tickhouse.core.errors import Busy
 from tickhouse.core.marks import LINK, Mark
 from tickhouse.core.model import Ids, Kind, Reject
 from tickhouse.journal import Journal
+from tickhouse.journal._accounts import NAMES, tally
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.lines import Lines
@@ -23,6 +25,8 @@ class Ingest:
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
         self._quotes, self._lines = Quotes(journal), Lines(journal)
+        self.taken: Counter[str] = Counter()
+        """What was taken in here, by the names of the ledger."""
 
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
@@ -37,6 +41,7 @@ class Ingest:
         observe.timing("append_seconds", time.perf_counter() - began)
         for entry in entries:
             _observed(entry)
+            self.taken.update(dict(zip(NAMES, tally(entry), strict=True)))
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
 
     def insist(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
@@ -65,7 +70,7 @@ class Ingest:
         parsed, notes = self._with_ticks_of_quotes(raw, parsed)
         ticks, refused, missed = self._judge_ticks(raw, parsed.ticks)
         bars, refused_bars = self._judge_bars(parsed.bars)
-        rejects = (*parsed.rejects, *refused, *refused_bars)
+        rejects = _numbered(raw, (*parsed.rejects, *refused, *refused_bars))
         invalid = len(parsed.ticks or ()) - len(ticks or ()) + len(parsed.bars or ()) - len(bars or ())
         return Entry(
             raw, parsed.kinds, ticks, bars, missed, rejects, invalid, notes=notes,
@@ -106,9 +111,16 @@ def _apart(batch: RawBatch) -> Iterator[RawBatch]:
         yield batch.take(index, index + 1)
 
 
+def _numbered(raw: RawBatch, rejects: tuple[Reject, ...]) -> tuple[Reject, ...]:
+    """Rejects that name the line they are in, where the messages are lines of a file."""
+    if raw.lines is None:
+        return rejects
+    return tuple(replace(one, detail=f"line {raw.lines[one.index]}: {one.detail}") for one in rejects)
+
+
 def _observed(entry: Entry) -> None:
     source = entry.raw.source
-    for kind in Kind:
+    for kind in Kind if entry.raw.channel != LINK else ():
         if n := int((entry.kinds == kind).sum()):
             observe.count("messages", n, source=source, kind=kind.name.lower())
     if entry.invalid:

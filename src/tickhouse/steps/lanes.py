@@ -9,6 +9,10 @@ from tickhouse.core.plugins import load
 from tickhouse.feeds import Feed
 from tickhouse.steps.past import Past
 
+FIRST_LINE = "first_line"
+"""The detail of a mark that says that each message of its lane is a line of a file, and what number the first one has."""
+ABOUT = ("feed", "ids", FIRST_LINE)
+"""What the mark that a load begins with says besides how the file is laid out."""
 Key = tuple[str, str]
 """A source and a lane."""
 
@@ -53,7 +57,7 @@ class Lanes:
 
     def _named(self, mark: Mark) -> Feed | None:
         name = mark.detail.get("feed", "")
-        layout = {key: text for key, text in mark.detail.items() if key not in ("feed", "ids")}
+        layout = {key: text for key, text in mark.detail.items() if key not in ABOUT}
         if not name or (not layout and name in self.feeds):
             return self.feeds.get(name)
         feed: Feed = load("feeds", name).open(**layout)

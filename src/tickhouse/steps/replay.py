@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from heapq import merge
+
+import numpy as np
 
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import BadSetting, SettingsError
@@ -13,6 +15,7 @@ from tickhouse.journal import Journal
 from tickhouse.lake import Lake
 from tickhouse.steps.heal import HEALED
 from tickhouse.steps.ingest import Ingest
+from tickhouse.steps.lanes import FIRST_LINE
 from tickhouse.steps.past import Past
 
 KEY = "replay"
@@ -30,6 +33,12 @@ class Part:
     def has(self, batch: RawBatch) -> bool:
         """Whether the lane of a batch is taken."""
         return not any(is_load_of(batch.lane, file) for file in self.without)
+
+    def of(self, batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+        """The messages of this part, in their order."""
+        for batch in batches:
+            if self.has(batch):
+                yield from self.between(batch)
 
     def between(self, batch: RawBatch) -> Iterator[RawBatch]:
         """The messages of a batch that were received in the time, in their order."""
@@ -87,7 +96,8 @@ class Replay:
 
     def _left(self, ingest: Ingest, since: int) -> Iterator[RawBatch]:
         """The messages from a position on."""
-        for batch in messages(self.old.journal, self.old.lake, self.part):
+        everything = _numbered(_once(_everything(self.old.journal, self.old.lake)))
+        for batch in self.part.of(everything):
             done = min(max(since - batch.first, 0), len(batch))
             if done and batch.channel == LINK:
                 for mark in map(decode, batch.take(0, done).payloads()):
@@ -125,13 +135,6 @@ def is_load_of(lane: str, file: str) -> bool:
     return lane == file or lane.startswith((f"load:{file}:", f"{file}:{HEALED}"))
 
 
-def messages(journal: Journal, lake: Lake, part: Part = WHOLE) -> Iterator[RawBatch]:
-    """Every raw message of a part, as the journal and the lake have them, ordered by position."""
-    for batch in _once(_everything(journal, lake)):
-        if part.has(batch):
-            yield from part.between(batch)
-
-
 def _everything(journal: Journal, lake: Lake) -> Iterator[RawBatch]:
     """All messages; what the journal lets go of meanwhile is in the lake."""
     position = 0
@@ -153,6 +156,24 @@ def _archived(lake: Lake, first: int, last: int) -> Iterator[RawBatch]:
     """The messages between two positions, inclusive, of all sources, in order of position."""
     sources = dict.fromkeys(item.source for item in lake.objects("bronze"))
     return merge(*(lake.messages(first, last, source) for source in sources), key=lambda batch: batch.first)
+
+
+def _numbered(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+    """The messages with the numbers of their lines, where each is a line of a file."""
+    next_line: dict[tuple[str, str], int] = {}
+    for batch in batches:
+        key = batch.source, batch.lane
+        if batch.channel == LINK:
+            for mark in map(decode, batch.payloads()):
+                if mark.event is Event.BEGIN and FIRST_LINE in mark.detail:
+                    next_line[key] = int(mark.detail[FIRST_LINE])
+                else:
+                    next_line.pop(key, None)
+        if key in next_line and batch.channel != LINK:
+            yield replace(batch, lines=np.arange(len(batch)) + next_line[key])
+            next_line[key] += len(batch)
+        else:
+            yield batch
 
 
 def _once(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:

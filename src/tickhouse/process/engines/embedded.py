@@ -128,7 +128,7 @@ class Embedded:
             if values["rules"].get(key) != given_:
                 raise SettingsError(
                     f"the stored state was made with {key} = {values['rules'].get(key)}, the settings say {given_}; "
-                    "put the setting back, or begin a new house"
+                    f"put the setting back, or {state.ANEW}"
                 )
         self._sources = {}
         for number, (name, value) in enumerate(values["sources"].items()):
