@@ -162,7 +162,7 @@ class Desk:
     (None: a stream that does not exist, which is accepted and silent).
 
     `version` rises with every change. `renewed` are instruments subscribed since it was last emptied. `owner` is a key that may
-    have one connection only.
+    have one connection only. One that is `chatty` may say as much as it likes.
     """
 
     streams: dict[str, tuple[str, int] | None] = field(default_factory=dict)
@@ -171,6 +171,7 @@ class Desk:
     version: int = 0
     renewed: set[int] = field(default_factory=set)
     owner: str = ""
+    chatty: bool = False
 
 
 class HangUp(Exception):

@@ -112,7 +112,7 @@ class Client:
         if now - self._second >= 1.0:
             self._second, self._said = now, 0
         self._said += 1
-        if self._said > self.exchange.doorman.limits.messages_a_second:
+        if self._said > self.exchange.doorman.limits.messages_a_second and not self.desk.chatty:
             self.cut_off("noisy_clients")
             return
         if frame.opcode is Opcode.PONG:

@@ -6,6 +6,7 @@ was sent or to whom: the same market with the same faults spoils the same trades
 
 import re
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -129,6 +130,23 @@ def parse(text: str) -> Faults:
             raise BadSetting("fault", part, "name=share, e.g. duplicates=0.01") from None
     base = Faults.storm(values.pop("storm")) if "storm" in values else Faults()
     return base.changed(**values)
+
+
+def parse_all(text: str, names: Iterable[str]) -> tuple[Faults, dict[str, Faults]]:
+    """Faults of all dialects, and those of single ones, which are written behind their name. Raises `BadSetting`.
+
+    >>> parse_all("gaps=0.1, yahoo.slow=1", ["yahoo"])[1]["yahoo"].slow
+    1.0
+    """
+    parts = [part for part in re.split(r"[,\s]+", text) if part]
+    own: dict[str, list[str]] = {}
+    for part in parts:
+        name, dot, _ = part.partition("=")[0].partition(".")
+        if dot and name not in names:
+            raise BadSetting("fault", part, f"a fault, or one of a dialect: {', '.join(names)}")
+        own.setdefault(name if dot else "", []).append(part.partition(".")[2] if dot else part)
+    general = parse(",".join(own.pop("", [])))
+    return general, {name: parse(",".join(faults)) for name, faults in own.items()}
 
 
 class Account:

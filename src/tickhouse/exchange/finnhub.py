@@ -89,7 +89,7 @@ class Finnhub(Polled):
             return None
         if not self.clerk.knows(token):
             return Response(401, b"invalid API key", TEXT)
-        return Desk(owner=f"finnhub {token}")
+        return Desk(owner=f"finnhub {token}", chatty=True)
 
     def hear(self, desk: Desk, text: bytes) -> list[bytes]:
         """`{"type":"subscribe","symbol":"AAPL"}` and `unsubscribe`; nothing is said to it but that there are too many."""

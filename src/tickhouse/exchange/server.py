@@ -61,6 +61,8 @@ class Exchange:
         self.account = Account()
         self.stats: Counter[str] = Counter()
         self.sent = Sent()
+        self.speak: tuple[str, ...] = ()
+        """The dialects that are made before it listens; others when they are first asked for."""
         self.world = World(self.history, self.doorman, self.now)
         self.dialects = Dialects(dialect or Binance(), self.world)
         self.pump = Pump(source, self.history, clock)
@@ -98,6 +100,8 @@ class Exchange:
     async def start(self) -> None:
         """Listen and begin to play. Raises `SettingsError` when the port is taken."""
         loop = asyncio.get_running_loop()
+        for name in self.speak:
+            await asyncio.to_thread(self.dialects.way, f"/{name}")
         try:
             self._server = await loop.create_server(lambda: Wire(self), self.host, self.port)
         except OSError as error:

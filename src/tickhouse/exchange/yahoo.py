@@ -120,7 +120,7 @@ class Yahoo(Polled):
 
     def welcome(self, path: str, query: str) -> Desk | Response | None:
         """Anybody; frames are wrapped with `version=2`."""
-        return Desk(wrapped="version=2" in query) if path == "/" else None
+        return Desk(wrapped="version=2" in query, chatty=True) if path == "/" else None
 
     def hear(self, desk: Desk, text: bytes) -> list[bytes]:
         """`{"subscribe":[...]}`, answered by the last known prices, and `{"unsubscribe":[...]}`. Raises `HangUp` for all else."""
