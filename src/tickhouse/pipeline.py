@@ -20,7 +20,7 @@ from tickhouse.steps import chosen
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
-from tickhouse.steps.notes import made, note, notes
+from tickhouse.steps.notes import label, made
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import GROUP, Process
 
@@ -58,12 +58,7 @@ class Pipeline:
         """The one way to the network."""
         from tickhouse.core.transport import Transport
 
-        return Transport(self.clock, budget_dir=self.settings.data, simulated=self.label)
-
-    def label(self) -> None:
-        """Note for good that the house has data of a simulated exchange."""
-        if not notes(self.settings.data).get("simulated"):
-            note(self.settings.data, simulated=True)
+        return Transport(self.clock, budget_dir=self.settings.data, simulated=lambda: label(self.settings.data))
 
     def suite(self) -> Suite:
         """The quality checks of the settings, with a memory of their own."""

@@ -44,6 +44,12 @@ def notes(data: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def label(data: Path) -> None:
+    """Note for good that a house has data of a simulated exchange."""
+    if not notes(data).get("simulated"):
+        note(data, simulated=True)
+
+
 def inherit(old: Path, new: Path) -> None:
     """What is known about a house holds for one that is made of its messages."""
     was, own = notes(old), notes(new)
