@@ -15,7 +15,8 @@ from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadSetting, HouseLocked
 from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
-from tickhouse.steps import locks
+from tickhouse.process import sale_conditions
+from tickhouse.steps import chosen, locks
 from tickhouse.steps.load import Chunks, Load
 from tickhouse.steps.notes import declare, note, notes
 
@@ -46,6 +47,7 @@ class Loading:
         pipeline = Pipeline(settings(self.data, self.config))
         try:
             if self.conditions:
+                chosen.named("--conditions", self.conditions, sale_conditions.load)
                 declare(pipeline.settings, pipeline.journal, source, self.conditions)
             with working(pipeline):
                 return [self._one(pipeline, path, source) for path in files]
@@ -129,12 +131,12 @@ def working(pipeline: Pipeline) -> Iterator[None]:
             failures.append(error)
 
     with ExitStack() as stack:
-        for name, body in (("process", _process(pipeline)), ("archive", _archive(pipeline))):
+        for name, made in (("process", _process), ("archive", _archive)):
             try:
                 stack.enter_context(locks.role(pipeline.settings.data, name))
             except HouseLocked:
                 continue
-            threads.append(threading.Thread(target=guarded, args=(body,), name=name))
+            threads.append(threading.Thread(target=guarded, args=(made(pipeline),), name=name))
         for thread in threads:
             thread.start()
         try:
@@ -148,8 +150,9 @@ def working(pipeline: Pipeline) -> Iterator[None]:
 
 
 def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+    process = pipeline.process()  # here, so that settings which do not fit are told before anything is taken in
+
     def body(ending: threading.Event) -> None:
-        process = pipeline.process()
         while not ending.is_set():
             process.step(0.1)
         process.catch_up()
@@ -158,8 +161,9 @@ def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:
 
 
 def _archive(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+    archive = pipeline.archive()
+
     def body(ending: threading.Event) -> None:
-        archive = pipeline.archive()
         while not ending.is_set():
             archive.step(0.1)
         archive.catch_up()
