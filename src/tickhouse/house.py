@@ -20,7 +20,7 @@ from tickhouse.core.asking import back, listed, question
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.model import Query
 from tickhouse.core.settings import load
-from tickhouse.core.symbols import canonical
+from tickhouse.core.symbols import canonical, series_names
 from tickhouse.core.times import instant, length
 from tickhouse.core.values import flat
 from tickhouse.pipeline import Pipeline
@@ -103,6 +103,20 @@ class House:
             return pl.DataFrame(self._told(self.reader.ticks, query, last))
         frame, time = pl.DataFrame(self._told(self.reader.ticks, query)), pl.col("event_time")
         return frame.filter(time > time.max() - pl.duration(microseconds=length(last)))
+
+    def series(
+        self,
+        names: str | Sequence[str],
+        *,
+        start: Any = None,
+        end: Any = None,
+        as_of: Any = None,
+        versions: bool = False,
+    ) -> pl.DataFrame:
+        """Values of economic series by date; columns as `core.model.OBSERVATION`. `versions` gives every vintage."""
+        found = series_names([names] if isinstance(names, str) else names)
+        query = self._query(None, start, end, as_of=as_of, versions=versions)
+        return pl.DataFrame(self.reader.observations(replace(query, symbols=tuple(found))))
 
     def anomalies(self, symbol: Symbols | None = None, *, start: Any = None, end: Any = None) -> pl.DataFrame:
         """What the detectors said; columns as `core.model.ANOMALY`."""

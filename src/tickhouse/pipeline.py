@@ -20,9 +20,9 @@ from tickhouse.steps import chosen
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
-from tickhouse.steps.notes import made
+from tickhouse.steps.notes import made, note, notes
 from tickhouse.steps.past import Past
-from tickhouse.steps.process import Process
+from tickhouse.steps.process import GROUP, Process
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
@@ -58,7 +58,12 @@ class Pipeline:
         """The one way to the network."""
         from tickhouse.core.transport import Transport
 
-        return Transport(self.clock, budget_dir=self.settings.data)
+        return Transport(self.clock, budget_dir=self.settings.data, simulated=self.label)
+
+    def label(self) -> None:
+        """Note for good that the house has data of a simulated exchange."""
+        if not notes(self.settings.data).get("simulated"):
+            note(self.settings.data, simulated=True)
 
     def suite(self) -> Suite:
         """The quality checks of the settings, with a memory of their own."""
@@ -74,7 +79,7 @@ class Pipeline:
         rules = Rules(
             intervals_us=tuple(interval_us(i) for i in p.intervals), lateness_us=round(p.lateness * 1e6),
             grace_us=round(p.grace * 1e6), horizon_us=round(p.horizon * 1e6),
-            ids={name: Ids(feed.ids) for name, feed in self.feeds.items()},
+            ids={name: Ids.DENSE if feed.ids is Ids.DENSE else Ids.UNIQUE for name, feed in self.feeds.items()},
             conditions=chosen.rules(self.settings),
         )  # fmt: skip
         analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), self.past)
@@ -85,7 +90,7 @@ class Pipeline:
 
         `past` is that of the house whose messages are taken in again, where it is another one.
         """
-        lanes = Lanes({**self.feeds, **(extra or {})}, past or self.past)
+        lanes = Lanes(self.feeds, past or self.past, extra)
         return Ingest(lanes, self.suite(), self.journal)
 
     def process(self, write: bool = True) -> Process:
@@ -95,6 +100,12 @@ class Pipeline:
         process.checkpoint_seconds = self.settings.process.checkpoint_every
         process.recover()
         return process
+
+    def check(self) -> None:
+        """Raise `SettingsError` when what is processed already was processed with other settings than these."""
+        found = self.warm.checkpoint(GROUP)
+        if found:
+            self.engine().restore(found.state)
 
     def archive(self) -> Archive:
         """The step from the journal to the lake."""

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.feeds.samples import Samples
+from tickhouse.core import plugins
 from tickhouse.core.batches import BarBatch, Parsed, RawBatch, TickBatch
 from tickhouse.core.errors import SettingsError, TickhouseError
-from tickhouse.core.model import ACTION, OBSERVATION, QUOTE, Ids, Kind, Want
+from tickhouse.core.model import ACTION, OBSERVATION, QUOTE, Ids, Kind, Want, interval_us
 from tickhouse.core.plugins import names
 from tickhouse.core.requests import Answer, Pace
 from tickhouse.core.symbols import CANONICAL
@@ -27,6 +28,8 @@ def brought(name: str) -> list[Samples]:
     return found
 
 
+DAY, NOON = 86_400_000_000, 1_767_268_800_000_000
+KEYLESS = ("binance", "frankfurter", "yahoo")
 ALL = [samples for name in names("feeds") for samples in brought(name)]
 every_channel = pytest.mark.parametrize("samples", ALL, ids=str)
 seeds = st.integers(0, 2**32).map(random.Random)
@@ -149,6 +152,36 @@ def test_a_feed_says_what_it_is(name: str) -> None:
     assert all(line and "\n" not in line for line in feed.channels.values())
     with pytest.raises(SettingsError):
         feed.subscriptions(Want(("BTC-USDT",), "no such channel"))
+
+
+@pytest.mark.parametrize("name", names("feeds"))
+def test_a_feed_says_in_which_ways_its_channels_can_be_had(name: str) -> None:
+    feed = plugins.load("feeds", name).open()
+    ways = feed.ways
+    assert feed.channel == "" or feed.channel in (*ways.socket, *ways.polled)
+    assert not set(ways.socket) & set(ways.polled)
+    assert set(ways.bars.values()) <= set(ways.history)
+    assert all(interval_us(interval) for interval in ways.bars) and ways.every >= 1
+    for channel in ("no such channel", *ways.socket):
+        with pytest.raises(SettingsError):
+            feed.poll(Want(("BTC-USD",), channel))
+
+
+@pytest.mark.parametrize("name", [name for name in names("feeds") if name != "csv"])
+def test_what_history_costs_is_what_it_asks_first(name: str) -> None:
+    """Day for day, told before anything is asked, and never less than one call a symbol."""
+    feed = plugins.load("feeds", name).open(**({} if name in KEYLESS else {"key": "k"}))
+    for channel in feed.ways.history:
+        symbols = {"fred": ("GDP", "DGS10"), "frankfurter": ("EUR-USD", "GBP-USD")}.get(name, ("BTC-USD", "ETH-USD"))
+        symbols = ("CPI", "UNEMPLOYMENT") if channel == "economic" else symbols
+        symbols = ("EUR-USD", "GBP-USD") if channel.startswith("fx_") else symbols
+        interval = next((i for i, bars in feed.ways.bars.items() if bars == channel), "")
+        options = {"interval": interval} if interval else {}
+        cost = feed.cost(Want(symbols, channel, NOON - DAY, NOON, options))
+        assert cost.weight >= cost.calls >= len(symbols), channel
+        assert feed.cost(Want(symbols, channel, NOON - 400 * DAY, NOON, options)).calls >= cost.calls
+        first = next(feed.history(Want(symbols, channel, NOON - DAY, NOON, options)))
+        assert first.weight <= cost.weight
 
 
 @every_channel

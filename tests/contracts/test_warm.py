@@ -380,6 +380,13 @@ def test_observations_are_told_as_they_were_believed(warm):
     assert warm.observations(Query(("CPI",)))["value"].to_pylist() == [None]
     assert warm.observations(Query(("GDP",), start=1_717_200_000_000_000))["date"].to_pylist() == [days[1]]
     assert warm.observations(Query()).num_rows == 3
+    page = warm.observations(Query(versions=True, limit=2))
+    last = ("GDP", "2024-04-01", "fred", "2024-07-25")
+    assert page["series"].to_pylist() == ["CPI", "GDP"] and page["date"].to_pylist()[-1] == days[0]
+    rest = warm.observations(Query(versions=True, after=last))
+    assert rest["vintage"].to_pylist() == [date(2024, 10, 30), date(2024, 12, 19)]
+    with pytest.raises(BadQuery):
+        warm.observations(Query(after=("GDP", "soon", "fred", "2024-07-25")))
 
 
 def test_splits_and_dividends_are_kept_by_day(warm):

@@ -112,6 +112,21 @@ async def test_a_server_error_is_tried_again(tmp_path: Path) -> None:
     assert all(wait <= 0.5 * 2**i for i, wait in enumerate(got.waits))
 
 
+async def test_what_ails_one_feed_at_a_host_is_no_fault_of_another_there(tmp_path: Path) -> None:
+    script: Script = lambda i, text: response(429, b"", Retry_After="900") if "/one" in text else response()  # noqa: E731
+    limited = RateLimited("no", retry_after=900.0)
+
+    def judge(answer: Answer) -> Exception | None:
+        return limited if answer.status == 429 else None
+
+    async with site(script) as here, Transport(ManualClock(), tmp_path, OPTIONS) as transport:
+        for _ in range(2):
+            with pytest.raises((RateLimited, Unreachable)):
+                [pair async for pair in transport.ask("one", Pace(), judge, one(Request(f"{here.url}/one", "c")))]
+        other = [pair async for pair in transport.ask("other", Pace(), judge, one(Request(f"{here.url}/other", "c")))]
+    assert len(other) == 1 and len(here.requests) == 2
+
+
 async def test_trying_again_is_bounded_and_the_breaker_leaves_the_host_alone(tmp_path: Path) -> None:
     got = Asked()
     with pytest.raises(Unreachable, match=r"failed \(500\)"):

@@ -1,5 +1,6 @@
 """When markets are open, compared with the minutes of exchange_calendars and with the clocks of New York."""
 
+import itertools
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,16 @@ def test_a_year_that_cannot_be_known_is_said_to_be_so(market: str, at: int) -> N
         open_at(market, at)
     with pytest.raises(BadQuery):
         next_open("XHKG", us("2049-12-30"))
+
+
+@given(moments, moments, st.sampled_from(["equities", "forex", "XLON", "XHKG"]))
+def test_the_stretches_of_a_range_are_those_in_which_the_market_is_open(since: int, until: int, market: str) -> None:
+    since, until = sorted((since, min(until, since + 40 * DAY)))
+    found = sessions.stretches(market, since, until)
+    assert all(start < end <= after for (start, end), (after, _) in itertools.pairwise(found))
+    inside = sum(max(0, min(end, until) - max(start, since)) for start, end in found)
+    assert inside == until - since - expected_silence(market, since, until)
+    assert sessions.stretches("crypto", since, until) == [(since, until)]
 
 
 def test_nothing_heavy_is_loaded_until_an_exchange_is_asked_for() -> None:

@@ -143,8 +143,43 @@ def test_loading_the_same_file_again_does_nothing(house):
 
 def test_a_replay_into_another_house_gives_the_same_bars(house, tmp_path):
     good("replay", "--into", tmp_path / "again", "--data", house[0])
+    again = run("replay", "--into", tmp_path / "again", "--data", house[0], "--json")
+    assert json.loads(again.stdout)["messages"] == 0 and again.returncode == 0
     ask = ("bars", "SYM2-USDT", "--versions", "-f", "csv", "--indicators", "all", "--data")
     assert good(*ask, tmp_path / "again") == good(*ask, house[0])
+
+
+def test_a_replay_goes_into_a_new_house_only(house, tmp_path):
+    (tmp_path / "a.csv").write_text("time,price,size\n2026-01-01T00:00:00Z,10,1\n")
+    good("load", tmp_path / "a.csv", "--symbol", "AAPL", "--data", tmp_path / "other")
+    for wrong, said in (
+        (("--into", tmp_path / "other"), "messages of its own"),
+        (("--into", house[0]), "another house"),
+        (("--into", tmp_path / "new", "--speed", "fast"), "--speed"),
+        (("--into", tmp_path / "new", "--without", "b.csv"), "--without"),
+    ):
+        done = run("replay", *wrong, "--data", house[0])
+        assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    done = run("replay", "--into", tmp_path / "new", "--data", tmp_path / "typo")
+    assert done.returncode == 2 and "no house" in done.stderr
+    assert not (tmp_path / "new").exists() and not (tmp_path / "typo").exists()
+
+
+def test_a_new_house_has_the_settings_of_the_old_one(tmp_path):
+    """Those in its folder go along, so that the new house is opened with the settings it was made with."""
+    (tmp_path / "a.csv").write_text(
+        "time,price,size\n" + "".join(f"2026-01-01T00:{n:02}:00Z,10,1\n" for n in range(40))
+    )
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "tickhouse.toml").write_text('[process]\nintervals = ["1m", "15m"]\n')
+    good("load", tmp_path / "a.csv", "--symbol", "AAPL", "--data", tmp_path / "old", cwd=tmp_path)
+    good("replay", "--into", tmp_path / "new", "--data", tmp_path / "old", cwd=tmp_path)
+    for name in ("old", "new"):
+        rows = json.loads(good("bars", "AAPL", "-i", "15m", "-f", "json", "--data", tmp_path / name, cwd=tmp_path))
+        assert [row["trades"] for row in rows] == [15, 15, 10]
+    (tmp_path / "new" / "tickhouse.toml").write_text(f'[journal]\nurl = "sqlite:///{tmp_path}/old/journal.db"\n')
+    done = run("replay", "--into", tmp_path / "new", "--data", tmp_path / "old", cwd=tmp_path)
+    assert done.returncode == 2 and "journal.url" in done.stderr
 
 
 def test_a_backup_is_a_house(house, tmp_path):

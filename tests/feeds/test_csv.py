@@ -241,7 +241,7 @@ def test_bars_and_their_interval(tmp_path: Path) -> None:
         ("time,bid,ask\n1795185060,1,2\n", {"symbol": "X"}, "mid, bid or ask"),
         ("", {}, "at least one line"),
         ("\n\n", {}, "at least one line"),
-        ("a,b\n1,2\n", {"symbol": "X"}, "a column time"),
+        ("a,b\n1,2\n", {"symbol": "X"}, "a column for time"),
         ("time,price\n25/12/2026,1\n", {"symbol": "X"}, "day_first"),
         ("time,price\n1795185060,1\n", {"symbol": "X", "tz": "Mars"}, "tz: got 'Mars'"),
         ("time,price\n1,1\n", {"sym": "X"}, "did you mean 'symbol'"),
@@ -250,7 +250,11 @@ def test_bars_and_their_interval(tmp_path: Path) -> None:
         ("time,o,h,l,c\n1795185060,1,1,1,1\n", {"symbol": "X"}, "interval"),
         ("time,price\n1,1\n", {"columns": "time,pric", "symbol": "X"}, "did you mean 'price'"),
         ("time,price\n1,1\n", {"columns": "time,price,price", "symbol": "X"}, "each column once"),
-        ("time,price\n1795185060,1\n", {"symbol": "X", "interval": "soon", "kind": "bars"}, "a column open"),
+        (
+            "time,price\n1795185060,1\n",
+            {"symbol": "X", "interval": "soon", "kind": "bars"},
+            "a column for open and high",
+        ),
     ],
 )
 def test_what_cannot_be_known_is_asked_for(text: str, declared: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -287,7 +291,12 @@ def test_a_file_is_no_live_source() -> None:
         with pytest.raises(SettingsError, match="tickhouse load"):
             ask(Want(("X",), "ticks"))
     with pytest.raises(BadSetting):
-        csv.open()
+        csv.open(kind="ticks")
+
+
+def test_lines_of_which_nothing_is_known_are_time_symbol_price_and_size() -> None:
+    parsed = csv.open().parse(RawBatch.of("csv", "ticks", [b"2026-01-01T00:00:00Z,AAPL,271.5,100"], 5))
+    assert parsed.ticks is not None and parsed.ticks.price.tolist() == [271.5]
 
 
 RECORDED = {

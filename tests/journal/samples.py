@@ -36,9 +36,9 @@ def noise(n: int, size: int, seed: int = 0) -> Entry:
     return Entry(RawBatch.of("noise", "bytes", payloads, T0 + seed), every_kind(n, Kind.CONTROL))
 
 
-def rejected(bad: tuple[int, ...] = (1,), n: int = 3, start: int = 0) -> Entry:
+def rejected(bad: tuple[int, ...] = (1,), n: int = 3, start: int = 0, **about: str) -> Entry:
     """n messages of which some were not understood."""
-    whole = entry(n, start)
+    whole = entry(n, start, **about)
     kinds = whole.kinds.copy()
     kinds[list(bad)] = Kind.REJECTED
     rejects = tuple(Reject(i, "malformed", f"message {i} is no JSON") for i in bad)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.journal.samples import SECOND, T0, entry, noise, rejected
 from tickhouse.core.batches import Entry, RawBatch, every_kind
 from tickhouse.core.errors import BadQuery, BadSetting, CorruptLog, DiskFull
 from tickhouse.core.model import Kind
+from tickhouse.journal import Quarantined
+from tickhouse.journal._rows import quarantine_check
 from tickhouse.journal.sqlite import SqliteJournal
 from tickhouse.journal.sqlite import open as open_journal
 
@@ -483,3 +486,29 @@ def test_recorded_messages_of_every_provider_come_back_exactly(path, recordings)
     journal = opened(path)
     journal.append([Entry(RawBatch.of("s", "c", payloads, T0), every_kind(len(payloads), Kind.PARSED))])
     assert list(journal.read("raw", 0)[0].raw.payloads()) == payloads
+
+
+def test_a_file_of_the_format_before_is_brought_to_this_one(path):
+    """Quarantine had no lane then; what was in it stays, and its checksums hold."""
+    journal = opened(path)
+    journal.append([rejected((0, 1), 3, lane="load:a.csv:1")])
+    journal.close()
+    with sqlite3.connect(path) as old:
+        rows = old.execute("SELECT position FROM quarantine").fetchall()
+        for (position,) in rows:
+            item = replace(next(i for i in quarantined(path) if i.position == position), lane="")
+            check = quarantine_check(item, 2)
+            old.execute("UPDATE quarantine SET check_ = ? WHERE position = ?", (check, position))
+        old.execute("ALTER TABLE quarantine DROP COLUMN lane")
+        old.execute("PRAGMA user_version = 1")
+    journal = opened(path)
+    journal.append([rejected((0,), 2, lane="load:b.csv:2")])
+    assert [item.lane for item in journal.quarantine()] == ["", "", "load:b.csv:2"]
+    assert journal.verify().faults == ()
+    journal.close()
+
+
+def quarantined(path):
+    with sqlite3.connect(path) as file:
+        columns = "position, source, channel, received_at, reason, detail, payload, healed, lane"
+        return [Quarantined(*row) for row in file.execute(f"SELECT {columns} FROM quarantine")]

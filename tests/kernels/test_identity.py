@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickhouse.core.kernels.identity import new_reference
+from tickhouse.core.kernels.identity import DENIED, NEW, REPEAT, new_reference
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.windows import Columns
 
@@ -75,6 +75,42 @@ def test_losses_are_the_ids_between_the_first_and_the_last_that_were_not_seen(ro
         every = dense.missing(series[[code]], np.array([-(10**9)]), np.array([10**9]))
         assert every.tolist() == [len(lost)]
     assert not dense.settle(series, 10**9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(lanes=st.lists(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=40), max_size=3))
+def test_refused_ids_are_neither_seen_nor_lost_and_are_new_when_they_are_taken(lanes):
+    """Against plain sets: of one symbol over several lanes, ticks and refusals in any order."""
+    dense = DenseIds(10**9)
+    series = [int(dense.add([0])[0]) for _ in lanes]
+    seen: set[int] = set()
+    own: list[tuple[set[int], set[int], set[int]]] = [(set(), set(), set()) for _ in lanes]
+    for row, ticks_, (mine, refused, noted) in zip(series, lanes, own, strict=True):
+        for number, denied in ticks_:
+            first, last = 4 * number, 4 * number + number % 4
+            ids = set(range(first, last + 1))
+            c = columns([(0, first, last)])
+            c.new[:] = DENIED if denied else NEW
+            dense.judge(np.array([row], np.int32), c, 0, 1)
+            if denied:
+                assert c.new[0] == DENIED
+                if mine and not ids & seen and last > min(mine):
+                    refused.update(ids)
+                    noted.update(ids)
+                    for other, denials, known in own:
+                        denials.update(ids if other and min(other) < first and last <= max(known) else ())
+                continue
+            assert c.new[0] == (REPEAT if ids & seen else NEW)
+            if c.new[0] == NEW:
+                seen |= ids
+                mine.update(ids)
+                noted.update(ids)
+                for _, denials, _ in own:
+                    denials.difference_update(ids)
+    for row, (mine, refused, noted) in zip(series, own, strict=True):
+        dense.settle(np.array([row], np.int32), 10**9)
+        lost = {i for _, a, b, _, _ in dense.losses(np.array([row])) for i in range(a, b + 1)}
+        assert lost == (set(range(min(mine), max(noted))) - seen - refused if mine else set())
 
 
 def test_a_loss_says_between_which_times_its_trades_took_place():

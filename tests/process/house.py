@@ -14,6 +14,8 @@ from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.model import ANOMALY, BAR, INDICATOR, TIME, Hole, Ids, Query, State, interval_text
 from tickhouse.process.engines.embedded import Embedded
 from tickhouse.process.rules import Rules
+from tickhouse.quality import Verdict
+from tickhouse.steps.refusals import noted
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -24,7 +26,8 @@ Row = dict[str, Any]
 
 
 def tick(at: float, price: float = 1.0, size: float | None = 1.0, symbol: str = "A", **more: Any) -> Row:
-    """A tick `at` seconds after T0; `id` stands for first and last id, `received` is in seconds after T0 too."""
+    """A tick `at` seconds after T0; `id` stands for first and last id, `received` is in seconds after T0 too, `refused` says that
+    quality does not take it."""
     row = {"symbol": symbol, "event_time": T0 + round(at * SECOND), "price": price, "size": size}
     row["received_at"] = T0 + round(more.pop("received", at) * SECOND)
     if "id" in more:
@@ -41,20 +44,39 @@ class Feeder:
 
     def ticks(self, rows: Sequence[Row], lane: str = LIVE, channel: str = "trade", page: int = 1) -> Record:
         """A record of ticks; a message holds `page` of them."""
-        batch = replace(TickBatch.of(self.source, rows, lane), raw=self.position + np.arange(len(rows)) // page)
-        return self._record(-(-len(rows) // page), channel, lane, int(batch.received_at[-1]), ticks=batch)
+        batch = replace(TickBatch.of(self.source, rows, lane), raw=np.arange(len(rows)) // page)
+        bad = np.array([bool(row.get("refused")) for row in rows])
+        marks = tuple(noted(batch, [Verdict("ranges", "price", "", np.flatnonzero(bad), reject=True)]))
+        count, received, good = -(-len(rows) // page), int(batch.received_at[-1]), batch.journaled(self.position)
+        return self._record(count, channel, lane, received, ticks=good.take(~bad), marks=marks)
 
     def mark(self, event: Event, at: float, lane: str = LIVE, symbols: tuple[str, ...] = (), **more: Any) -> Record:
         us, received = T0 + round(at * SECOND), T0 + round(more.pop("received", at) * SECOND)
         mark = Mark(event, us, more.pop("line", "one"), "trade" if symbols else "", symbols)
         return self._record(1, LINK, lane, received, marks=(mark,))
 
-    def bars(self, batch: BarBatch, lane: str = "load:bars") -> Record:
-        return self._record(len(batch), "bars", lane, int(batch.known_at.max()), bars=batch)
+    def bars(self, batch: BarBatch, lane: str = "load:bars", channel: str = "bars", page: int = 1) -> Record:
+        """A record of bars; a message holds `page` of them."""
+        raw = self.position + np.arange(len(batch)) // page
+        batch = replace(batch, source=self.source, first_raw=raw, last_raw=raw)
+        return self._record(-(-len(batch) // page), channel, lane, int(batch.known_at.max()), bars=batch)
 
     def _record(self, count: int, channel: str, lane: str, received: int, **what: Any) -> Record:
         self.position += count
         return Record(self.position - count, count, self.source, channel, lane, received, **what)
+
+
+def given(rows: Sequence[tuple[str, float, float]], at: float = 0.0, interval: int = MINUTE) -> BarBatch:
+    """Ready-made bars from (symbol, start in seconds after T0, close), known `at` seconds after T0."""
+    n, symbols = len(rows), sorted({symbol for symbol, _, _ in rows})
+    price = np.array([close for _, _, close in rows])
+    start = np.array([T0 + round(start * SECOND) for _, start, _ in rows], np.int64)
+    no = np.zeros(n, np.int64)
+    return BarBatch(
+        "s", symbols, np.array([symbols.index(symbol) for symbol, _, _ in rows], np.int32), np.full(n, interval), start,
+        price, price, price, price, price, price, no + 1, np.ones(n), np.full(n, State.FINAL, np.uint8),
+        np.zeros(n, np.int32), no, no, no + T0 + round(at * SECOND),
+    )  # fmt: skip
 
 
 @dataclass
@@ -112,13 +134,14 @@ class House:
     def holes(self) -> list[Hole]:
         return [hole for output in self.outputs for hole in output.holes]
 
-    def coverage(self) -> dict[tuple[str, int], tuple[int, str, int]]:
-        """The newest row of each key (symbol, start): end, state, missing; seconds after T0."""
+    def coverage(self, channel: str | None = None) -> dict[tuple[str, int], tuple[int, str, int]]:
+        """The newest row of each key (symbol, start), of one channel or all: end, state, missing; seconds after T0."""
         found = {}
         for table in (output.coverage for output in self.outputs if output.coverage is not None):
             for row in plain(table):
                 key = row["symbol"], (row["start"] - T0) // SECOND
-                found[key] = ((row["end"] - T0) // SECOND, row["state"], row["missing"])
+                if channel in (None, row["channel"]):
+                    found[key] = ((row["end"] - T0) // SECOND, row["state"], row["missing"])
         return found
 
     def ticks(self, source: str, symbol: str, start: int, end: int, before: int) -> Sequence[TickBatch]:
@@ -183,11 +206,11 @@ def rows_of(batch: BarBatch) -> list[Row]:
 
 
 def cut(records: Iterable[Record], random: Any) -> list[list[Record]]:
-    """The same records cut anew: ticks into smaller records, records into calls."""
+    """The same records cut anew: rows into smaller records, records into calls."""
     pieces: list[Record] = []
     for record in records:
         first = record.first
-        while record.ticks is not None and record.end - first > 1 and random.random() < 0.8:
+        while (record.ticks or record.bars) and record.end - first > 1 and random.random() < 0.8:
             end = random.randint(first + 1, record.end)
             pieces.append(between(record, first, end))
             first = end
@@ -204,10 +227,30 @@ def cut(records: Iterable[Record], random: Any) -> list[list[Record]]:
 
 def between(record: Record, first: int, end: int) -> Record:
     """The messages of a record with positions from first to before end."""
-    if record.ticks is None or (first, end) == (record.first, record.end):
+    if (first, end) == (record.first, record.end):
         return record
-    part = record.ticks.take((record.ticks.raw >= first) & (record.ticks.raw < end))
-    return replace(record, first=first, count=end - first, ticks=part, received_at=int(part.received_at[-1]))
+    ticks, bars, received = record.ticks, record.bars, record.received_at
+    marks = _refused_between(record, first, end)
+    if bars is not None:
+        bars = bars.take((bars.first_raw >= first) & (bars.first_raw < end))
+        received = int(bars.known_at[-1]) if len(bars) else received
+    if ticks is not None:
+        ticks = ticks.take((ticks.raw >= first) & (ticks.raw < end))
+        received = int(ticks.received_at[-1]) if len(ticks) else received
+    return replace(record, first=first, count=end - first, ticks=ticks, bars=bars, received_at=received, marks=marks)
+
+
+def _refused_between(record: Record, first: int, end: int) -> tuple[Mark, ...]:
+    """The marks of refused ticks in a part of a record, with their places there."""
+    places = [record.first + int(mark.detail["message"]) for mark in record.marks]
+    before = sum(place < first for place in places)
+    before += 0 if record.ticks is None else int((record.ticks.raw < first).sum())
+    moved = []
+    for mark, place in zip(record.marks, places, strict=True):
+        if first <= place < end:
+            here = {"message": str(place - first), "row": str(int(mark.detail["row"]) - before)}
+            moved.append(replace(mark, detail={**mark.detail, **here}))
+    return tuple(moved)
 
 
 def truth(

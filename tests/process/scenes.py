@@ -1,11 +1,13 @@
 """Random days of a source: live ticks in disorder, repeats, losses that are refilled, loads, marks of lines."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from tests.process.house import Feeder, Row, tick
-from tickhouse.core.batches import REFILL, Record
+import numpy as np
+
+from tests.process.house import Feeder, Row, given, tick
+from tickhouse.core.batches import LIVE, REFILL, Record, TickBatch
 from tickhouse.core.marks import Event
 
 END = 4000.0
@@ -23,7 +25,11 @@ class Scene:
     loads: int = 1
     slow: bool = False
     """Whether loads come piece by piece, between what is live."""
+    bars: int = 0
+    """So many times bars come ready made, in a load or live, in any order."""
     ticks: int = 120
+    refused: float = 0.0
+    """The share of the ticks that quality does not take."""
     feeder: Feeder = field(default_factory=Feeder)
 
     def records(self) -> list[Record]:
@@ -36,6 +42,8 @@ class Scene:
             events += self._marks()
         for number in range(self.loads):
             events += self._load(f"load:{number}", rows, self.random.uniform(0, 900))
+        for number in range(self.bars):
+            events.append((self.random.uniform(0, 900), ("bars", number)))
         refilled = [row for row in lost if self.random.random() < 0.7]
         if refilled:
             events.append((self.random.uniform(500, 1500), ("refill", refilled)))
@@ -51,6 +59,7 @@ class Scene:
             if self.ids:
                 row |= {"first_id": ids[symbol], "last_id": ids[symbol] + width - 1}
                 ids[symbol] += width
+            row["refused"] = random.random() < self.refused
             rows.append(row)
         return rows
 
@@ -98,12 +107,31 @@ class Scene:
                 records.append(self.feeder.mark(what[0], what[1], symbols=("A", "B"), received=at))
             elif kind == "load":
                 records.append(self._loaded(at, *what))
+            elif kind == "bars":
+                records += self._bars(f"load:bars:{what[0]}", at)
             elif kind == "refill":
                 records += [self.feeder.mark(Event.BEGIN, at, REFILL), self.feeder.ticks(what[0], REFILL, "history", 5)]
                 records.append(self.feeder.mark(Event.END, at, REFILL))
         flush()
         records.append(self.feeder.mark(Event.ALIVE, END, symbols=("A", "B")))
         return records
+
+    def _bars(self, lane: str, at: float) -> list[Record]:
+        """Minutes of a file, rising, falling or mixed, some twice; or of a live line, with ticks in the same record."""
+        random = self.random
+        rows = [
+            (random.choice("ABC"), 60.0 * minute, random.choice([5.0, 6.0])) for minute in range(random.randint(1, 20))
+        ]
+        rows = random.choice([rows, rows[::-1], random.sample(rows, len(rows)), rows + rows[:3]])
+        if random.random() < 0.4:
+            live = self.feeder.bars(given(rows, at), LIVE, "both", page=2)
+            late = [tick(60.0 * n + 7, 50.0 + n, symbol="D", received=at) for n in range(live.count)]
+            ticks = TickBatch.of("s", late)
+            return [replace(live, ticks=replace(ticks, raw=live.first + np.arange(len(ticks))))]
+        middle = random.randint(0, len(rows))
+        parts = [self.feeder.mark(Event.BEGIN, at, lane)]
+        parts += [self.feeder.bars(given(part, at), lane, page=3) for part in (rows[:middle], rows[middle:]) if part]
+        return [*parts, self.feeder.mark(Event.END, at, lane)]
 
     def _load(self, lane: str, rows: list[Row], at: float) -> list[tuple[float, Any]]:
         """A part of what was traded, from a file; without ids these are other trades."""

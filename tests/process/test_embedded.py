@@ -3,11 +3,10 @@
 import math
 from random import Random
 
-import numpy as np
 import pytest
 
-from tests.process.house import MINUTE, SECOND, T0, Feeder, House, Row, rows_of, tick
-from tickhouse.core.batches import REFILL, BarBatch, Record
+from tests.process.house import MINUTE, SECOND, T0, Feeder, House, Row, given, rows_of, tick
+from tickhouse.core.batches import LIVE, REFILL, Record
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.marks import Event
 from tickhouse.core.model import Ids
@@ -193,6 +192,48 @@ def test_missing_ids_make_a_hole_and_lower_completeness_until_they_are_refilled(
     assert output.ledger == {("s", "accepted"): 198, ("s", "duplicate"): 0, ("s", "late"): 0}
 
 
+def test_a_trade_that_quality_refused_is_no_hole_and_its_bar_is_not_complete(feeder):
+    """It came, so nobody need ask for it, and nothing was blind; taken in later, it corrects its bar."""
+    house = House(DENSE)
+    rows = [tick(n, id=n, refused=n in (1, 20, 21, 70)) for n in range(1, 131)]
+    house.run(feeder.ticks(rows, page=3))
+    assert not house.holes and not house.engine.open_holes()
+    assert [house.newest()["A", at]["completeness"] for at in (0, 60)] == [56 / 58 * 58 / 60, 59 / 60]
+    assert {state for _, state, _ in house.coverage().values()} == {"live"}
+    house.restart()
+    house.run(feeder.ticks([tick(20, 50, id=20, received=140), tick(21, 1, id=21, received=140)], REFILL))
+    house.run(feeder.ticks([tick(n, id=n) for n in range(131, 250)]))
+    assert brief(house.newest()["A", 0])[1:] == (50, 1, 1, 58, 58, "corrected", 1)
+    assert house.newest()["A", 0]["completeness"] == 58 / 60 and house.newest()["A", 60]["version"] == 0
+
+
+def test_a_hole_is_closed_when_what_fills_it_is_refused(feeder):
+    house = House(DENSE)
+    house.run(feeder.ticks([tick(n, id=n) for n in range(1, 131) if n not in (20, 21, 22)]))
+    assert [(hole.first_id, hole.last_id) for hole in house.engine.open_holes()] == [(20, 22)]
+    before = house.newest()["A", 0]["completeness"]
+    for _ in range(2):
+        rows = [tick(n, id=n, refused=n == 21, received=140) for n in (20, 21, 22)]
+        house.run(feeder.ticks(rows, REFILL, "history", 3), feeder.mark(Event.END, 140, REFILL))
+        assert not house.engine.open_holes()
+    bar = house.newest()["A", 0]
+    assert (bar["trades"], bar["version"], bar["completeness"]) == (58, 1, 58 / 59 * 59 / 60) and bar[
+        "completeness"
+    ] > before
+    assert house.coverage()["A", 0] == (60, "backfilled", 0)
+    house.run(feeder.ticks([tick(21, id=21, received=150)], REFILL), feeder.mark(Event.END, 150, REFILL))
+    assert (house.newest()["A", 0]["version"], house.newest()["A", 0]["completeness"]) == (2, 59 / 60)
+
+
+def test_the_time_of_a_refused_trade_is_not_believed_when_it_cannot_be(feeder):
+    house = House(DENSE)
+    odd = [tick(9e6, id=50, refused=True, received=50), tick(-1.75e9, id=51, refused=True, received=51)]
+    house.run(feeder.ticks([tick(n, id=n) for n in range(1, 50)] + odd + [tick(n, id=n) for n in range(52, 131)]))
+    assert not house.engine.open_holes()
+    assert house.newest()["A", 0]["completeness"] == pytest.approx(57 / 60)
+    assert house.newest()["A", 60]["completeness"] == 1
+
+
 def test_a_gap_over_the_end_of_a_window_counts_in_both(feeder):
     house = House(DENSE)
     house.run(feeder.mark(Event.CONNECTED, -60, symbols=("A",)))
@@ -335,16 +376,11 @@ def test_ids_without_order_know_repeats_in_memory_only(feeder):
 
 
 def test_ready_made_bars_pass_as_they_are_and_only_news_makes_a_version(feeder):
+    day = 86_400 * SECOND
+
     def bars(*closes: float, start: int = 0) -> Record:
-        n = len(closes)
-        f = np.array(closes)
-        return feeder.bars(
-            BarBatch(
-                "s", ["A"], np.zeros(n, np.int32), np.full(n, 86_400 * SECOND), T0 + 86_400 * SECOND * (start + np.arange(n)), f, f,
-                f, f, f, f, np.ones(n, np.int64), np.ones(n), np.zeros(n, np.uint8), np.zeros(n, np.int32),
-                np.arange(n), np.arange(n), np.full(n, T0),
-            )
-        )  # fmt: skip
+        rows = [("A", (start + n) * 86_400, close) for n, close in enumerate(closes)]
+        return feeder.bars(given(rows, interval=day), LIVE, page=9)
 
     house = House(NONE)
     house.run(bars(1, 2, 3))
@@ -356,6 +392,17 @@ def test_ready_made_bars_pass_as_they_are_and_only_news_makes_a_version(feeder):
         (4, 0, "final"),
     ]
     assert house.coverage() == {("A", 0): (4 * 86_400, "live", 0)}
+
+
+def test_bars_of_a_file_come_out_together_at_its_end(feeder):
+    """So it does not matter in which portions, and in which order, its lines were read."""
+    house, lane = House(NONE), "load:bars"
+    house.run(feeder.mark(Event.BEGIN, 0, lane), *(feeder.bars(given([("A", 60 * n, n + 1)]), lane) for n in (2, 1, 0)))
+    assert not house.made and not house.coverage()
+    house.restart()
+    house.run(feeder.mark(Event.END, 0, lane))
+    assert [(row["close"], row["version"]) for row in house.made] == [(1, 0), (2, 0), (3, 0)]
+    assert house.coverage() == {("A", 0): (180, "live", 0)}
 
 
 def test_forming_bars_are_the_newest_state_of_the_open_windows_touched(feeder):

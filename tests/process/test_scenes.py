@@ -13,17 +13,19 @@ from tests.process.scenes import Scene
 from tickhouse.core.batches import Record
 from tickhouse.core.model import Ids
 from tickhouse.process import catalog
+from tickhouse.process import given as ready_made
 from tickhouse.process.analysis import Analysis
 from tickhouse.process.rules import Rules
 
 KINDS = (Ids.DENSE, Ids.NONE)
 
 
-def scene(seed: int, kind: Ids, slow: bool = False) -> tuple[list[Record], Rules]:
+def scene(seed: int, kind: Ids, refusals: bool = True, slow: bool = False) -> tuple[list[Record], Rules]:
     random = Random(seed)
     made = Scene(
         random, ids=kind is not Ids.NONE, loads=random.choice([0, 1, 2]), marks=random.random() < 0.7, slow=slow
     )
+    made.refused = random.choice([0.0, 0.0, 0.1]) if refusals else 0.0
     return made.records(), Rules(ids={"s": kind})
 
 
@@ -41,7 +43,7 @@ def said(house: House) -> dict[str, Any]:
         "bars": str(bars),
         **tables,
         "holes": house.holes,
-        "coverage": house.coverage(),
+        "coverage": {channel: house.coverage(channel) for channel in ("trade", "bars", "both")},
         "ledger": house.outputs[-1].ledger,
     }
 
@@ -59,6 +61,21 @@ def test_the_newest_bars_equal_a_plain_loop_over_the_ticks_of_all_lanes(seed, ki
         expected, got = truth(records, kind is Ids.DENSE, length), house.newest(interval)
         assert set(got) == set(expected)
         assert not [(got[key], bar) for key, bar in expected.items() if not same(got[key], bar)]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6), at_once=st.integers(1, 9))
+@example(seed=741, at_once=1)
+def test_it_does_not_matter_how_ready_made_bars_were_cut_into_records(seed, at_once):
+    """In whatever order they come, beside ticks of the same symbols, in loads and live."""
+    records = Scene(Random(seed), loads=1, bars=3, ticks=60).records()
+    rules = Rules(ids={"s": Ids.DENSE})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ready_made, "AT_ONCE", at_once)
+        whole = House(rules, analysis)
+        whole.run(*records)
+        assert whole.newest()
+        assert disturbed(records, rules, seed, analysis) == said(whole)
 
 
 @settings(max_examples=20, deadline=None)
@@ -95,7 +112,7 @@ def test_neither_cuts_nor_restarts_change_bars_versions_holes_coverage_or_the_le
 @pytest.mark.parametrize("slow", [False, True], ids=["loads at once", "slow loads"])
 def test_neither_cuts_nor_restarts_change_indicators_and_anomalies(seed, slow):
     """Corrections see the bars that a load has made public, also those whose own analysis waits for the end of the load."""
-    records, rules = scene(seed, KINDS[seed % 2], slow)
+    records, rules = scene(seed, KINDS[seed % 2], slow=slow)
     whole = House(rules, analysis)
     whole.run(*records)
     assert whole.said

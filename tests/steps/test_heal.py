@@ -2,17 +2,13 @@
 
 from dataclasses import replace
 
-import pytest
-
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.model import Query
-from tickhouse.core.settings import load
 from tickhouse.feeds.csv import Csv, Layout, read
-from tickhouse.pipeline import Pipeline
 from tickhouse.steps.heal import Heal
 from tickhouse.steps.ledger import ledger
 from tickhouse.steps.load import Load
-from tickhouse.steps.replay import messages, replay
+from tickhouse.steps.replay import Replay
 from tickhouse.steps.upkeep import trim_journal
 
 T0 = 1_767_225_600_000_000
@@ -33,26 +29,12 @@ def lines(count=240):
     return made
 
 
-@pytest.fixture
-def house(tmp_path, clock):
-    """Opens a house by its name; with settings where they matter."""
-    opened = []
-
-    def at(name="house", **settings):
-        opened.append(Pipeline(load(None, tmp_path / name, **settings), clock))
-        return opened[-1]
-
-    yield at
-    for pipeline in opened:
-        pipeline.close()
-
-
 def taken(pipeline, path, layout, parser=None):
     """Load a file; `parser` is the layout as the parser of the day takes it."""
     feed, now = Csv(parser or layout), pipeline.clock.now()
     detail = {"feed": "csv", "ids": str(feed.ids), **layout.to_detail()}
-    Load(pipeline.ingest({"csv": feed}), "csv", path, pipeline.clock).run(
-        lambda skip, lane: read(path, layout, lane, now, skip), detail
+    Load(pipeline.ingest({"csv": feed}), "csv", path, pipeline.clock, detail).run(
+        lambda skip, lane: read(path, layout, lane, now, skip)
     )
     process = pipeline.process()
     process.catch_up()
@@ -169,7 +151,7 @@ def test_a_replay_of_a_house_of_files_gives_its_bars_and_nothing_healed_twice(ho
     healed(old, process)
     for name in ("of the journal", "of the lake"):
         new = house(name)
-        replay(messages(old.journal, old.lake), new.ingest(past=old.past), None, lambda taken: None)
+        Replay(old.past).run(new.ingest(past=old.past))
         new.process().catch_up()
         assert bars(new) == bars(old) != []
         assert assert_balanced(new)["accepted"] == 239

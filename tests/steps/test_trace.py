@@ -87,8 +87,9 @@ def test_a_bar_of_one_trade_shows_that_trade_once(house):
 def test_a_bar_of_a_file_shows_its_line_also_from_the_lake(house, tmp_path, clock):
     path = tmp_path / "bars.csv"
     path.write_text("".join(f"{T0 + n * MINUTE},10,12,9,{10 + n},5\n" for n in range(3)))
-    loading = Load(house.ingest({"csv": Csv(LAYOUT)}), "csv", path, clock)
-    loading.run(lambda skip, lane: read(path, LAYOUT, lane, T0, skip), {"feed": "csv", **LAYOUT.to_detail()})
+    detail = {"feed": "csv", **LAYOUT.to_detail()}
+    loading = Load(house.ingest({"csv": Csv(LAYOUT)}), "csv", path, clock, detail)
+    loading.run(lambda skip, lane: read(path, LAYOUT, lane, T0, skip))
     house.process().catch_up()
     for _ in range(2):
         (message,) = Reader(house).trace("X", T0 + MINUTE, "1m")["raw"]["messages"]

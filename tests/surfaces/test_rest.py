@@ -220,3 +220,19 @@ def test_the_house_of_these_tests_pages_by_key() -> None:
     key = ("BTC-USDT", "1m", round(last["start"].timestamp() * 1e6), "binance", last["version"])
     following = house.bars(replace(query, after=key)).to_pylist()
     assert following[0]["start"] > last["start"]
+
+
+async def test_a_series_is_told_as_it_is_known_now_or_was_known_then(get: Any, client: httpx.AsyncClient) -> None:
+    now = await get("/v1/series/CPI")
+    assert now["series"] == "CPI" and now["simulated"] is True
+    assert now["data"][0] == {
+        "series": "CPI", "source": "fred", "date": "2025-01-01", "value": 301.5, "vintage": "2025-02-25", "raw": 1,
+    }  # fmt: skip
+    then = await get("/v1/series/cpi", as_of="2025-03-12")
+    assert [(row["date"], row["value"]) for row in then["data"]] == [("2025-01-01", 301.5), ("2025-02-01", 302.0)]
+    assert len((await get("/v1/series/CPI", versions=True))["data"]) == 24
+    csv = await client.get("/v1/series/CPI", params={"format": "csv", "end": "2025-02-01"})
+    assert csv.text.splitlines()[1] == '"CPI","fred",2025-01-01,301.5,2025-02-25,1'
+    absent = await client.get("/v1/series/NOPE")
+    assert absent.status_code == 404 and "NOPE" in absent.json()["detail"]
+    assert (await get("/v1/series/CPI", start="2030-01-01"))["data"] == [], "known, and nothing in that range"

@@ -1,4 +1,4 @@
-"""Commands that ask a house: bars, ticks, indicators, anomalies, coverage, quality, trace, status, symbols, sql."""
+"""Commands that ask a house: bars, ticks, series, indicators, anomalies, coverage, quality, trace, status, symbols, sql."""
 
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ HIDE = ("first_raw", "last_raw", "known_at")
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (bars, ticks, indicators, anomalies, coverage, quality, symbols, trace, status, sql):
+    for command in (bars, ticks, series, indicators, anomalies, coverage, quality, symbols, trace, status, sql):
         app.command()(command)
 
 
@@ -227,6 +227,31 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
         typer.echo(f"{group}: {behind:,} messages {what}")
     for name, process in found["roles"].items():
         typer.echo(f"role {name}: {f'process {process}' if process else 'not running'}")
+
+
+def series(
+    names: Annotated[list[str], typer.Argument(help="Series such as GDP or DGS10.")],
+    start: Start = None, end: End = None, as_of: AsOf = None, source: Source = None, form: Format = "table",
+    data: Data = None, config: Config = None,
+    versions: Annotated[bool, typer.Option("--versions", help="Every vintage, not only the newest.")] = False,
+) -> None:  # fmt: skip
+    """Values of economic series by date: as they are known now, as they were known then, or every vintage.
+
+    Example: tickhouse series GDP --as-of 2024-11-03
+    """
+    from dataclasses import replace
+
+    from tickhouse.core.errors import UnknownSymbol
+    from tickhouse.core.model import Query
+    from tickhouse.core.symbols import series_names
+
+    asked = replace(query(None, start, end, as_of=as_of, source=source, versions=versions), symbols=series_names(names))
+    with reading(data, config) as house:
+        table = house.observations(asked)
+        for name in () if table.num_rows else names:
+            if not house.observations(Query(series_names([name]), limit=1)).num_rows:
+                raise UnknownSymbol(f"this house has no series {name}; `tickhouse backfill fred {name}` would fetch it")
+    emit(table, form, ("raw",))
 
 
 def sql(

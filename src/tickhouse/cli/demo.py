@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from tickhouse.cli.common import say, settings
+from tickhouse.cli.demo_feeds import named, running, sections
 from tickhouse.cli.session import Session
 from tickhouse.core.errors import SettingsError, Unreachable
 from tickhouse.steps.notes import made, note
@@ -23,7 +24,7 @@ SHOWN = ("rows", "accepted", "duplicate", "late", "invalid")
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What is simulated, and where its house is (a temporary one unless given)."""
+    """What is simulated, which feeds follow it, and where its house is (a temporary one unless given)."""
 
     rate: float
     symbols: int
@@ -31,6 +32,7 @@ class Demo:
     fault: str
     port: int
     data: Path | None
+    feeds: str = "binance"
 
     def run(self, seconds: float | None, quiet: bool) -> dict[str, Any]:
         """Run the demo and return its summary."""
@@ -39,11 +41,26 @@ class Demo:
             data = self.data or Path(temporary)
             market = stack.enter_context(exchange(self.options()))
             symbols = self._symbols(market["url"])
+<<<<<<< HEAD
             feed = {"symbols": symbols, "url": market["url"], "ws_url": market["ws_url"], "recent": "3h"}
             found = settings(data, None, feeds={"binance": feed}, serve__port=self._port(quiet))
             note(made(found.data), simulated=True)
+=======
+            wanted = sections(named(self.feeds), market, symbols)
+            feeds = running(wanted)
+            found = settings(data, None, feeds=feeds, serve__port=self._port())
+            found.data.mkdir(parents=True, exist_ok=True)
+            note(found.data, simulated=True)
+>>>>>>> dialects
             if not quiet:
                 say(f"simulated exchange on {market['url']}, {len(symbols)} symbols, {self.rate:g} trades a second")
+                if list(feeds) != ["binance"]:
+                    idle = (
+                        f"; not followed, for they are polled: {', '.join(left)}"
+                        if (left := wanted.keys() - feeds)
+                        else ""
+                    )
+                    say(f"feeds: {', '.join(feeds)}{idle}")
             summary = Session(found, ROLES, quiet=quiet).run(seconds)
         if not quiet:
             report(summary)
@@ -52,7 +69,12 @@ class Demo:
     def options(self) -> list[str]:
         """The options of the exchange's command line."""
         made = ["--rate", str(self.rate), "--symbols", str(max(self.symbols, 2)), "--seed", str(self.seed)]
-        return [*made, "--fault", self.fault] if self.fault else made
+        made += ["--fault", self.fault] if self.fault else []
+        return (
+            [*made, "--speak", ",".join(others)]
+            if (others := [n for n in named(self.feeds) if n != "binance"])
+            else made
+        )
 
     def _symbols(self, url: str) -> list[str]:
         listed = httpx.get(f"{url}/_control/symbols", timeout=30).json()

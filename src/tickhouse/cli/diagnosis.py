@@ -112,13 +112,15 @@ def _state(pipeline: Pipeline) -> str:
 def _reach(name: str, feed: Feed, settings: Settings) -> Verdict:
     part, section = f"network for {name}", settings.feeds[name]
     try:
-        wanted = feed.subscriptions(Want(tuple(section.symbols), section.channel))
+        want = Want(tuple(section.symbols), section.channel or feed.channel)
+        ask = feed.poll if feed.ways.is_polled(want.channel) else feed.subscriptions
+        url = next((one.url for one in ask(want)), "") if section.symbols else ""
     except TickhouseError as error:
         return Verdict(part, False, str(error), status_of(error))
-    if not wanted:
+    if not url:
         return Verdict(part, True, "nothing is subscribed")
-    address = urlsplit(wanted[0].url)
-    port = address.port or (443 if address.scheme == "wss" else 80)
+    address = urlsplit(url)
+    port = address.port or (443 if address.scheme in ("wss", "https") else 80)
     where = f"{address.hostname}:{port}"
     try:
         socket.create_connection((address.hostname or "", port), timeout=REACH_SECONDS).close()

@@ -31,19 +31,22 @@ def list_(
     Example: tickhouse quarantine list --reason malformed
     """
     from tickhouse.core.times import rfc3339
+    from tickhouse.steps.load import file_of
 
     with opened(data, config) as house:
         items = house.journal.quarantine(reason, limit)
     rows = [
         {"position": i.position, "source": i.source, "channel": i.channel, "received_at": rfc3339(i.received_at),
-         "reason": i.reason, "detail": i.detail, "bytes": len(i.payload)} for i in items
+         "lane": i.lane, "file": file_of(i.lane) if i.lane.startswith("load:") else None, "reason": i.reason, "detail": i.detail,
+         "bytes": len(i.payload)} for i in items
     ]  # fmt: skip
     if as_json:
         emit_json(rows)
         return
     for row in rows:
         typer.echo(
-            f"{row['position']:>12}  {row['received_at']}  {row['source']}:{row['channel']}  {row['reason']}: {row['detail']}"
+            f"{row['position']:>12}  {row['received_at']}  {row['source']}:{row['channel']}  {row['file'] or row['lane'] or '-'}  "
+            f"{row['reason']}: {row['detail']}"
         )
     typer.echo(f"{len(rows)} shown" if rows else "quarantine is empty")
 
@@ -73,15 +76,21 @@ def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> 
 
     Example: tickhouse quarantine replay
     """
-    from tickhouse.cli.loading import working
+    from tickhouse.cli.working import working
+    from tickhouse.steps import locks
     from tickhouse.steps.heal import Heal
 
-    with opened(data, config) as house, working(house):
-        done = Heal(house.ingest(), house.clock).run()
+    with opened(data, config) as house:
+        house.check()
+        with working(house):
+            done = Heal(house.ingest(), house.clock).run()
+        other = locks.holder(house.settings.data, "process")
     if as_json:
         emit_json({"seen": done.seen, "healed": done.healed, "refused": done.refused, "unread": done.unread})
         return
     typer.echo(f"{done.healed} of {done.seen} messages healed")
+    if done.healed and other:
+        typer.echo(f"their bars are made again by process {other}, which runs the pipeline of this house")
     for reason, count in done.refused.most_common():
         typer.echo(f"{count:>12}  still refused: {reason}")
     for why, count in done.unread.most_common():

@@ -31,6 +31,9 @@ def demo(
     fault: Annotated[
         str, typer.Option("--fault", help="Faults of the exchange, e.g. duplicates=0.01,disconnects=0.0005.")
     ] = "",
+    feeds: Annotated[
+        str, typer.Option("--feeds", help="all, or some of the providers that the exchange speaks as, with commas.")
+    ] = "binance",
     port: Port = 8000,
     data: Data = None,
     as_json: Json = False,
@@ -38,10 +41,12 @@ def demo(
     """A simulated exchange, the whole pipeline on it, and a live page: no key, no network.
 
     Example: tickhouse demo --for 30s --rate 500
+    Example: tickhouse demo --feeds all
     """
     from tickhouse.cli.demo import Demo
 
-    answer = Demo(rate=rate, symbols=symbols, seed=seed, fault=fault, port=port, data=data).run(_seconds(for_), as_json)
+    made = Demo(rate=rate, symbols=symbols, seed=seed, fault=fault, port=port, data=data, feeds=feeds)
+    answer = made.run(_seconds(for_), as_json)
     if as_json:
         emit_json(answer)
 
@@ -62,6 +67,7 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=
 def run(
     roles: Annotated[list[str], typer.Argument(help="ingest, process, archive, serve: one or several.")],
     for_: For = None,
+    once: Annotated[bool, typer.Option("--once", help="Ask each polled feed once, then end.")] = False,
     metrics_port: Annotated[
         int | None, typer.Option("--metrics-port", min=0, max=MOST_PORT, help="Serve Prometheus metrics of this process there.")
     ] = None,
@@ -69,12 +75,15 @@ def run(
 ) -> None:  # fmt: skip
     """Some roles of the pipeline; the others run in other processes over the same journal.
 
+    With --once it ends with status 75 when a provider could not be asked now, 1 when one refuses for good.
+
     Example: tickhouse run ingest --data mine
+    Example: tickhouse run ingest process archive --once
     """
     from tickhouse.cli.session import Session
 
     found = settings(data, config, metrics__port=metrics_port)
-    _run(Session(found, tuple(roles), quiet=as_json), for_, as_json)
+    _run(Session(found, tuple(roles), quiet=as_json, once=once), for_, as_json)
 
 
 def exchange(
@@ -85,18 +94,27 @@ def exchange(
     tape: Annotated[Path | None, typer.Option("--tape", help="Recorded trades: CSV, Parquet or raw NDJSON.")] = None,
     speed: Annotated[float, typer.Option("--speed", help="How fast a tape is played; 0: as fast as possible.")] = 1.0,
     shift: Annotated[bool, typer.Option("--shift", help="Move a tape's times to now.")] = False,
-    fault: Annotated[str, typer.Option("--fault", help="e.g. duplicates=0.01,malformed=0.001, or storm=0.3")] = "",
+    fault: Annotated[
+        str, typer.Option("--fault", help="e.g. duplicates=0.01,malformed=0.001, storm=0.3, or yahoo.server_errors=1")
+    ] = "",
+    speak: Annotated[
+        str, typer.Option("--speak", help="Providers to be ready for at once: all, or names with commas.")
+    ] = "",
     for_: For = None,
     as_json: Json = False,
 ) -> None:
-    """A local exchange that speaks Binance's protocol, from a seeded market or a tape. Simulated, and says so.
+    """A local exchange that speaks as Binance does, and below /<name> as every other provider, from a seeded market or a tape.
+
+    Simulated, and says so.
 
     Example: tickhouse exchange --port 9000 --rate 1000 --fault duplicates=0.01
+    Example: curl 'localhost:9000/yahoo/v8/finance/chart/AAPL?interval=1m'
     """
     from tickhouse.cli.market import serve_exchange
 
     options: dict[str, Any] = {
-        "port": port, "rate": rate, "symbols": symbols, "seed": seed, "tape": tape, "speed": speed, "shift": shift, "fault": fault
+        "port": port, "rate": rate, "symbols": symbols, "seed": seed, "tape": tape, "speed": speed, "shift": shift,
+        "fault": fault, "speak": speak,
     }  # fmt: skip
     serve_exchange(options, _seconds(for_), as_json)
 

@@ -44,16 +44,26 @@ class Late:
 class Session:
     """Runs roles of a house until told to stop, for a time or by a signal."""
 
-    def __init__(self, settings: Settings, roles: Sequence[str], quiet: bool = False) -> None:
+    def __init__(self, settings: Settings, roles: Sequence[str], quiet: bool = False, *, once: bool = False) -> None:
         guard_public(settings.serve)
         chosen.check(settings)
         self.settings, self.quiet = settings, quiet
         self.pipeline = Pipeline(settings)
+        if {"process", "serve"} & set(roles):
+            self._check()
         self.reader = Reader(self.pipeline)
         self.stats = Stats(SystemClock())
-        self.local = Local(self.pipeline, roles)
+        self.local = Local(self.pipeline, roles, once=once)
         self.local.publish += [self.stats.published, self.reader.published]
         self.address: str | None = None
+
+    def _check(self) -> None:
+        """Refuse settings that do not fit what the house has, before anything is bound or journaled."""
+        try:
+            self.pipeline.check()
+        except BaseException:
+            self.pipeline.close()
+            raise
 
     def run(self, seconds: float | None = None) -> dict[str, Any]:
         """Run and return the summary. Raises what made a step fail."""

@@ -7,8 +7,9 @@ import typer
 
 from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, say, settings
 from tickhouse.cli.table import cell
+from tickhouse.core.errors import SettingsError
 
-Files = Annotated[list[Path], typer.Argument(help="One file or several.", exists=True, dir_okay=False)]
+Files = Annotated[list[Path], typer.Argument(help="One file or several.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,28 +75,41 @@ def load(
     answers = loading.run(files)
     if as_json:
         emit_json(answers)
+    if loading.failures and len(files) > 1:
+        say(f"{len(loading.failures)} of {len(files)} files were not loaded")
+    if loading.failures:
+        raise typer.Exit(2 if all(isinstance(error, SettingsError) for error in loading.failures) else 1)
 
 
 def replay(
     into: Annotated[Path, typer.Option("--into", help="The house that is made by the replay.")],
     start: Start = None,
     end: End = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="Leave out what was loaded from this file, by its name.")
+    ] = None,
     speed: Annotated[str, typer.Option("--speed", help="max, or times the pace the messages came at.")] = "max",
     as_json: Json = False,
     data: Data = None,
     config: Config = None,
 ) -> None:
-    """The raw messages of a house through the same pipeline again, into another house.
+    """The raw messages of a house through the same pipeline again, into a new house: with other settings, a better parser, or
+    without a file that was loaded by mistake.
+
+    The new house has the settings of a tickhouse.toml here or in it, else those of the old one. A replay that was interrupted
+    goes on where it was.
 
     Example: tickhouse replay --data mine --into again --speed max
+    Example: tickhouse replay --data mine --into right --without prices.csv
     """
-    from tickhouse.cli.loading import replay_into
+    from tickhouse.cli.replaying import Replaying
 
-    answer = replay_into(data, config, into, start, end, speed)
+    answer = Replaying(data, config, into).run(start, end, tuple(without or ()), speed)
     if as_json:
         emit_json(answer)
-    else:
-        say(f"{answer['messages']:,} messages replayed into {into}")
+        return
+    again = f", which had those before position {answer['before']:,} already" if answer["before"] else ""
+    say(f"{answer['messages']:,} messages replayed into {into}{again}")
 
 
 def parse(

@@ -34,7 +34,8 @@ class RawBatch:
 
     Message i is `data[offsets[i]:ends[i]]`. `data` is uint8, `offsets` and `ends` are int64 of shape (n,) (so lines of a
     file can be used in place, without their line ends), `received_at` int64 microseconds of shape (n,). `first` is the
-    journal position of message 0, or -1 before the batch is journaled.
+    journal position of message 0, or -1 before the batch is journaled. `lines` are the numbers of the lines that the messages
+    are in their file, from 1 on, where they are known; they are not kept.
     """
 
     source: str
@@ -45,6 +46,7 @@ class RawBatch:
     ends: I64
     received_at: I64
     first: int = -1
+    lines: I64 | None = None
 
     @classmethod
     def of(
@@ -87,9 +89,9 @@ class RawBatch:
         """Messages start to stop, sharing the buffer; `first` moves along."""
         part = slice(start, stop)
         first = self.first + start if self.first >= 0 else -1
-        return replace(
-            self, offsets=self.offsets[part], ends=self.ends[part], received_at=self.received_at[part], first=first
-        )
+        lines = None if self.lines is None else self.lines[part]
+        offsets, ends, received = self.offsets[part], self.ends[part], self.received_at[part]
+        return replace(self, offsets=offsets, ends=ends, received_at=received, first=first, lines=lines)
 
     def packed(self) -> "RawBatch":
         """The same messages with no unused bytes in the buffer."""
@@ -373,8 +375,8 @@ class Output:
     """What the engine makes of one or more records, up to (not including) raw position `position`.
 
     `bars` are closed or corrected ones and are kept; `forming` are the open windows that changed and only shown. The
-    tables have the schemas of `core.model`; None stands for no rows. `ledger` has the running totals of tick counts, by
-    (source, name), where name is accepted, duplicate or late.
+    tables have the schemas of `core.model`; None stands for no rows. `ledger` has the running totals of ticks and ready-made
+    bars, by (source, name), where name is accepted, duplicate or late.
     """
 
     position: int

@@ -3,6 +3,8 @@
 What tickhouse learns besides prices (connected, mute, still alive, a load begins or ends) is written to the raw
 journal on the channel `link`, like a message from the provider. So everything after the journal is a function of the
 journal alone: live, replay and restart see the same evidence at the same place, and so give the same answers.
+
+Only REFUSED is no message: it stands beside the rows of the messages that the trade came in, and is made anew with them.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +14,8 @@ import msgspec
 
 LINK = "link"
 """The channel of marks."""
+
+NO_TIME = -1
 
 
 class Event(StrEnum):
@@ -23,6 +27,7 @@ class Event(StrEnum):
     DISCONNECTED = "disconnected"  # blind from here on, until connected again
     MUTE = "mute"  # the connection is open but silent for too long: blind from `at`
     ALIVE = "alive"  # the provider answered a ping at `at`: quiet is quiet, not blind
+    REFUSED = "refused"  # a trade came and quality refused it: `detail` has its ids, so that nobody asks for it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Mark:
 
     `line` names the connection it speaks of; a CONNECTED mark names the channel and the symbols of its line, and the later
     marks of that line speak of the same symbols. Every mark of a lane also says that time has come as far as `at`.
+    A REFUSED one names its symbol; `at` is the event time of the trade, NO_TIME where that cannot be believed.
     """
 
     event: Event

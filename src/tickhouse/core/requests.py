@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tickhouse.core.secrets import Secret
+
+SIMULATED = "X-Tickhouse-Simulated"
+"""The header by which a simulated exchange says on every answer, and at every socket's handshake, that it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Answer:
     received_at: int
 
     @property
+    def simulated(self) -> bool:
+        """Whether it comes from a simulated exchange."""
+        return SIMULATED.lower() in self.headers
+
+    @property
     def retry_after(self) -> float | None:
         """The number of seconds the provider asks to wait, if it says so in seconds."""
         text = self.headers.get("retry-after", "")
@@ -43,11 +52,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a provider may be asked. Zero means no limit; `per_minute` and `per_day` count weight."""
+    """How often a provider may be asked. Zero means no limit; `per_minute` and `per_day` count weight. A day's quota begins anew
+    at midnight in `day_zone`."""
 
     per_second: float = 0.0
     per_minute: int = 0
     per_day: int = 0
+    day_zone: str = "UTC"
+
+
+class Cost(NamedTuple):
+    """How many requests something takes, and what they weigh of the quota."""
+
+    calls: int
+    weight: int
+
+    def __add__(self, other: "Cost") -> "Cost":  # type: ignore[override]
+        return Cost(self.calls + other.calls, self.weight + other.weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,29 @@ class About:
     key: str
     market: str
     licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """In which ways a feed's channels can be had; names without what may follow a colon.
+
+    What is in `socket` comes by itself, in `polled` it is asked for again and again, in `history` is the past. `bars` says by
+    interval which channel of history has the bars of that length. `every` is how often (seconds) it makes sense to poll.
+    """
+
+    socket: tuple[str, ...] = ()
+    polled: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    bars: Mapping[str, str] = field(default_factory=dict)
+    every: float = 60.0
+
+    def is_polled(self, channel: str) -> bool:
+        """Whether a channel, with what follows a colon, is polled.
+
+        >>> Ways(polled=("chart",)).is_polled("chart:1m")
+        True
+        """
+        return channel.partition(":")[0] in self.polled
 
 
 @dataclass(frozen=True, slots=True)

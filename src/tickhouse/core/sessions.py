@@ -10,7 +10,7 @@ Exchange with its holidays and half days, and with `extended` also those before 
 An answer takes a microsecond or two. The first one about an exchange takes a second, since it loads pandas and the calendars.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -102,6 +102,18 @@ def expected_silence(market: str, since_us: int, until_us: int, *, extended: boo
         return 0
     hours = _hours(market, extended, since_us, until_us)
     return until_us - since_us - (hours.open_before(until_us) - hours.open_before(since_us))
+
+
+def stretches(market: str, since_us: int, until_us: int, *, extended: bool = False) -> list[tuple[int, int]]:
+    """Every stretch [start, end) in which the market is open and that overlaps [since, until), oldest first and whole.
+
+    A market that is always open has one, the range itself.
+    """
+    if market in ALWAYS:
+        return [(since_us, until_us)]
+    hours = _hours(market, extended, since_us, until_us)
+    first, last = bisect_right(hours.ends, since_us), bisect_left(hours.starts, until_us)
+    return list(zip(hours.starts[first:last], hours.ends[first:last], strict=True))
 
 
 def _hours(market: str, extended: bool, since: int, until: int) -> Hours:

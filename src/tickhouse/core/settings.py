@@ -86,7 +86,17 @@ class FeedSettings(Section):
     """What is taken from one provider; the section's name is the name of its feed."""
 
     symbols: Annotated[tuple[Symbol, ...], BeforeValidator(_listed)] = Field((), description="canonical symbols")
-    channel: str = Field("trade", description="what to subscribe to")
+    channel: str | None = Field(None, description="what to take, else what the feed itself chooses", examples=["trade"])
+    every: Duration | None = Field(
+        None,
+        gt=0,
+        description="how often a polled channel is asked, else 1m where the feed knows no better",
+        examples=["60s"],
+    )
+    closed: bool = Field(False, description="whether a polled channel is asked while its market is closed, too")
+    market: str | None = Field(
+        None, description="whose hours count: crypto, equities, forex, or an exchange such as XLON", examples=["XLON"]
+    )
     url: str | None = Field(None, description="another REST address", examples=["http://127.0.0.1:9000"])
     ws_url: str | None = Field(None, description="another WebSocket address", examples=["ws://127.0.0.1:9000"])
     key: Hidden | None = Field(None, description="the API key; better kept in .env", examples=["..."])
@@ -102,7 +112,7 @@ class FeedSettings(Section):
         """The provider's pace with what is set here instead."""
         own = {name: getattr(self, name) for name in ("per_second", "per_minute", "per_day")}
         kept = {name: getattr(pace, name) if value is None else value for name, value in own.items()}
-        return Pace(**kept)
+        return Pace(**kept, day_zone=pace.day_zone)
 
 
 class JournalSettings(Section):

@@ -5,6 +5,7 @@ and from its provider's spelling in its own file with the help of these function
 """
 
 import re
+from collections.abc import Iterable
 
 from tickhouse.core.errors import BadSetting
 
@@ -42,3 +43,14 @@ def split_pair(text: str) -> str:
         if text.endswith(quote) and len(text) > len(quote):
             return f"{text[: -len(quote)]}-{quote}"
     return text
+
+
+def series_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Every spelling under which economic series that a person named may be kept: in capitals, with dashes or underlines.
+
+    >>> series_names(["gdp", "real-gdp"])
+    ('GDP', 'REAL-GDP', 'REAL_GDP')
+    """
+    plain = [text.strip().upper() for text in texts]
+    spelled = (name for text in plain for name in (text, text.replace("_", "-"), text.replace("-", "_")))
+    return tuple(dict.fromkeys(spelled))

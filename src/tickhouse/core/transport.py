@@ -31,8 +31,8 @@ Conversation = Generator[Request, Answer, None]
 class TransportOptions:
     """How the network is treated. Times in seconds.
 
-    `total_timeout` bounds one answer from first to last byte. `breaker_failures` failures of a host in a row open its
-    breaker for `breaker_rest`. `dials_per_minute` bounds the WebSocket connections to one host, over all processes.
+    `total_timeout` bounds one answer from first to last byte. `breaker_failures` failures in a row that a feed had with a
+    host open their breaker for `breaker_rest`. `dials_per_minute` bounds the WebSocket connections to one host, over all processes.
     """
 
     user_agent: str = "tickhouse"
@@ -44,7 +44,6 @@ class TransportOptions:
     breaker_failures: int = 5
     breaker_rest: float = 30.0
     dials_per_minute: int = 40
-    day_zone: str = "UTC"
     line: LineOptions = field(default_factory=LineOptions)
 
 
@@ -58,13 +57,15 @@ class Transport:
         options: TransportOptions | None = None,
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        simulated: Callable[[], object] = lambda: None,
     ) -> None:
-        self.options = options or TransportOptions()
+        self.options, self.simulated = options or TransportOptions(), simulated
+        """`simulated` is called whenever somebody at the other end says that he is a simulated exchange."""
         self.lines: dict[str, Line] = {}
         """The lines there are, by name; one that ended is `stopped` and says why."""
         self._clock, self._sleep = clock, sleep
-        self._budget = Budget(budget_dir / "budget.db", clock, day_zone=self.options.day_zone)
-        self._breakers: dict[str, Breaker] = {}
+        self._budget = Budget(budget_dir / "budget.db", clock)
+        self._breakers: dict[tuple[str, str], Breaker] = {}
         self._client: httpx.AsyncClient | None = None
         observe.quiet_libraries()
 
@@ -90,6 +91,14 @@ class Transport:
                 request = _following(conversation, answer)
         finally:
             conversation.close()
+
+    async def introduce(self, url: str) -> bool:
+        """Ask an address for a word, of whatever kind, only to hear whether it is a simulated exchange; false when nothing came."""
+        try:
+            await self._answer(Request(url, ""), host_of(url))
+        except (Temporary, BadMessage):
+            return False
+        return True
 
     async def stream(self, subscription: Subscription, inbox: Inbox, *, line: str) -> None:
         """Keep a subscription open until cancelled; frames and marks go to the inbox, under the name of the line.
@@ -147,7 +156,7 @@ class Transport:
     async def _once(self, feed: str, pace: Pace, classify: Classify, request: Request) -> Answer:
         """One try, past the breaker and the quota."""
         host = host_of(request.url)
-        breaker = self._breaker(host)
+        breaker = self._breaker(feed, host)
         await self._pass(breaker, host)
         await self._afford(feed, pace, request.weight, breaker)
         try:
@@ -215,6 +224,8 @@ class Transport:
                 body = await self._body(response, host)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 answer = Answer(response.status_code, headers, body, self._clock.now())
+                if answer.simulated:
+                    self.simulated()
         except NETWORK as error:
             raise translated(error, host) from error
         observe.timing("request_seconds", self._clock.monotonic() - began, host=host)
@@ -250,11 +261,13 @@ class Transport:
             )
         return self._client
 
-    def _breaker(self, host: str) -> Breaker:
-        if host not in self._breakers:
+    def _breaker(self, feed: str, host: str) -> Breaker:
+        """That of a feed at a host: several may be served by one, and what ails one is no fault of the others."""
+        if (feed, host) not in self._breakers:
             options = self.options
-            self._breakers[host] = Breaker(self._clock, failures=options.breaker_failures, rest=options.breaker_rest)
-        return self._breakers[host]
+            made = Breaker(self._clock, failures=options.breaker_failures, rest=options.breaker_rest)
+            self._breakers[feed, host] = made
+        return self._breakers[feed, host]
 
 
 def _following(conversation: Conversation, answer: Answer) -> Request | None:

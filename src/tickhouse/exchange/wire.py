@@ -14,9 +14,10 @@ from websockets.http11 import Request as Handshake
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from tickhouse.core.requests import SIMULATED
 from tickhouse.exchange import Request, Response
 
-SIMULATED = ("X-Tickhouse-Simulated", "1")
+LABEL = (SIMULATED, "1")
 MOST_BYTES = 1 << 20
 """The longest request, and the longest message of a client."""
 _HEADS = [b"\x81" + (bytes((n,)) if n < 126 else b"\x7e" + n.to_bytes(2, "big")) for n in range(2048)]
@@ -179,7 +180,7 @@ class Wire(asyncio.Protocol):
         if self.transport.is_closing():
             return
         headers = [
-            ("content-type", response.kind), ("content-length", str(len(response.body))), SIMULATED, *response.headers.items()
+            ("content-type", response.kind), ("content-length", str(len(response.body))), LABEL, *response.headers.items()
         ]  # fmt: skip
         events = (
             h11.Response(status_code=response.status, headers=headers), h11.Data(data=response.body), h11.EndOfMessage()
@@ -213,7 +214,7 @@ class Wire(asyncio.Protocol):
             response = socket.protocol.reject(refusal.status, refusal.body.decode())
             for name, value in refusal.headers.items():
                 response.headers[name] = value
-        response.headers[SIMULATED[0]] = SIMULATED[1]
+        response.headers[LABEL[0]] = LABEL[1]
         socket.protocol.send_response(response)
         socket._flush()
         for frame in early:

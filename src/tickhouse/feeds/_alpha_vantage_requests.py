@@ -62,6 +62,12 @@ class Asker:
 
         return self._each(channel, symbols, asking)
 
+    def calls(self, channel: str, symbol: str, start: int | None, end: int | None) -> int:
+        """How many calls `past` makes for a symbol at least: one, or one a month of minutes."""
+        if start is None or end is None or channel_of(channel, symbol) != "intraday":
+            return 1
+        return max(1, month_of(end - 1) - max(month_of(start), FIRST_MONTH) + 1)
+
     def _each(self, channel: str, symbols: Sequence[str], asking: Callable[[str, str], Asking]) -> Asking:
         """One symbol after the other, each on the channel of its kind. Raises `BadSetting` for one of the wrong kind at once."""
         if not self.key:

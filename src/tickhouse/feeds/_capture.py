@@ -14,28 +14,31 @@ import pyarrow as pa
 
 from tickhouse.core.batches import U8, RawBatch
 from tickhouse.core.errors import BadMessage, BadSetting
+from tickhouse.feeds._telling import Tell, unheard
 
 MAX_LINE = 1 << 20
 """A longer line becomes one message of its first MAX_LINE + 1 bytes, which is too long to be read."""
 CHUNK = 8 << 20
 
 
-def read_ndjson(
-    path: Path | str, source: str, channel: str, lane: str, now: int, *, chunk_bytes: int = CHUNK, skip_lines: int = 0
-) -> Iterator[tuple[RawBatch, int]]:
+def read_ndjson(  # noqa: PLR0913
+    path: Path | str, source: str, channel: str, lane: str, now: int, *, chunk_bytes: int = CHUNK, skip_lines: int = 0,
+    tell: Tell = unheard,
+) -> Iterator[tuple[RawBatch, int]]:  # fmt: skip
     """The messages of a file in batches of about `chunk_bytes`, each with the number of lines consumed so far.
 
     Reading goes on where it stopped when `skip_lines` is that number. Messages of lines without a receive time get `now`
-    (us). Empty lines hold no message. Raises `BadSetting` when there is no such file, `BadMessage` when it is damaged.
+    (us). Empty lines hold no message. `tell` is told how many bytes of the file have been gone through. Raises `BadSetting` when
+    there is no such file, `BadMessage` when it is damaged.
     """
     consumed = 0
-    for data, offsets, ends in _blocks(Path(path), chunk_bytes):
+    for data, offsets, ends in _blocks(Path(path), chunk_bytes, tell):
         skipped = min(max(skip_lines - consumed, 0), len(offsets))
-        consumed += len(offsets)
+        first, consumed = consumed + 1, consumed + len(offsets)
         filled = np.flatnonzero(ends[skipped:] > offsets[skipped:]) + skipped
         if len(filled):
             messages = _messages(data, offsets[filled], ends[filled], now)
-            yield RawBatch(source, channel, lane, *messages), consumed
+            yield RawBatch(source, channel, lane, *messages, lines=first + filled), consumed
 
 
 def _messages(data: U8, offsets: Any, ends: Any, now: int) -> tuple[Any, Any, Any, Any]:
@@ -46,14 +49,15 @@ def _messages(data: U8, offsets: Any, ends: Any, now: int) -> tuple[Any, Any, An
     return data, offsets, ends, received
 
 
-def _blocks(path: Path, chunk_bytes: int) -> Iterator[tuple[U8, Any, Any]]:
+def _blocks(path: Path, chunk_bytes: int, tell: Tell) -> Iterator[tuple[U8, Any, Any]]:
     """The file in buffers of whole lines with their offsets and ends."""
     from tickhouse.core.kernels.lines import PADDING, split_lines
 
-    with _opened(path) as stream:
+    with _file(path) as file, _opened(file, path) as stream:
         rest, dropping, more = b"", False, True
         while more:
             block = _read(stream, path, chunk_bytes)
+            tell(file.tell())
             more = bool(block)
             if dropping:
                 found = block.find(b"\n")
@@ -71,16 +75,20 @@ def _blocks(path: Path, chunk_bytes: int) -> Iterator[tuple[U8, Any, Any]]:
                 yield data, offsets, ends
 
 
-def _opened(path: Path) -> Any:
+def _file(path: Path) -> IO[bytes]:
     if not path.is_file():
         raise BadSetting("file", str(path), "a file that exists")
+    return path.open("rb")
+
+
+def _opened(file: IO[bytes], path: Path) -> Any:
     if path.suffix == ".gz":
         from isal import igzip
 
-        return igzip.open(path, "rb")  # type: ignore[no-untyped-call]
+        return igzip.open(file, "rb")  # type: ignore[no-untyped-call]
     if path.suffix == ".zst":
-        return pa.input_stream(str(path), compression="zstd")
-    return path.open("rb")
+        return pa.input_stream(file, compression="zstd")
+    return file
 
 
 def _read(stream: IO[bytes], path: Path, size: int) -> bytes:

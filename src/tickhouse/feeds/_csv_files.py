@@ -14,6 +14,7 @@ from tickhouse.core.batches import I64, U8, RawBatch
 from tickhouse.core.errors import BadMessage, BadSetting
 from tickhouse.core.kernels.lines import PADDING, split_lines
 from tickhouse.feeds._csv_layout import Layout
+from tickhouse.feeds._telling import Tell, unheard
 
 CHUNK = 4 << 20
 LONGEST_LINE = 1 << 20
@@ -25,35 +26,42 @@ DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowInvalid)
 
 
 def read(
-    path: Path | str, layout: Layout, lane: str, received_at: int, skip_lines: int = 0, chunk_bytes: int = CHUNK
-) -> Iterator[tuple[RawBatch, int]]:
+    path: Path | str, layout: Layout, lane: str, received_at: int, skip_lines: int = 0, chunk_bytes: int = CHUNK,
+    tell: Tell = unheard,
+) -> Iterator[tuple[RawBatch, int]]:  # fmt: skip
     """The lines of a file in batches of about `chunk_bytes`, each with the number of lines consumed so far.
 
-    Every line is one message, empty ones too. Reading goes on where it stopped when `skip_lines` is that number. Raises
-    `BadSetting` when there is no such file, `BadMessage` when it is damaged; what comes before the damage has been given out.
+    Every line is one message, empty ones too. Reading goes on where it stopped when `skip_lines` is that number. `tell` is told how
+    many bytes of the file have been gone through. Raises `BadSetting` when there is no such file, `BadMessage` when it is
+    damaged; what comes before the damage has been given out.
     """
-    consumed = 0
-    for data, offsets, ends in blocks(Path(path), chunk_bytes):
+    consumed, about, begin = 0, (layout.source, layout.kind, lane), first_line(path)
+    for data, offsets, ends in blocks(Path(path), chunk_bytes, tell):
         skipped = min(max(skip_lines - consumed, 0), len(offsets))
+        lines = np.arange(consumed + skipped, consumed + len(offsets)) + begin
         consumed += len(offsets)
-        if skipped < len(offsets):
-            received = np.broadcast_to(np.int64(received_at), len(offsets) - skipped)
-            yield (
-                RawBatch(layout.source, layout.kind, lane, data, offsets[skipped:], ends[skipped:], received),
-                consumed,
-            )
+        if len(lines):
+            received = np.broadcast_to(np.int64(received_at), len(lines))
+            yield RawBatch(*about, data, offsets[skipped:], ends[skipped:], received, lines=lines), consumed
 
 
-def blocks(path: Path, chunk_bytes: int) -> Iterator[tuple[U8, I64, I64]]:
+def first_line(path: Path | str) -> int:
+    """The number of a file's first message: 1 for a line of text, 0 for the names of the columns of Parquet, so that rows count
+    from 1."""
+    return 0 if magic(Path(path)) == PARQUET else 1
+
+
+def blocks(path: Path, chunk_bytes: int, tell: Tell = unheard) -> Iterator[tuple[U8, I64, I64]]:
     """The file in buffers of whole lines: buffer, where lines begin, where they end."""
     kind = magic(path)
     if kind == PARQUET:
-        yield from _parquet(path)
+        yield from _parquet(path, tell)
         return
-    with _opened(path, kind) as stream:
+    with path.open("rb") as file, _opened(file, path, kind) as stream:
         rest, more = b"", True
         while more:
             block = _some(stream, path, chunk_bytes)
+            tell(file.tell())
             more = bool(block)
             text = rest + block
             if not more and text:
@@ -76,21 +84,21 @@ def magic(path: Path) -> bytes:
     return next((kind for kind in (PARQUET, ZIP, GZIP, ZSTD) if start.startswith(kind)), b"")
 
 
-def _opened(path: Path, kind: bytes) -> Any:
+def _opened(file: IO[bytes], path: Path, kind: bytes) -> Any:
     if kind == GZIP:
         from isal import igzip
 
-        return igzip.open(path, "rb")  # type: ignore[no-untyped-call]
+        return igzip.open(file, "rb")  # type: ignore[no-untyped-call]
     if kind == ZSTD:
-        return pa.input_stream(str(path), compression="zstd")
+        return pa.input_stream(file, compression="zstd")
     if kind == ZIP:
-        return _member(path)
-    return path.open("rb")
+        return _member(file, path)
+    return file
 
 
-def _member(path: Path) -> IO[bytes]:
+def _member(file: IO[bytes], path: Path) -> IO[bytes]:
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(file)
     except DAMAGED as error:
         raise BadMessage(f"{path} is damaged: {error}") from error
     names = [name for name in archive.namelist() if not name.endswith("/")]
@@ -115,13 +123,16 @@ def _lines(text: bytes) -> Iterator[tuple[U8, I64, I64]]:
         yield data, offsets, ends
 
 
-def _parquet(path: Path) -> Iterator[tuple[U8, I64, I64]]:
+def _parquet(path: Path, tell: Tell) -> Iterator[tuple[U8, I64, I64]]:
     """The rows as lines of text behind a header line; times with a zone as microseconds since 1970."""
     import polars as pl
 
     try:
-        header = True
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=PARQUET_ROWS):
+        header, rows, size = True, 0, path.stat().st_size
+        file = pq.ParquetFile(path)
+        for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+            rows += batch.num_rows
+            tell(size * rows // max(file.metadata.num_rows, 1))
             frame = pl.DataFrame(pa.Table.from_batches([_flat(batch)]))
             frame = frame.with_columns(_epoch(column) for column in frame if getattr(column.dtype, "time_zone", None))
             yield from _lines(frame.write_csv(include_header=header).encode())

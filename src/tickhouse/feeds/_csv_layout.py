@@ -1,6 +1,6 @@
 """How a file of ticks or bars is written: which column holds what, and how its times and numbers look."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -22,7 +22,9 @@ OPTIONAL = frozenset(("clock", "symbol", "size", "id", "conditions", "volume", "
 """Columns that a file may lack, and fields that may be empty."""
 PRICE_OF = ("last", "mid", "bid", "ask")
 STAMPS = ("open", "close")
-QUOTES = '"'
+QUOTES, SKIPPED = '"', "-"
+SHOWN = 200
+"""How much of a header a message shows."""
 _EPOCH = date(1970, 1, 1)
 
 
@@ -82,13 +84,15 @@ class Layout:
                 raise BadSetting("columns", name, f"one of {', '.join(known)}{hint}")
             if not 0 <= place < self.width:
                 raise BadSetting(f"columns.{name}", place, f"a column from 0 to {self.width - 1}")
-        for name in self.needed:
-            if name not in self.columns:
-                raise BadSetting(
-                    "columns", ", ".join(self.columns), f"a column {name} among them; name them with `columns`"
-                )
+        missing = [name for name in self.needed if name not in self.columns]
+        if missing:
+            names = ",".join(placed(self.columns, self.width))
+            raise BadSetting("columns", self.header or names, lacking(self.columns, self.width, missing))
         if "symbol" not in self.columns and not self.symbol:
-            raise BadSetting("symbol", "", "a symbol, since no column of the file names one")
+            named = self.header or ",".join(placed(self.columns, self.width))
+            raise BadSetting(
+                "symbol", "", f"a symbol such as AAPL, since no column of the file names one: {named[:SHOWN]}"
+            )
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -110,9 +114,7 @@ class Layout:
         >>> Layout.from_detail(layout.to_detail()) == layout
         True
         """
-        names = [""] * self.width
-        for name, place in self.columns.items():
-            names[place] = name
+        names = ["" if name == SKIPPED else name for name in placed(self.columns, self.width)]
         others = [f for f in fields(self) if f.name not in ("columns", "width") and getattr(self, f.name) != f.default]
         return {"columns": ",".join(names), **{f.name: str(getattr(self, f.name)) for f in others}}
 
@@ -128,13 +130,34 @@ class Layout:
         return cls(**{"kind": "", **values}, columns=columns, width=width)
 
 
-def named_columns(text: str) -> tuple[dict[str, int], int]:
-    """Columns declared in order, those to skip left empty or called `-`, and how many there are.
+def placed(columns: Mapping[str, int], width: int) -> list[str]:
+    """The names of columns in their order, as `named_columns` reads them."""
+    names = [SKIPPED] * width
+    for name, place in columns.items():
+        names[place] = name
+    return names
 
-    >>> named_columns("time,price,,size"), named_columns("time,-")
-    (({'time': 0, 'price': 1, 'size': 3}, 4), ({'time': 0}, 2))
+
+def lacking(columns: Mapping[str, int], width: int, missing: Sequence[str]) -> str:
+    """What is expected where columns are missing, with what to write instead.
+
+    >>> lacking({"price": 1}, 3, ["time"])
+    'a column for time among them; name all in their order, - for one to pass over, such as time,price,-'
     """
-    names = [name.strip(" -").lower() for name in text.split(",")]
+    names, left = placed(columns, width), list(missing)
+    filled = [left.pop(0) if name == SKIPPED and left else name for name in names]
+    example = "" if left else f", such as {','.join(filled)}"
+    return f"a column for {' and '.join(missing)} among them; name all in their order, - for one to pass over{example}"
+
+
+def named_columns(text: str) -> tuple[dict[str, int], int]:
+    """Columns declared in order, the unused ones left empty or as -, and how many there are.
+
+    >>> named_columns("time,price,-,size")
+    ({'time': 0, 'price': 1, 'size': 3}, 4)
+    """
+    names = [name.strip().lower() for name in text.split(",")]
+    names = ["" if name == SKIPPED else name for name in names]
     found = {name: place for place, name in enumerate(names) if name}
     if len(found) < sum(map(bool, names)):
         raise BadSetting("columns", text, "each column once")

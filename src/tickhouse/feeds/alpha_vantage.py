@@ -13,7 +13,7 @@ from typing import Any
 from tickhouse.core.batches import Parsed, RawBatch, every_kind
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Kind, Reject, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._alpha_vantage_answers import classify
@@ -71,13 +71,20 @@ class AlphaVantage:
         "crypto_daily": "days of a crypto pair (free)",
         "economic": "the values of an economic series, `economic:<series>` (free)",
     }
+    ways = Ways(polled=CHANNELS, history=PAST, bars={**dict.fromkeys(INTERVALS, "intraday"), "1d": "daily"})
     ids = Ids.NONE
-    pace = Pace(per_second=1, per_day=25)
+    pace = Pace(per_second=1, per_day=25, day_zone="America/New_York")
+    """Where its day begins is written nowhere; it was seen to refuse after midnight UTC."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self._names = Names(options.symbols)
         self._asker = Asker(options.rest_url.rstrip("/"), options.key, options.prepost)
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """Nothing: Alpha Vantage has no stream."""
@@ -101,6 +108,12 @@ class AlphaVantage:
         """
         channel, interval = _split("channel", want.channel, PAST)
         return self._asker.past(channel, want.symbols, _interval(channel, interval, want), want.start, want.end)
+
+    def cost(self, want: Want) -> Cost:
+        """One call a symbol, of minutes of shares one a month; of days a second one where the newest hundred do not do."""
+        channel, _ = _split("channel", want.channel, PAST)
+        calls = sum(self._asker.calls(channel, symbol, want.start, want.end) for symbol in want.symbols)
+        return Cost(calls, calls)
 
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
         """Nothing: Alpha Vantage has no trades."""

@@ -15,7 +15,7 @@ from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, NoData, UnknownSymbol
 from tickhouse.core.model import Hole, Ids, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.feeds._coingecko_answers import classify
 from tickhouse.feeds._coingecko_ids import Coin, Coins, Pair, found
@@ -70,12 +70,18 @@ class CoinGecko:
         "ohlc": "bars of the past without volume; `ohlc:bitcoin:usd`",
         "history": "the prices of one coin at one midnight UTC; `history:30-12-2017`",
     }
+    ways = Ways((), POLLED, PAST, {interval: "ohlc" for interval in CANDLE_DAYS if interval})
     ids = Ids.NONE
 
     def __init__(self, options: Options) -> None:
         self.options, self._coins = options, Coins(options.ids)
         self.pace = PACES[options.plan if options.key else ""]
         self._pairs(options.symbols)
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """None: CoinGecko is polled."""
@@ -155,6 +161,14 @@ class CoinGecko:
                 if reaching <= days:
                     break
                 days = reaching
+
+    def cost(self, want: Want) -> Cost:
+        """One call a symbol, of prices one for every stretch of the range."""
+        channel = _channel(want.channel.partition(":")[0], PAST)
+        each, days = 1, CHART_DAYS.get(want.options.get("interval", ""), CHART_DAYS[""])
+        if channel == "market_chart" and want.start is not None and want.end is not None:
+            each = max(1, -(-(want.end - want.start) // (days * DAY)))
+        return Cost(each * len(want.symbols), each * len(want.symbols))
 
     def search(self, text: str) -> Generator[Request, Answer, list[Coin]]:
         """One call for the list of all coins; returns those whose symbol, id or name is `text`, for the option `ids`."""

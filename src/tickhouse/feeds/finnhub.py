@@ -15,11 +15,12 @@ from tickhouse.core.batches import Parsed, RawBatch, every_kind
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Kind, Reject, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.feeds._finnhub_answers import classify
 from tickhouse.feeds._finnhub_names import CURRENCIES, Names
 from tickhouse.feeds._polled_options import asking, read
+from tickhouse.feeds._rounds import one_by_one
 
 RESOLUTIONS = {"1m": "1", "5m": "5", "15m": "15", "30m": "30", "1h": "60", "1d": "D", "1w": "W"}
 MONTH = 30 * 86_400 * SECOND
@@ -67,6 +68,7 @@ class Finnhub:
         "quote": "the present price of one symbol, polled; `quote:AAPL`",
         "candle": "bars of the past where the plan has them; `candle:AAPL:1d`",
     }
+    ways = Ways(("trade",), ("quote",), ("candle",), dict.fromkeys(RESOLUTIONS, "candle"))
     ids = Ids.NONE
     pace = Pace(per_second=30, per_minute=60)
 
@@ -74,6 +76,11 @@ class Finnhub:
         self.options = options
         self._names = Names(options.crypto_exchange, options.forex_broker, options.names)
         self._names.learn(options.symbols)
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """The one socket that a key may have. Raises `BadSetting` for more symbols than it carries."""
@@ -103,9 +110,8 @@ class Finnhub:
         if channel != "quote":
             raise BadSetting("feeds.finnhub.channel", channel, "quote, which is polled; trades come by socket")
         self._names.learn(want.symbols)
-        return asking(
-            [self._request("quote", f"quote:{symbol}", symbol=self._names.spelled(symbol)) for symbol in want.symbols]
-        )
+        requests = {s: self._request("quote", f"quote:{s}", symbol=self._names.spelled(s)) for s in want.symbols}
+        return one_by_one(want.symbols, lambda symbol: asking([requests[symbol]]))
 
     def history(self, want: Want) -> Generator[Request, Answer, None]:
         """The bars of [start, end), a month a call when they are shorter than a day.
@@ -121,18 +127,26 @@ class Finnhub:
         if want.start is None or want.end is None:
             raise BadSetting("start", want.start, "a start and an end, for Finnhub's candles are asked for by both")
         self._names.learn(want.symbols)
-        return asking(list(self._candles(want.symbols, interval, (want.start, want.end))))
+        span = want.start, want.end
+        requests = {symbol: list(self._candles(symbol, interval, span)) for symbol in want.symbols}
+        return one_by_one(want.symbols, lambda symbol: asking(requests[symbol]))
 
-    def _candles(self, symbols: Iterable[str], interval: str, span: tuple[int, int]) -> Iterable[Request]:
+    def cost(self, want: Want) -> Cost:
+        """One call a symbol, of bars shorter than a day one a month."""
+        interval = want.channel.partition(":")[2] or want.options.get("interval", "1d")
+        span = 0 if want.start is None or want.end is None else want.end - want.start
+        calls = len(want.symbols) * (1 if interval in ("1d", "1w") else max(1, -(-span // MONTH)))
+        return Cost(calls, calls)
+
+    def _candles(self, symbol: str, interval: str, span: tuple[int, int]) -> Iterable[Request]:
         start, end = span
         piece = max(end - start, 1) if interval in ("1d", "1w") else MONTH
-        for symbol in symbols:
-            for begin in range(start, end, piece):
-                yield self._request(
-                    f"{_market(symbol)}/candle", f"candle:{symbol}:{interval}",
-                    **{"symbol": self._names.spelled(symbol), "resolution": RESOLUTIONS[interval]},
-                    **{"from": -(-begin // SECOND), "to": (min(begin + piece, end) - 1) // SECOND},
-                )  # fmt: skip
+        for begin in range(start, end, piece):
+            yield self._request(
+                f"{_market(symbol)}/candle", f"candle:{symbol}:{interval}",
+                **{"symbol": self._names.spelled(symbol), "resolution": RESOLUTIONS[interval]},
+                **{"from": -(-begin // SECOND), "to": (min(begin + piece, end) - 1) // SECOND},
+            )  # fmt: skip
 
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
         """Nothing: trades of the past are not served."""

@@ -14,7 +14,7 @@ import msgspec
 from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._decoding import day_of, refusing
@@ -74,6 +74,7 @@ class Fmp:
         "economic": "an economic series: `economic:CPI`",
         "search": "symbols found by words",
     }
+    ways = Ways((), POLLED, HISTORY, {"1d": "historical", **dict.fromkeys(CHARTS, "historical_chart")})
     ids = Ids.NONE
     pace = Pace(per_day=250)
 
@@ -81,6 +82,11 @@ class Fmp:
         self.options = options
         self._names = Names(options.spellings)
         self._names.learn(options.symbols)
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """None: FMP is polled."""
@@ -130,6 +136,13 @@ class Fmp:
         if interval == "1d":
             return one_by_one(want.symbols, lambda symbol: self._days(symbol, first, last))
         return one_by_one(want.symbols, lambda symbol: self._chart(symbol, interval, first, last))
+
+    def cost(self, want: Want) -> Cost:
+        """One call a symbol, and one more for each window of an economic series; how much a chart holds only its answers tell."""
+        windows = 1
+        if want.channel.startswith("economic") and want.start is not None and want.end is not None:
+            windows = max(1, -(-(day_of(want.end - 1) - day_of(want.start)) // STEP))
+        return Cost(windows * len(want.symbols), windows * len(want.symbols))
 
     def _days(self, symbol: str, first: date | None, last: date | None) -> Asking:
         params: Params = {"symbol": self._names.spelled(symbol), **_range(first, last)}

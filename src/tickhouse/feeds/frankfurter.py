@@ -17,10 +17,11 @@ from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, NoData, UnknownSymbol
 from tickhouse.core.model import Hole, Ids, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.feeds._frankfurter_answers import BAD_JSON, classify
 from tickhouse.feeds._polled_options import asking, read
+from tickhouse.feeds._rounds import one_by_one
 
 CHANNELS = ("rates", "latest")
 DAY = 86_400 * SECOND
@@ -59,12 +60,18 @@ class Frankfurter:
         "rates": "daily rates of one base currency, newest or of a range, blended from many banks",
         "latest": "the same from the ECB alone, working days only, by the older interface",
     }
+    ways = Ways(polled=CHANNELS, history=CHANNELS, every=3600.0)
     ids = Ids.NONE
     pace = Pace(per_second=1, per_minute=30)
 
     def __init__(self, options: Options) -> None:
         self.options = options
         _by_base(options.symbols)
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """None: Frankfurter is polled."""
@@ -75,11 +82,12 @@ class Frankfurter:
         return self._newest(_channel(want.channel or self.options.channel), _by_base(want.symbols))
 
     def _newest(self, channel: str, bases: Mapping[str, Sequence[str]]) -> Generator[Request, Answer, None]:
-        absent: list[str] = []
-        for base, quotes in bases.items():
-            answer = yield self._request(channel, base, quotes)
-            held = _held(answer.body)
-            absent += [f"{base}-{quote}" for quote in quotes if held is not None and quote not in held]
+        return one_by_one(list(bases), lambda base: self._newest_of(channel, base, bases[base]))
+
+    def _newest_of(self, channel: str, base: str, quotes: Sequence[str]) -> Generator[Request, Answer, None]:
+        answer = yield self._request(channel, base, quotes)
+        held = _held(answer.body)
+        absent = [f"{base}-{quote}" for quote in quotes if held is not None and quote not in held]
         if absent:
             raise UnknownSymbol(f"Frankfurter gives no rate of {', '.join(absent[:10])}")
 
@@ -102,6 +110,14 @@ class Frankfurter:
             days = max(1, ROWS // len(quotes))
             for day in range(first, last + 1, days):
                 yield self._request(channel, base, quotes, (day, min(day + days - 1, last)))
+
+    def cost(self, want: Want) -> Cost:
+        """One call a base currency for every 100,000 rates."""
+        bases, days = _by_base(want.symbols), 1
+        if want.start is not None and want.end is not None:
+            days = max(1, (want.end - 1) // DAY - max(-(-want.start // DAY), FIRST_DAY) + 1)
+        calls = sum(max(1, -(-days * len(quotes) // ROWS)) for quotes in bases.values())
+        return Cost(calls, calls)
 
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
         """Nothing: there are no trades."""

@@ -15,7 +15,7 @@ import msgspec
 from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadCredentials, BadMessage, BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._decoding import day_of
@@ -70,11 +70,17 @@ class Fred:
         "category_children": "the categories below one",
         "category_series": "the series of a category",
     }
+    ways = Ways(polled=("observations",), history=("observations",), every=3600.0)
     ids = Ids.NONE
     pace = Pace(per_second=2, per_minute=120)
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """None: FRED has no socket."""
@@ -94,6 +100,10 @@ class Fred:
         self._only_observations(want.channel)
         empty = want.start is not None and want.end is not None and want.start >= want.end
         return one_by_one(() if empty else want.symbols, lambda series: self._past(series, _range(want)))
+
+    def cost(self, want: Want) -> Cost:
+        """The vintages and a page of each series; a series that was revised more than 2,000 times takes more."""
+        return Cost(2 * len(want.symbols), 2 * len(want.symbols))
 
     def _past(self, series: str, days: Params) -> Asking:
         params: Params = {"series_id": series, **days}

@@ -16,17 +16,18 @@ from typing import Any
 from tickhouse.core.batches import Parsed, RawBatch, every_kind
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Kind, Reject, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._yahoo_answers import classify
 from tickhouse.feeds._yahoo_names import Names, spelled
-from tickhouse.feeds._yahoo_requests import SPELLED, Asker
+from tickhouse.feeds._yahoo_requests import REACH, SPELLED, Asker
 
 REST, COOKIE, STREAM = "https://query1.finance.yahoo.com", "https://fc.yahoo.com", "wss://streamer.finance.yahoo.com"
 MOST_SYMBOLS = 100
 """Symbols of one connection to the stream, at most; Yahoo cuts off the rest without a word."""
 POLLED = ("quote", "chart")
+DAY_US = 86_400_000_000
 CHANNELS = ("stream", *POLLED)
 YES, NO = ("true", "yes", "1"), ("false", "no", "0", "")
 
@@ -68,6 +69,7 @@ class Yahoo:
         "quote": "snapshots of many symbols, by request with a cookie and a crumb",
         "stream": "snapshots as they come, about one a second and symbol at best, by socket",
     }
+    ways = Ways(("stream",), POLLED, ("chart",), dict.fromkeys(SPELLED, "chart"))
     ids = Ids.NONE
     pace = Pace(per_second=1, per_minute=30)
     """A guess that is gentle: Yahoo's limits are not written anywhere."""
@@ -78,6 +80,11 @@ class Yahoo:
         base = options.rest_url.rstrip("/")
         cookie_url = options.cookie_url or (COOKIE if base == REST else base)
         self._asker = Asker(base, cookie_url, options.user_agent, options.prepost)
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """One socket for every `symbols_per_connection` symbols."""
@@ -115,6 +122,14 @@ class Yahoo:
         _, interval = _split("channel", want.channel, ("chart",))
         chosen = _interval(interval or want.options.get("interval", "1d"))
         return self._asker.past(want.symbols, chosen, want.start, want.end)
+
+    def cost(self, want: Want) -> Cost:
+        """One answer a symbol, or one for each window of minutes."""
+        _, interval = _split("channel", want.channel, ("chart",))
+        reach = REACH.get(_interval(interval or want.options.get("interval", "1d")))
+        span = 0 if want.start is None or want.end is None else want.end - want.start
+        windows = 1 if reach is None else max(1, -(-min(span, reach.kept * DAY_US) // (reach.at_once * DAY_US)))
+        return Cost(windows * len(want.symbols), windows * len(want.symbols))
 
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
         """Nothing: Yahoo has no trades."""

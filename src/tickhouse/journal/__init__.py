@@ -40,6 +40,8 @@ class Quarantined:
     detail: str
     payload: bytes
     healed: bool = False
+    lane: str = ""
+    """Empty where it was not noted, which older houses did not."""
 
 
 class Journal(Protocol):
@@ -98,10 +100,12 @@ class Journal(Protocol):
 
     def ledger(self) -> Mapping[tuple[str, str], int]:
         """Totals since the house began by (source, name); names: received, parsed, control, rejected (messages), rows and
-        invalid (ticks). They survive retention."""
+        invalid (ticks and bars). Marks do not count, as nobody sent them. They survive retention."""
 
-    def quarantine(self, reason: str | None = None, limit: int = 100, after: int = -1) -> list[Quarantined]:
-        """Quarantined messages that are not healed, oldest first."""
+    def quarantine(
+        self, reason: str | None = None, limit: int = 100, after: int = -1, lane: str | None = None
+    ) -> list[Quarantined]:
+        """Quarantined messages that are not healed, oldest first; only those of a reason, behind a position, of a lane."""
 
     def heal(self, positions: Sequence[int], entries: Sequence[Entry]) -> list[int]:
         """Append the entries made of quarantined messages parsed again, and mark those messages healed, in one transaction."""

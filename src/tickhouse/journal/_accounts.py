@@ -7,6 +7,7 @@ import numpy as np
 
 from tickhouse.core.batches import Entry
 from tickhouse.core.errors import BadQuery, BadSetting, Busy
+from tickhouse.core.marks import LINK
 from tickhouse.core.model import Kind
 from tickhouse.journal import Quarantined
 
@@ -52,10 +53,13 @@ class Limits:
 def tally(entry: Entry) -> tuple[int, ...]:
     """What an entry adds to the ledger of its source; one count for each of `NAMES`.
 
-    Rows are all ticks that were parsed, those refused by quality too.
+    Rows are all ticks and bars that were parsed, those refused by quality too. Marks are our own and were not received.
     """
+    if entry.raw.channel == LINK:
+        return (0,) * len(NAMES)
     parsed, control, rejected = np.bincount(entry.kinds, minlength=3)[:3].tolist()
-    return len(entry.raw), parsed, control, rejected, len(entry.ticks or ()) + entry.invalid, entry.invalid
+    rows = len(entry.ticks or ()) + len(entry.bars or ()) + entry.invalid
+    return len(entry.raw), parsed, control, rejected, rows, entry.invalid
 
 
 def untally(kind: int) -> tuple[int, ...]:
@@ -75,8 +79,9 @@ def refused(entry: Entry, first: int) -> Iterator[tuple[Quarantined, int]]:
         reason = found[0][0] if found else "rejected"
         detail = "; ".join(dict.fromkeys(detail for _, detail in found if detail))
         item = Quarantined(
-            first + index, raw.source, raw.channel, int(raw.received_at[index]), reason, detail, raw.payload(index)
-        )
+            first + index, raw.source, raw.channel, int(raw.received_at[index]), reason, detail, raw.payload(index),
+            lane=raw.lane,
+        )  # fmt: skip
         yield item, int(entry.kinds[index])
 
 

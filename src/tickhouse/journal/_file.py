@@ -10,6 +10,13 @@ from tickhouse.core.errors import BadQuery, BadSetting, Busy, CorruptLog, DiskFu
 from tickhouse.journal._checkpoints import Checkpoints
 
 FORMAT = 2
+UPGRADES = {
+    1: (
+        "ALTER TABLE quarantine ADD COLUMN lane TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE records ADD COLUMN tables BLOB",
+    )
+}
+"""What makes a file of one format one of the next."""
 PAGE = 16_384
 BUSY_SECONDS = 30.0
 SIDE_BY_SIDE = 40_000
@@ -29,7 +36,7 @@ CREATE TABLE ledger (
 CREATE TABLE quarantine (
     position INTEGER PRIMARY KEY, source TEXT NOT NULL, channel TEXT NOT NULL, received_at INTEGER NOT NULL,
     kind INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, check_ BLOB NOT NULL, payload BLOB NOT NULL,
-    healed INTEGER NOT NULL DEFAULT 0);
+    healed INTEGER NOT NULL DEFAULT 0, lane TEXT NOT NULL DEFAULT '');
 CREATE INDEX quarantine_open ON quarantine (position) WHERE healed = 0;
 CREATE TABLE floor (only INTEGER PRIMARY KEY CHECK (only = 1), position INTEGER NOT NULL, total INTEGER NOT NULL);
 INSERT INTO floor VALUES (1, 0, 0);
@@ -134,7 +141,7 @@ class JournalFile:
         return connection
 
     def _create(self) -> None:
-        """The tables, in a new file."""
+        """The tables, in a new file; those of an older format are brought to this one."""
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         if version > FORMAT:
             raise BadSetting(
@@ -142,29 +149,22 @@ class JournalFile:
             )
         if version == FORMAT:
             return
-        if version:
-            self._extend()
-            return
         self._writer.execute(f"PRAGMA page_size = {PAGE}")
         self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute("BEGIN IMMEDIATE")
-        if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        for older in range(version, FORMAT) if version else ():
+            for statement in UPGRADES[older]:
+                self._writer.execute(statement)
+        if version == 0:
             if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise BadSetting(
                     "journal.url", str(self.path), "a new file or a journal; this is another SQLite database"
                 )
             for statement in SCHEMA.strip().split(";\n"):
                 self._writer.execute(statement)
-            self._writer.execute(f"PRAGMA user_version = {FORMAT}")
-        self._writer.execute("COMMIT")
-
-    def _extend(self) -> None:
-        """Give the journal of an older tickhouse what this one needs: format 1 has no tables."""
-        self._writer.execute("BEGIN IMMEDIATE")
-        if self._writer.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
-            self._writer.execute("ALTER TABLE records ADD COLUMN tables BLOB")
-            self._writer.execute(f"PRAGMA user_version = {FORMAT}")
+        self._writer.execute(f"PRAGMA user_version = {FORMAT}")
         self._writer.execute("COMMIT")
 
     @contextmanager

@@ -93,9 +93,9 @@ def opened(topic: Topic, row: Row) -> Record:
 
 
 def quarantine_check(item: Quarantined, kind: int) -> bytes:
-    """The checksum of a quarantined message."""
+    """The checksum of a quarantined message. Rows from before there was a lane are as they were summed then."""
     columns = (item.position, item.source, item.channel, item.received_at, kind, item.reason, item.detail, item.payload)
-    return _sum(_head(columns)).digest()
+    return _sum(_head((*columns, item.lane) if item.lane else columns)).digest()
 
 
 def _rows_sum(marks: bytes | None, bars: bytes | None, ticks: bytes | None, tables: bytes | None) -> bytes:

@@ -78,7 +78,7 @@ def _records(file: JournalFile, firsts: list[int]) -> Iterator[tuple[int, int, s
 
 
 def _quarantine(file: JournalFile) -> Iterator[str]:
-    columns = "position, source, channel, received_at, reason, detail, payload, kind, check_"
+    columns = "position, source, channel, received_at, reason, detail, payload, healed, lane, kind, check_"
     try:
         with file.reader() as connection:
             for *item, kind, check in connection.execute(f"SELECT {columns} FROM quarantine ORDER BY position"):  # noqa: S608

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tickhouse.core.batches import Entry, Record
@@ -134,11 +135,14 @@ class MemoryJournal:
         with self._changed:
             return dict(self._ledger)
 
-    def quarantine(self, reason: str | None = None, limit: int = 100, after: int = -1) -> list[Quarantined]:
+    def quarantine(
+        self, reason: str | None = None, limit: int = 100, after: int = -1, lane: str | None = None
+    ) -> list[Quarantined]:
         """See `Journal.quarantine`."""
         with self._changed:
             items = sorted((item for item, _ in self._quarantine.values()), key=lambda item: item.position)
-        return [i for i in items if i.position > after and reason in (None, i.reason)][:limit]
+        wanted = (i for i in items if i.position > after and reason in (None, i.reason) and lane in (None, i.lane))
+        return list(islice(wanted, limit))
 
     def verify(self) -> Check:
         """See `Journal.verify`."""
@@ -185,7 +189,7 @@ class MemoryJournal:
         return first
 
     def _count(self, source: str, counts: tuple[int, ...]) -> None:
-        for name, count in zip(NAMES, counts, strict=True):
+        for name, count in zip(NAMES, counts if any(counts) else (), strict=False):
             self._ledger[source, name] += count
 
 

@@ -35,8 +35,11 @@ READ = """SELECT {} FROM records WHERE first >= coalesce((SELECT first FROM reco
 WINDOW = "SELECT first FROM records WHERE source = ? AND event_max >= ? AND event_min < ? ORDER BY first"
 ADD = f"""INSERT INTO ledger (source, {", ".join(NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source) DO UPDATE SET
     {", ".join(f"{name} = {name} + excluded.{name}" for name in NAMES)}"""  # noqa: S608
-REFUSE = "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
-REFUSED = "SELECT position, source, channel, received_at, reason, detail, payload FROM quarantine WHERE healed = 0 AND position > ?"
+REFUSE = """INSERT INTO quarantine (position, source, channel, received_at, kind, reason, detail, check_, payload, lane)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+REFUSED = """SELECT position, source, channel, received_at, reason, detail, payload, healed, lane FROM quarantine
+    WHERE healed = 0 AND position > :after AND (:reason IS NULL OR reason = :reason) AND (:lane IS NULL OR lane = :lane)
+    ORDER BY position LIMIT :limit"""
 RESUME = "INSERT INTO resumes VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 COMMIT = "INSERT INTO groups VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position"
 LOST = "UPDATE floor SET position = ? WHERE position < ?"
@@ -182,11 +185,13 @@ class SqliteJournal:
             rows = connection.execute(f"SELECT source, {', '.join(NAMES)} FROM ledger ORDER BY source").fetchall()  # noqa: S608
         return {(source, name): n for source, *counts in rows for name, n in zip(NAMES, counts, strict=True)}
 
-    def quarantine(self, reason: str | None = None, limit: int = 100, after: int = -1) -> list[Quarantined]:
+    def quarantine(
+        self, reason: str | None = None, limit: int = 100, after: int = -1, lane: str | None = None
+    ) -> list[Quarantined]:
         """See `Journal.quarantine`."""
-        only, values = ("AND reason = ?", (after, reason, limit)) if reason is not None else ("", (after, limit))
+        asked = {"reason": reason, "limit": limit, "after": after, "lane": lane}
         with self._file.reader() as connection:
-            rows = connection.execute(f"{REFUSED} {only} ORDER BY position LIMIT ?", values).fetchall()
+            rows = connection.execute(REFUSED, asked).fetchall()
         return [Quarantined(*row) for row in rows]
 
     def verify(self) -> Check:
@@ -237,7 +242,8 @@ def _insert(
         if parts is not None:
             total += parts.size
             connection.execute(INSERT, parts.row(first, total))
-            connection.execute(ADD, (entry.raw.source, *tally(entry)))
+            if any(counts := tally(entry)):
+                connection.execute(ADD, (entry.raw.source, *counts))
             if entry.rejects or entry.kinds.max() == 2:
                 connection.executemany(REFUSE, (_refused_row(item, kind) for item, kind in refused(entry, first)))
         if entry.resume:
@@ -251,7 +257,7 @@ def _insert(
 
 def _refused_row(item: Quarantined, kind: int) -> Row:
     about = (item.position, item.source, item.channel, item.received_at, kind, item.reason, item.detail)
-    return (*about, quarantine_check(item, kind), item.payload)
+    return (*about, quarantine_check(item, kind), item.payload, item.lane)
 
 
 def _heal(connection: sqlite3.Connection, position: int) -> None:

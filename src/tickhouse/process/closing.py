@@ -73,7 +73,7 @@ class Moment:
             windows.set_due()
 
     def emit(self, bars: NDArray[Any]) -> None:
-        """Make bars public. The analysis of those of a load that are older than their series waits, in `Lane.held`."""
+        """Make bars of ticks public. The analysis of those of a load that are older than their series waits, in `Lane.held`."""
         group = self.emitted.add(bars)
         newer = self.source.newer(group)
         if newer or self.lane.live:
@@ -157,7 +157,7 @@ class Moment:
         watched, unproven = lane.watched(row, start, end)
         if unproven.any():
             lane.await_proof(row[unproven], start[unproven])
-        completeness: F64 = trades / (trades + lane.lost(row, start, end)) * watched
+        completeness: F64 = trades / (trades + lane.lacking(row, start, end)) * watched
         return completeness
 
     def _elsewhere(self, found: I64, fresh: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -186,7 +186,7 @@ class Moment:
             for bar in self.again.bars(self.source, code, wanted, self.before):
                 interval, start = int(bar["interval"]), int(bar["start"])
                 bar["completeness"] = self.source.completeness(code, start, start + interval, int(bar["trades"]))
-                self._spoil(code, lengths.index(interval), start)
+                self.source.spoil(code, lengths.index(interval), start)
                 after = succeeding(bar, old.get((code, interval, start)))
                 if after is not None:
                     bars.append(np.array([after], bar.dtype))
@@ -221,7 +221,7 @@ class Moment:
         bar["known_at"] = max(int(old["known_at"]), self.now)
         if succeeding(bar[0], old) is None:
             return []
-        self._spoil(code, k, start)
+        self.source.spoil(code, k, start)
         return [bar]
 
     def _kept(self, row: int, k: int, since: int, until: int) -> bool:
@@ -238,14 +238,6 @@ class Moment:
         code = int(self.lane.code[row])
         others = any(lane is not self.lane and lane.has(code) for lane in self.source.lanes.values())
         return others or code in self.lane.bar_codes or any(code in codes for *_, codes in self.source.past)
-
-    def _spoil(self, code: int, k: int, start: int) -> None:
-        """Have every lane forget what it knows of a window; a correction that waits there is made from the past."""
-        for lane in self.source.lanes.values():
-            row = int(lane.row_of[code]) if code < len(lane.row_of) else -1
-            lost = lane.windows.spoil(row, k, start) if row >= 0 else None
-            if lost is not None:
-                lane.pending[row, k, lost] = None
 
     def _recover(self, stretches: Sequence[tuple[int, int, int]], dirty: NDArray[np.int32]) -> None:
         """Correct coverage where more is known of losses, or a late trade came into a quiet window."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import I32, I64
 from tickhouse.core.kernels import identity
-from tickhouse.core.kernels.identity import FREE, GAP, LATER, SEEN
+from tickhouse.core.kernels.identity import FREE, GAP, LATER, LOST, REFUSED, SEEN
 from tickhouse.process.growth import longer, room
 from tickhouse.process.windows import Columns
 
@@ -98,13 +98,13 @@ class DenseIds:
         for index in np.flatnonzero(self.ids["count"][rows]).tolist():
             seen = self.ids[rows[index]]
             gaps = self.gaps[int(seen["gaps"]) : int(seen["gaps"]) + int(seen["count"])]
-            found += [(index, *gap[:4]) for gap in gaps[gaps["settled"] == 1].tolist()]
+            found += [(index, *gap[:4]) for gap in gaps[gaps["settled"] == LOST].tolist()]
         return found
 
-    def missing(self, rows: I32, start: I64, end: I64) -> I64:
-        """For each (row, window) how many ids are known to be lost in it."""
+    def missing(self, rows: I32, start: I64, end: I64, refused: bool = True) -> I64:
+        """For each (row, window) how many ids are known to be lost in it, or also those that came and were `refused`."""
         count = np.empty(len(rows), np.int64)
-        identity.missing(self.ids, self.gaps, rows, start, end, count)
+        identity.missing(self.ids, self.gaps, rows, start, end, REFUSED if refused else LOST, count)
         return count
 
     def take_changes(self, rows: I32) -> list[tuple[int, int, int]]:

@@ -20,6 +20,9 @@ from tickhouse.process.windows import Columns, Windows
 BY_ROW = ("code", "ids", "channel", "line", "edge")
 """The arrays that have one value for each series."""
 
+WAITING = ("held", "given")
+"""Bars of a load that wait: those older than their series for the analysis, those given ready made to become public."""
+
 Window = tuple[int, int, int]
 """A row, the index of an interval, and a start (us)."""
 
@@ -48,7 +51,9 @@ class Lane:
         self.bar_codes: set[int] = set()
         self.bar_span = [FAR, NEVER]
         self.bar_runs: dict[tuple[int, int], list[int]] = {}
+        self.bar_channels: dict[tuple[int, int], int] = {}
         self.held: list[NDArray[Any]] = []
+        self.given: list[NDArray[Any]] = []
 
     @property
     def live(self) -> bool:
@@ -95,6 +100,13 @@ class Lane:
         known = np.append(self.row_of, -1)[np.minimum(code, len(self.row_of))] >= 0
         return known | np.isin(code, list(self.bar_codes)) if self.bar_codes else known
 
+    def spoil(self, code: int, k: int, start: int) -> None:
+        """Forget what is known of a window; a correction that waits in its slot is made from the past."""
+        row = int(self.row_of[code]) if code < len(self.row_of) else -1
+        lost = self.windows.spoil(row, k, start) if row >= 0 else None
+        if lost is not None:
+            self.pending[row, k, lost] = None
+
     def span(self) -> tuple[int, int]:
         """The oldest and the newest event time it has seen."""
         return min(self.windows.oldest, self.bar_span[0]), max(self.windows.newest, self.bar_span[1])
@@ -112,9 +124,16 @@ class Lane:
 
     def lost(self, rows: I64, start: I64, end: I64) -> I64:
         """For each (row, window) how many trades are known to be lost."""
+        return self._missing(rows, start, end, refused=False)
+
+    def lacking(self, rows: I64, start: I64, end: I64) -> I64:
+        """For each (row, window) how many trades are known that its bar lacks: those lost, and those that came and were refused."""
+        return self._missing(rows, start, end, refused=True)
+
+    def _missing(self, rows: I64, start: I64, end: I64, refused: bool) -> I64:
         if self.dense is None:
             return np.zeros(len(rows), np.int64)
-        return self.dense.missing(self.ids[rows], start, end)
+        return self.dense.missing(self.ids[rows], start, end, refused)
 
     def watched(self, rows: I64, start: I64, end: I64) -> tuple[F64, NDArray[np.bool_]]:
         """Which part of each window was watched, as far as no trade ids prove more; and whether the next id may prove more."""
@@ -171,12 +190,14 @@ class Lane:
         arrays |= {f"cover.{name}": array for name, array in cover.items()}
         arrays |= {f"unique.{name}": array for name, array in (self.unique.snapshot() if self.unique else {}).items()}
         arrays |= {name: getattr(self, name)[:n] for name in BY_ROW}
-        if self.held:
-            arrays["held"] = np.concatenate(self.held)
+        for name in WAITING:
+            if getattr(self, name):
+                arrays[name] = np.concatenate(getattr(self, name))
         values = {
             "unique": self.unique is not None, "memory": self.memory, "connected": self.connected,
             "pending": list(self.pending), "changed": self.changed, "bar_codes": sorted(self.bar_codes),
             "bar_span": self.bar_span, "bar_runs": [[*key, *run] for key, run in self.bar_runs.items()],
+            "bar_channels": [[*key, channel] for key, channel in self.bar_channels.items()],
             "evidence": self.evidence.snapshot(), "cover": blind,
         }  # fmt: skip
         return arrays, values
@@ -199,4 +220,6 @@ class Lane:
         self.changed = [(row, since, until) for row, since, until in values["changed"]]
         self.bar_codes, self.bar_span = set(values["bar_codes"]), list(values["bar_span"])
         self.bar_runs = {(code, interval): [start, end] for code, interval, start, end in values["bar_runs"]}
-        self.held = [arrays["held"].astype(BARS)] if "held" in arrays else []
+        self.bar_channels = {(code, interval): number for code, interval, number in values.get("bar_channels", ())}
+        for name in WAITING:
+            setattr(self, name, [arrays[name].astype(BARS)] if name in arrays else [])

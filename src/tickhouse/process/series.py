@@ -11,6 +11,7 @@ from tickhouse.core.batches import F64, I64, BarBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.process import Detector, Indicator
 from tickhouse.process.growth import longer, room
+from tickhouse.process.state import ANEW
 
 DAY_US = 86_400_000_000
 NEVER = np.iinfo(np.int64).min
@@ -129,7 +130,7 @@ class SeriesTable:
         if made != self._labels():
             raise SettingsError(
                 f"the stored state has {', '.join(made)}, the settings have {', '.join(self._labels())}; "
-                "put the settings back, or begin a new house"
+                f"put the settings back, or {ANEW}"
             )
         lost = [self._members[i].label for i in self._anchors if f"anchor.{i}" not in arrays]
         if lost:

@@ -130,12 +130,17 @@ class Source:
 
     def completeness(self, code: int, start: int, end: int, trades: int) -> float:
         """How complete a bar made of the ticks of all lanes is."""
-        lost = 0
+        lacking = 0
         for lane in self.lanes.values():
             if lane.dense is not None and code < len(lane.row_of) and lane.row_of[code] >= 0:
                 row = np.array([lane.row_of[code]], np.int64)
-                lost = max(lost, int(lane.lost(row, np.array([start]), np.array([end]))[0]))
-        return trades / (trades + lost) * self.watched(code, start, end)
+                lacking = max(lacking, int(lane.lacking(row, np.array([start]), np.array([end]))[0]))
+        return trades / (trades + lacking) * self.watched(code, start, end)
+
+    def spoil(self, code: int, k: int, start: int) -> None:
+        """Have every lane forget what it knows of a window, because the newest version of its bar was made elsewhere."""
+        for lane in self.lanes.values():
+            lane.spoil(code, k, start)
 
     def end(self, lane: Lane) -> None:
         """Let go of a lane that is complete; the ids it has seen stay known."""
@@ -167,7 +172,7 @@ class Source:
         return latest
 
     def ledger(self) -> dict[tuple[str, str], int]:
-        """The running totals of ticks."""
+        """The running totals of ticks and ready-made bars."""
         return {(self.name, name): int(count) for name, count in zip(LEDGER, self._counted(), strict=True)}
 
     def _counted(self) -> I64:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from tickhouse.core.errors import SettingsError
 
 VALUES = "values"
+ANEW = "make a new house of the messages of this one with the new settings: `tickhouse replay --into NEW`"
+"""What to do where state is of no use any more."""
 
 
 def packed(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> bytes:
@@ -33,9 +35,7 @@ def unpacked(state: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
             arrays = {name: file[name] for name in file.files}
         return arrays, msgspec.json.decode(arrays.pop(VALUES).tobytes())
     except (ValueError, OSError, KeyError, EOFError, BadZipFile, zlib.error, msgspec.DecodeError) as error:
-        raise SettingsError(
-            "the stored state of the engine cannot be read; restore a backup, or begin a new house"
-        ) from error
+        raise SettingsError(f"the stored state of the engine cannot be read; restore a backup, or {ANEW}") from error
 
 
 def part(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:

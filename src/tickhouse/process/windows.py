@@ -33,13 +33,13 @@ class Columns:
     new: U8
 
     @classmethod
-    def of(cls, batch: TickBatch, row: I32, meaning: U8) -> "Columns":
-        """The columns of a batch; `row` is the lane's row of each tick."""
+    def of(cls, batch: TickBatch, row: I32, meaning: U8, new: U8 | None = None) -> "Columns":
+        """The columns of a batch; `row` is the lane's row of each tick, `new` tells those that were refused."""
         i64, f64 = np.int64, np.float64
         return cls(
             row, plain(batch.event_time, i64), plain(batch.received_at, i64), plain(batch.price, f64),
             plain(batch.size, f64), plain(batch.first_id, i64), plain(batch.last_id, i64), plain(batch.raw, i64),
-            plain(batch.condition, np.int32), meaning, np.ones(len(row), np.uint8),
+            plain(batch.condition, np.int32), meaning, np.ones(len(row), np.uint8) if new is None else new.copy(),
         )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ class Windows:
         """Move the clock over ticks; see `tumbling.advance`."""
         closed = int(self.plan[:, 3].max())
         stop, odd = tumbling.advance(
-            c.event_time, c.received_at, begin, self.clock, self.rules.lateness_us, most_ahead, closed
+            c.event_time, c.received_at, c.new, begin, self.clock, self.rules.lateness_us, most_ahead, closed
         )
         return int(stop), int(odd)
 

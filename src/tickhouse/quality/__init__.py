@@ -3,7 +3,7 @@
 One check, one file, with a function `open(**options) -> Check`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,7 +20,7 @@ class Verdict:
 
     `rows` are the indexes of the rows it speaks of. With `reject` true these rows cannot be used: they go to quarantine with
     their bytes. Otherwise they stay and the verdict becomes a finding of that `severity`, info or warning. `reason` is a
-    short stable word, `detail` one sentence for a person.
+    short stable word, `detail` one sentence for a person, and `given` says what stands in a row that it refuses.
     """
 
     check: str
@@ -29,6 +29,15 @@ class Verdict:
     rows: NDArray[np.int64]
     reject: bool = False
     severity: str = "warning"
+    given: Callable[[int], str] | None = None
+
+    def of_row(self, row: int) -> str:
+        """The sentence about one row.
+
+        >>> Verdict("ranges", "price", "a price must be above 0", np.array([0]), given=lambda row: "-5").of_row(0)
+        'got -5: a price must be above 0'
+        """
+        return self.detail if self.given is None else f"got {self.given(row)}: {self.detail}"
 
 
 class Check(Protocol):

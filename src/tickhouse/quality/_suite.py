@@ -63,7 +63,7 @@ class Suite:
         for verdict in verdicts:
             if verdict.reject:
                 for row in verdict.rows.tolist():
-                    refused.setdefault(row, Reject(int(raw[row]), verdict.reason, verdict.detail))
+                    refused.setdefault(row, Reject(int(raw[row]), verdict.reason, verdict.of_row(row)))
         return tuple(refused[row] for row in sorted(refused))
 
 

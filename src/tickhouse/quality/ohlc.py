@@ -6,7 +6,7 @@ import numpy as np
 
 from tickhouse.core.batches import BarBatch, TickBatch
 from tickhouse.quality import Verdict
-from tickhouse.quality._verdicts import rejected
+from tickhouse.quality._verdicts import rejected, values
 
 NAME = "ohlc"
 
@@ -33,8 +33,10 @@ class Ohlc:
         enclosed = (low <= np.minimum(batch.open, batch.close)) & (high >= np.maximum(batch.open, batch.close))
         vwap = np.isnan(batch.vwap) | ((batch.vwap >= low - slack) & (batch.vwap <= high + slack))
         counted = ~(batch.volume < 0) & (batch.trades >= 0)
+        prices = values(open=batch.open, high=batch.high, low=low, close=batch.close)
+        middle, counts = values(vwap=batch.vwap, low=low, high=high), values(volume=batch.volume, trades=batch.trades)
         return [
-            *rejected(NAME, "ohlc", "low and high do not enclose open and close", ~enclosed),
-            *rejected(NAME, "ohlc", "the vwap is outside of low and high", enclosed & ~vwap),
-            *rejected(NAME, "ohlc", "the volume or the number of trades is negative", ~counted),
+            *rejected(NAME, "ohlc", "low and high do not enclose open and close", ~enclosed, prices),
+            *rejected(NAME, "ohlc", "the vwap is outside of low and high", enclosed & ~vwap, middle),
+            *rejected(NAME, "ohlc", "the volume or the number of trades is negative", ~counted, counts),
         ]

@@ -10,7 +10,7 @@ from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting
 from tickhouse.quality import Verdict
 from tickhouse.quality._memory import Memory
-from tickhouse.quality._verdicts import Mask, rejected, remarked
+from tickhouse.quality._verdicts import Mask, moments, rejected, remarked, values
 
 NAME = "ranges"
 FIRST = 365 * 86_400 * SECOND
@@ -55,11 +55,17 @@ class Ranges:
         if not wrong.any():
             return verdicts
         return [
-            *rejected(NAME, "price", f"a price must be above 0 and at most {self.max_price:g}", bad_price),
-            *rejected(NAME, "size", "a size must be 0 or more, and finite", bad_size),
-            *rejected(NAME, "time", "the event time is before 1971", early),
             *rejected(
-                NAME, "ahead", f"the event time is over {self.max_ahead / SECOND:g} s ahead of its arrival", ahead
+                NAME, "price", f"a price must be above 0 and at most {self.max_price:g}", bad_price, values(price=price)
+            ),
+            *rejected(NAME, "size", "a size must be 0 or more, and finite", bad_size, values(size=size)),
+            *rejected(NAME, "time", "the event time is before 1971", early, moments(time)),
+            *rejected(
+                NAME,
+                "ahead",
+                f"the event time is over {self.max_ahead / SECOND:g} s ahead of its arrival",
+                ahead,
+                moments(time),
             ),
             *verdicts,
         ]
@@ -69,9 +75,10 @@ class Ranges:
         low = np.minimum(np.minimum(batch.open, batch.close), np.minimum(batch.low, batch.high))
         high = np.maximum(np.maximum(batch.open, batch.close), np.maximum(batch.low, batch.high))
         wrong = ~((low > 0) & (high <= self.max_price))
+        prices = values(open=batch.open, high=batch.high, low=batch.low, close=batch.close)
         return [
-            *rejected(NAME, "price", f"prices must be above 0 and at most {self.max_price:g}", wrong),
-            *rejected(NAME, "time", "the bar starts before 1971", batch.start < FIRST),
+            *rejected(NAME, "price", f"prices must be above 0 and at most {self.max_price:g}", wrong, prices),
+            *rejected(NAME, "time", "the bar starts before 1971", batch.start < FIRST, moments(batch.start)),
         ]
 
     def _jumps(self, batch: TickBatch, wrong: Mask) -> list[Verdict]:

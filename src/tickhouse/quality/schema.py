@@ -4,7 +4,7 @@ import numpy as np
 
 from tickhouse.core.batches import BarBatch, TickBatch
 from tickhouse.quality import Verdict
-from tickhouse.quality._verdicts import Mask, rejected
+from tickhouse.quality._verdicts import Mask, rejected, values
 
 NAME = "schema"
 
@@ -21,10 +21,11 @@ class Schema:
 
     def ticks(self, batch: TickBatch) -> list[Verdict]:
         """Reasons `missing`, `symbol` and `ids`."""
+        ids = values(first=batch.first_id, last=batch.last_id)
         return [
             *rejected(NAME, "missing", "there is no price", np.isnan(batch.price)),
             *_nameless(batch),
-            *rejected(NAME, "ids", "the first trade id is above the last", batch.first_id > batch.last_id),
+            *rejected(NAME, "ids", "the first trade id is above the last", batch.first_id > batch.last_id, ids),
         ]
 
     def bars(self, batch: BarBatch) -> list[Verdict]:

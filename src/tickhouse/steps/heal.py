@@ -52,14 +52,14 @@ class Heal:
         return done
 
     def _alike(self, items: Sequence[Quarantined]) -> Iterator[tuple[str, list[Quarantined]]]:
-        """The messages of each lane and channel. One that nobody else has any more is taken to be live."""
+        """The messages of each lane and channel. One of an older house that nobody else has any more is taken to be live."""
         lanes: dict[int, str] = {}
         by_source = attrgetter("source")
-        for source, some in groupby(sorted(items, key=by_source), by_source):
+        for source, some in groupby(sorted((i for i in items if not i.lane), key=by_source), by_source):
             lanes |= self.ingest.lanes.of(source, [item.position for item in some])
 
         def about(item: Quarantined) -> tuple[str, str, str]:
-            return item.source, lanes.get(item.position, LIVE), item.channel
+            return item.source, item.lane or lanes.get(item.position, LIVE), item.channel
 
         for (_, lane, _), alike in groupby(sorted(items, key=about), about):
             yield lane, list(alike)

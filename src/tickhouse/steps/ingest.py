@@ -1,17 +1,22 @@
 """From raw messages to durable entries: parse, check, journal. Nothing is computed from a message before this returns."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tickhouse.core import marks, observe
 from tickhouse.core.batches import LIVE, BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
-from tickhouse.core.marks import LINK
-from tickhouse.core.model import Kind, Reject
+from tickhouse.core.errors import Busy
+from tickhouse.core.marks import LINK, Mark
+from tickhouse.core.model import Ids, Kind, Reject
 from tickhouse.journal import Journal
+from tickhouse.journal._accounts import NAMES, tally
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
+from tickhouse.steps.lines import Lines
 from tickhouse.steps.quotes import Note, Quotes, joined
+from tickhouse.steps.refusals import noted
 
 
 class Ingest:
@@ -19,14 +24,16 @@ class Ingest:
 
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
-        self._quotes = Quotes(journal)
+        self._quotes, self._lines = Quotes(journal), Lines(journal)
+        self.taken: Counter[str] = Counter()
+        """What was taken in here, by the names of the ledger."""
 
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
 
         Raises `Busy` when a consumer is too far behind and `DiskFull`; then nothing was taken and the call may be repeated.
         """
-        entries = [self.entry(raw) for raw in batches]
+        entries = [self.entry(raw) for batch in batches for raw in _apart(batch)]
         if resume and entries:
             entries[-1] = replace(entries[-1], resume=resume)
         began = time.perf_counter()
@@ -34,26 +41,39 @@ class Ingest:
         observe.timing("append_seconds", time.perf_counter() - began)
         for entry in entries:
             _observed(entry)
+            self.taken.update(dict(zip(NAMES, tally(entry), strict=True)))
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
+
+    def insist(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
+        """`take`, waiting as long as a consumer is too far behind."""
+        while True:
+            try:
+                return self.take(batches, resume)
+            except Busy as busy:
+                time.sleep(busy.retry_after or 0.05)
 
     def entry(self, raw: RawBatch) -> Entry:
         """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""
         if raw.channel == LINK:
             evidence = tuple(marks.decode(payload) for payload in raw.payloads())
-            if raw.lane == LIVE:
+            notes: tuple[Note, ...] = ()
+            if raw.lane == LIVE and evidence:
                 self.suite.marks(raw.source, evidence)
-            return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence)
+                notes = self._lines.note(raw.source, evidence, int(raw.received_at[-1]))
+            for mark in evidence:
+                self.lanes.learn(raw.source, raw.lane, mark)
+            return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence, notes=notes)
         return self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
 
     def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
         """The entry of a parsed batch without the rows that quality refuses."""
         parsed, notes = self._with_ticks_of_quotes(raw, parsed)
-        ticks, refused = self._judge_ticks(parsed.ticks)
+        ticks, refused, missed = self._judge_ticks(raw, parsed.ticks)
         bars, refused_bars = self._judge_bars(parsed.bars)
-        rejects = (*parsed.rejects, *refused, *refused_bars)
+        rejects = _numbered(raw, (*parsed.rejects, *refused, *refused_bars))
         invalid = len(parsed.ticks or ()) - len(ticks or ()) + len(parsed.bars or ()) - len(bars or ())
         return Entry(
-            raw, parsed.kinds, ticks, bars, rejects=rejects, invalid=invalid, notes=notes,
+            raw, parsed.kinds, ticks, bars, missed, rejects, invalid, notes=notes,
             observations=parsed.observations, actions=parsed.actions,
         )  # fmt: skip
 
@@ -63,11 +83,17 @@ class Ingest:
         ticks, notes = self._quotes.ticks(parsed.quotes, raw.lane)
         return replace(parsed, ticks=joined(parsed.ticks, ticks)), notes
 
-    def _judge_ticks(self, batch: TickBatch | None) -> tuple[TickBatch | None, tuple[Reject, ...]]:
+    def _judge_ticks(
+        self, raw: RawBatch, batch: TickBatch | None
+    ) -> tuple[TickBatch | None, tuple[Reject, ...], tuple[Mark, ...]]:
+        """The good ticks, why the others were refused, and their ids where ids prove something."""
         if not batch:
-            return None, ()
+            return None, (), ()
         good, verdicts = self.suite.ticks(batch)
-        return good, self.suite.rejects(verdicts, batch.raw)
+        if len(good) == len(batch):
+            return good, (), ()
+        dense = self.lanes.feed(raw.source, raw.lane).ids is Ids.DENSE
+        return good, self.suite.rejects(verdicts, batch.raw), tuple(noted(batch, verdicts)) if dense else ()
 
     def _judge_bars(self, batch: BarBatch | None) -> tuple[BarBatch | None, tuple[Reject, ...]]:
         if not batch:
@@ -76,9 +102,25 @@ class Ingest:
         return good, self.suite.rejects(verdicts, batch.first_raw)
 
 
+def _apart(batch: RawBatch) -> Iterator[RawBatch]:
+    """Marks one by one, so that each keeps its own moment, whoever came together with it."""
+    if batch.channel != LINK:
+        yield batch
+        return
+    for index in range(len(batch)):
+        yield batch.take(index, index + 1)
+
+
+def _numbered(raw: RawBatch, rejects: tuple[Reject, ...]) -> tuple[Reject, ...]:
+    """Rejects that name the line they are in, where the messages are lines of a file."""
+    if raw.lines is None:
+        return rejects
+    return tuple(replace(one, detail=f"line {raw.lines[one.index]}: {one.detail}") for one in rejects)
+
+
 def _observed(entry: Entry) -> None:
     source = entry.raw.source
-    for kind in Kind:
+    for kind in Kind if entry.raw.channel != LINK else ():
         if n := int((entry.kinds == kind).sum()):
             observe.count("messages", n, source=source, kind=kind.name.lower())
     if entry.invalid:

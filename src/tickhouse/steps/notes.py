@@ -44,6 +44,14 @@ def notes(data: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def inherit(old: Path, new: Path) -> None:
+    """What is known about a house holds for one that is made of its messages."""
+    was, own = notes(old), notes(new)
+    rules = {**was.get("conditions", {}), **own.get("conditions", {})}
+    if facts := {**was, **own} | ({"conditions": rules} if rules else {}):
+        note(new, **facts)
+
+
 def conditions(settings: Settings) -> dict[str, str]:
     """The rule of sale conditions of each source: those of the settings and those that loads declared."""
     return {**notes(settings.data).get("conditions", {}), **settings.process.conditions}

@@ -78,21 +78,24 @@ class Past:
 
     def begun(self, source: str, lane: str) -> Mark | None:
         """The mark that a load of a source began with."""
-        for raw in self._links(source):
-            if raw.lane == lane:
-                for mark in map(decode, raw.payloads()):
-                    if mark.event is Event.BEGIN:
-                        return mark
-        return None
+        return next((mark for _, name, mark in self.begins(source) if name == lane), None)
 
-    def _links(self, source: str) -> Iterator[RawBatch]:
-        """The marks of a source: those in the lake, then those that are not archived yet."""
+    def begins(self, source: str | None = None) -> Iterator[tuple[str, str, Mark]]:
+        """The marks that lanes began with, of one source or all, each with its source and lane."""
+        for raw in self._links(source):
+            for mark in map(decode, raw.payloads()):
+                if mark.event is Event.BEGIN:
+                    yield raw.source, raw.lane, mark
+
+    def _links(self, source: str | None) -> Iterator[RawBatch]:
+        """Marks: those in the lake, then those that are not archived yet."""
         for item in self.lake.objects("bronze", source):
             if item.channel == LINK:
                 yield from self.lake.read(item)
         position = self.journal.committed(ARCHIVE)
         while records := self.journal.read("raw", position):
-            yield from (r.raw for r in records if r.raw is not None and (r.source, r.channel) == (source, LINK))
+            raws = (record.raw for record in records if record.channel == LINK and record.raw is not None)
+            yield from (raw for raw in raws if source in (None, raw.source))
             position = records[-1].end
 
 

@@ -11,6 +11,7 @@ from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
 from tickhouse.core.errors import Busy
+from tickhouse.core.marks import LINK
 from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
@@ -99,7 +100,7 @@ class Process:
         for record in records:
             if record.ticks is not None:
                 found.append(self._findings(self.suite.ticks(record.ticks)[1], record.ticks, record.received_at))
-            if record.marks and record.lane == LIVE:
+            if record.channel == LINK and record.lane == LIVE:
                 found.append(mute(self.suite.marks(record.source, record.marks), record.received_at, record.first))
         for bars in output.bars:
             found.append(self._findings(self.suite.bars(bars)[1], bars, int(bars.known_at.max())))

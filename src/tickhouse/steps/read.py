@@ -57,9 +57,7 @@ class Reader:
             raise BadQuery("ticks are asked for one symbol at a time")
         symbol, end = query.symbols[0], query.end if query.end is not None else FOREVER
         start = query.start if query.start is not None else 0
-        sources = (
-            [query.source] if query.source else [row["source"] for row in self.symbols() if row["symbol"] == symbol]
-        )
+        sources = [query.source] if query.source else self._sources(symbol)
         parts = [b.to_arrow().cast(TICK) for s in sources for b in self.past.ticks(s, symbol, start, end, query.before)]
         if not parts:
             return TICK.empty_table()
@@ -72,6 +70,11 @@ class Reader:
         if query.last is not None:
             return table.slice(max(0, table.num_rows - query.last))
         return table.slice(0, query.limit) if query.limit is not None else table
+
+    def _sources(self, symbol: str) -> list[str]:
+        """The sources that have bars of a symbol; all there are where it has none yet."""
+        known = [row["source"] for row in self.symbols() if row["symbol"] == symbol]
+        return known or sorted({source for source, _ in self.pipeline.journal.ledger()})
 
     def indicators(self, query: Query) -> pa.Table:
         """Stored indicator rows."""
@@ -96,6 +99,14 @@ class Reader:
     def coverage(self, query: Query) -> pa.Table:
         """Stored coverage."""
         return self.pipeline.warm.coverage(query)
+
+    def observations(self, query: Query) -> pa.Table:
+        """Stored values of economic series."""
+        return self.pipeline.warm.observations(query)
+
+    def actions(self, query: Query) -> pa.Table:
+        """Stored splits and dividends."""
+        return self.pipeline.warm.actions(query)
 
     def metrics(self, query: Query) -> pa.Table:
         """Quality metrics over time."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, exists, not_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Date, Select, Table, bindparam, exists, not_, select, tuple_
 
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadQuery
@@ -48,9 +48,19 @@ def after(table: Table, query: Query, skip: int = 0) -> ColumnElement[bool]:
     """Beyond the last row of the page before; the first `skip` columns of the key are known to be equal."""
     assert query.after is not None
     names, given = key(table)[skip:], query.after[skip:]
-    wanted = [instant(v, 0) if n in ("start", "at") else v for n, v in zip(names, given, strict=False)]
-    columns = [table.c[name] for name in names[: len(wanted)]]
+    columns = [table.c[name] for name in names[: len(given)]]
+    wanted = [_typed(column, value) for column, value in zip(columns, given, strict=False)]
     return tuple_(*columns) > tuple_(*(bindparam(None, v, c.type) for c, v in zip(columns, wanted, strict=True)))
+
+
+def _typed(column: ColumnElement[Any], value: Any) -> Any:
+    """A part of a key as its column has it. Raises `BadQuery`."""
+    if isinstance(column.type, Date) and isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise BadQuery(f"after must be the key of a row; {value!r} is no day") from None
+    return instant(value, 0) if column.key in ("start", "at") else value
 
 
 def series(connection: Connection, query: Query) -> Iterator[Series]:
@@ -179,6 +189,7 @@ def observations(table: Table, names: list[str], query: Query) -> Select[Any]:
     """Observations by key; of each date the newest vintage that was there."""
     c = table.c
     where = _dated(table, c.series, query)
+    where += [after(table, query)] if query.after is not None else []
     until = None if query.as_of is None else _day(query.as_of)
     where += [c.vintage <= until] if until else []
     if not query.versions:

@@ -112,6 +112,7 @@ class SqlWarm:
         `symbols` are series, `start` and `end` bound the dates. The newest vintage of each date, or with `as_of` the newest
         of that day in UTC or before; with `versions` every one.
         """
+        query = _queries.checked(_tables.OBSERVATIONS, query)
         found = _queries.observations(_tables.OBSERVATIONS, OBSERVATION.names, query)
         with self._reading() as connection:
             return _rows.to_arrow(OBSERVATION, connection.execute(found).all())

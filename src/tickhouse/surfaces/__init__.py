@@ -52,6 +52,9 @@ class House(Protocol):
     def coverage(self, query: Query) -> pa.Table:
         """Coverage of schema `model.COVERAGE`."""
 
+    def observations(self, query: Query) -> pa.Table:
+        """Values of economic series of schema `model.OBSERVATION`; the query's symbols are series."""
+
     def metrics(self, query: Query) -> pa.Table:
         """Quality metrics as a time series: at, source, name, value."""
 

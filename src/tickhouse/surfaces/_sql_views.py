@@ -16,6 +16,7 @@ TABLES = (
     "quality_metrics",
     "symbols",
     "observations",
+    "actions",
 )
 TIMES = ("start", "end", "known_at", "at", "event_time", "received_at", "first_start", "last_start")
 BRONZE = (
@@ -69,11 +70,12 @@ def _shown(name: str) -> str:
 
 
 def _newest(columns: list[str]) -> str:
-    if "version" not in columns:
+    version = next((name for name in ("version", "vintage") if name in columns), None)
+    if version is None:
         return ""
-    keys = [name for name in ("symbol", "interval", "start", "source", "detector") if name in columns]
+    keys = [name for name in ("symbol", "series", "interval", "start", "date", "source", "detector") if name in columns]
     quoted = ", ".join(f'"{key}"' for key in keys)
-    return f"QUALIFY row_number() OVER (PARTITION BY {quoted} ORDER BY version DESC) = 1"
+    return f"QUALIFY row_number() OVER (PARTITION BY {quoted} ORDER BY {version} DESC) = 1"
 
 
 def _any(glob: str) -> bool:

@@ -90,6 +90,7 @@ Indicators = Annotated[
 Interval = Annotated[str, AfterValidator(interval), _json(pattern=r"^[1-9]\d{0,3}[smhdw]$", examples=["1m"])]
 Last = Annotated[str, BeforeValidator(_last), _json(examples=["60", "6h"])]
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+Series = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", examples=["GDP"])]
 Form = Literal["json", "csv", "arrow"]
 
 
@@ -169,6 +170,10 @@ class AnomaliesAsk(Versioned):
 
     symbols: Symbols = Field((), description="Only of these symbols.")
     interval: Interval | None = Field(None, description="Only of bars of this length.")
+
+
+class SeriesAsk(Versioned):
+    """Values of an economic series by date; `versions` are vintages."""
 
 
 class CoverageAsk(Paged):

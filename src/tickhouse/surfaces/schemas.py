@@ -1,5 +1,6 @@
 """The shapes of answers, for the OpenAPI document only: rows are encoded straight from columns."""
 
+import datetime as dt
 from typing import Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -92,6 +93,17 @@ class Anomaly(BaseModel):
     threshold: float | None
     retracted: bool
     known_at: AwareDatetime
+
+
+class Value(BaseModel):
+    """One value of an economic series, as believed from `vintage` on; null where its provider says that it has none."""
+
+    series: str
+    source: str
+    date: dt.date
+    value: float | None
+    vintage: dt.date
+    raw: int | None = Field(description="The journal position of the message it came from.")
 
 
 class Stretch(BaseModel):

@@ -51,7 +51,8 @@ class Answer:
 
 def query(place: Place, statement: str, limits: Limits | None = None) -> Answer:
     """The answer to one SELECT. Tables: bars, indicators, anomalies, findings, coverage, ledger, quality_metrics, symbols
-    (times as TIMESTAMP WITH TIME ZONE), every version of a row in `versions.<table>`, `ticks` and `bronze` from the lake.
+    (times as TIMESTAMP WITH TIME ZONE), observations and actions; every version of a row in `versions.<table>`, every vintage in
+    `versions.observations`; `ticks` and `bronze` from the lake.
 
     Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, reads elsewhere, or needs more than the limits.
     """

@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 
 from tickhouse.core.asking import back
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import BadQuery
+from tickhouse.core.errors import BadQuery, UnknownSymbol
 from tickhouse.core.model import BAR, Query
+from tickhouse.core.symbols import series_names
 from tickhouse.core.values import Values, absent, flat, nested
 from tickhouse.surfaces import House, cursors
 from tickhouse.surfaces.catalog import Catalog
 from tickhouse.surfaces.formats import Answer, rows, to_arrow, to_csv
-from tickhouse.surfaces.queries import AnomaliesAsk, BarsAsk, IndicatorsAsk, Paged, TicksAsk
+from tickhouse.surfaces.queries import AnomaliesAsk, BarsAsk, IndicatorsAsk, Paged, SeriesAsk, TicksAsk
 
 Fetch = Callable[[Query], pa.Table]
 
@@ -27,6 +28,7 @@ KEYS: dict[str, dict[str, type]] = {
     "indicators": VERSIONED,
     "anomalies": {**VERSIONED, "detector": str},
     "coverage": {"symbol": str, "start": int, "source": str, "channel": str},
+    "observations": {"series": str, "date": str, "source": str, "vintage": str},
     "findings": {"at": int, "source": str, "symbol": str, "check": str, "severity": str, "raw": int, "message": str},
     "metrics": {"at": int, "source": str, "name": str},
     "ticks": {"event_time": int, "skip": int},
@@ -127,6 +129,14 @@ class Tables:
             for symbol in ask.symbols:
                 self.catalog.explain(symbol, ask.interval)
         return Page(table, after)
+
+    def series(self, series: str, ask: SeriesAsk, where: Where) -> Page:
+        """Values of one economic series."""
+        query = ask.query(self.clock.now(), series_names([series]))
+        table, after = self._some(self.house.observations, query, ask, where, "observations")
+        if not table.num_rows and not self.house.observations(Query(query.symbols, limit=1)).num_rows:
+            raise UnknownSymbol(f"this house has no economic series {series}")
+        return Page(table, after, {"series": series})
 
     def coverage(self, symbol: str, ask: Paged, where: Where) -> Page:
         """What is known about the time of one symbol."""

@@ -27,7 +27,14 @@ window that waits for the next id to prove that nothing was lost, else LATER. Wh
 times `changed_from` and `changed_to`."""
 
 GAP = np.dtype([("first", "i8"), ("last", "i8"), ("begin", "i8"), ("end", "i8"), ("settled", "i8")])
-"""Ids first to last, not seen; `begin` and `end` are the event times of the ids beside them. A settled gap is a loss."""
+"""Ids first to last, not there; `begin` and `end` are the event times of the ids beside them, or of a refused trade itself.
+`settled` says what became of them."""
+
+OPEN, LOST, REFUSED = 0, 1, 2
+"""What is known of ids that are not there: they may still come; they are lost; they came and were refused."""
+
+NEW, REPEAT, DENIED = 1, 0, 2
+"""What a tick is: new, a repeat, or refused by quality and here only for its ids."""
 
 MOST_GAPS = 1 << 14
 """So many gaps of a series are remembered."""
@@ -74,7 +81,7 @@ def insert_gap(seen: Any, gaps: Any, pool: Any, place: int, first: int, last: in
     for j in range(seen.gaps + seen.count, seen.gaps + place, -1):
         gaps[j] = gaps[j - 1]
     gap = gaps[seen.gaps + place]
-    gap.first, gap.last, gap.begin, gap.end, gap.settled = first, last, min(begin, end), max(begin, end), 0
+    gap.first, gap.last, gap.begin, gap.end, gap.settled = first, last, min(begin, end), max(begin, end), OPEN
     seen.count += 1
 
 
@@ -91,7 +98,7 @@ def changed(seen: Any, row: int, since: int, until: int, changes: Any, pool: Any
 
 @kernel
 def fill(seen: Any, gaps: Any, pool: Any, first: int, last: int, t: int) -> Any:
-    """Take ids first to last out of the gap that holds them; returns the gap's times if it was a loss, else (LATER, LATER)."""
+    """Take ids first to last out of the gap that holds them; returns the gap's times if it counted, else (LATER, LATER)."""
     place = find_gap(seen, gaps, first)
     gap = gaps[place]
     begin, end, settled = gap.begin, gap.end, gap.settled
@@ -108,14 +115,77 @@ def fill(seen: Any, gaps: Any, pool: Any, first: int, last: int, t: int) -> Any:
         gap.last, gap.end = first - 1, max(t, gap.begin)
         insert_gap(seen, gaps, pool, place - seen.gaps + 1, last + 1, rest, t, end)
         gaps[find_gap(seen, gaps, rest)].settled = settled
-    if settled == 0:
+    if settled == OPEN:
         begin = end = LATER
     return begin, end
 
 
 @kernel
+def deny(seen: Any, gaps: Any, pool: Any, first: int, last: int, t: int) -> Any:
+    """Note that ids first to last, which are in one gap, were refused at time t (NO_ID: not known).
+
+    Returns the times between which completeness changes, (LATER, LATER) when they were known to be refused.
+    """
+    gap = gaps[find_gap(seen, gaps, first)]
+    if gap.settled == REFUSED:
+        return LATER, LATER
+    when = t if t >= 0 else gap.begin
+    since, until = fill(seen, gaps, pool, first, last, when)
+    place = find_gap(seen, gaps, first)
+    insert_gap(seen, gaps, pool, place - seen.gaps, first, last, when, when)
+    gaps[find_gap(seen, gaps, first)].settled = REFUSED
+    if since == LATER:
+        return when, when
+    return min(since, when), max(until, when)
+
+
+@kernel
+def refuse(
+    ids: Any, gaps: Any, pool: Any, changes: Any, r: int, first: int, last: int, t: int, patience: int
+) -> None:  # fmt: skip
+    """Note that ids first to last came and were refused: nobody need ask for them, and their bars lack them.
+
+    Ids of which one was taken, those before the first that was taken, and those of a new count of the venue are left alone.
+    """
+    seen = ids[r]
+    if seen.top < seen.start or last < seen.start or (first <= seen.top and t > seen.top_time + patience):
+        return
+    p = r
+    while True:
+        if t <= ids[p].top_time + patience and has(ids[p], gaps, first, last):
+            return
+        p = ids[p].peer
+        if p == r:
+            break
+    if first > seen.top:
+        when = t if t >= 0 else seen.top_time
+        if seen.unproven != LATER:
+            if first == seen.top + 1:
+                changed(seen, r, seen.unproven, when, changes, pool)
+            seen.unproven = LATER
+        if first > seen.top + 1:
+            insert_gap(seen, gaps, pool, seen.count, seen.top + 1, first - 1, seen.top_time, when)
+        insert_gap(seen, gaps, pool, seen.count, first, last, when, when)
+        gaps[seen.gaps + seen.count - 1].settled = REFUSED
+        seen.top, seen.top_time = last, max(seen.top_time, when)
+        changed(seen, r, when, when, changes, pool)
+    else:
+        since, until = deny(seen, gaps, pool, first, last, t)
+        if since != LATER:
+            changed(seen, r, since, until, changes, pool)
+    p = seen.peer
+    while p != r:
+        other = ids[p]
+        if other.start < first and last <= other.top and t <= other.top_time + patience:
+            since, until = deny(other, gaps, pool, first, last, t)
+            if since != LATER:
+                changed(seen, r, since, until, changes, pool)
+        p = other.peer
+
+
+@kernel
 def take(seen: Any, gaps: Any, pool: Any, first: int, last: int, t: int) -> Any:
-    """Note ids first to last, none of which was seen; returns the times of the loss that they were taken out of, as `fill`."""
+    """Note ids first to last, none of which was seen; returns the times of the gap that they were taken out of, as `fill`."""
     if seen.top < seen.start:
         seen.start, seen.top, seen.start_time, seen.top_time = first, last, t, t
     elif first > seen.top:
@@ -139,16 +209,21 @@ def dense(
     """Say of ticks begin to end whether they are `new` (1) or repeat an id that any lane has seen (0), and note their ids.
 
     `rows[row[i]]` is the tick's place in `ids`. A repeat has the time of the original, so an old id that comes more than
-    `patience` after the time of the highest one means that the venue began to count anew: then so do we. `pool` holds how much of
-    `gaps` is in use and the number of `changes`. Stops, and returns where, when the pool is nearly full: make it larger and call
-    again from there.
+    `patience` after the time of the highest one means that the venue began to count anew: then so do we. Of ticks that are
+    DENIED only the ids are noted. `pool` holds how much of `gaps` is in use and the number of `changes`. Stops, and returns
+    where, when the pool is nearly full: make it larger and call again from there.
     """
     for i in range(begin, end):
         first, last, t, r = first_id[i], last_id[i], event_time[i], rows[row[i]]
-        new[i] = 1
+        seen = ids[r]
+        if new[i] == DENIED:
+            if pool[0] + _need(ids, r) > gaps.size:
+                return i
+            refuse(ids, gaps, pool, changes, r, first, last, t, patience)
+            continue
+        new[i] = NEW
         if last < 0:
             continue
-        seen = ids[r]
         if seen.peer == r and first == seen.top + 1 and seen.unproven == LATER and seen.top >= seen.start:
             seen.top, seen.top_time = last, t
             continue
@@ -160,7 +235,7 @@ def dense(
             repeated = t <= ids[p].top_time + patience and has(ids[p], gaps, first, last)
             p = ids[p].peer
         if repeated:
-            new[i] = 0
+            new[i] = REPEAT
             continue
         if pool[0] + _need(ids, r) > gaps.size:
             return i
@@ -174,7 +249,7 @@ def dense(
         p = seen.peer
         while p != r:
             other = ids[p]
-            if other.start < first and last < other.top and t <= other.top_time + patience:
+            if other.start < first and last <= other.top and t <= other.top_time + patience:
                 since, until = fill(other, gaps, pool, first, last, t)
                 if since != LATER:
                     changed(seen, r, since, until, changes, pool)
@@ -209,9 +284,9 @@ def settle(ids: Any, gaps: Any, rows: Any, before: int, found: Any) -> int:
                 seen.count = MOST_GAPS
             for j in range(seen.gaps, seen.gaps + seen.count):
                 gap = gaps[j]
-                if gap.settled == 0 and gap.end < before:
+                if gap.settled == OPEN and gap.end < before:
                     if dry == 1:
-                        gap.settled = 1
+                        gap.settled = LOST
                         found[n, 0], found[n, 1] = i, j
                     n += 1
         if n == 0 or n > len(found):
@@ -220,8 +295,9 @@ def settle(ids: Any, gaps: Any, rows: Any, before: int, found: Any) -> int:
 
 
 @kernel
-def missing(ids: Any, gaps: Any, rows: Any, start: Any, end: Any, count: Any) -> None:
-    """For each (row, window) how many ids are known to be lost in it: all of every loss whose times overlap the window.
+def missing(ids: Any, gaps: Any, rows: Any, start: Any, end: Any, upto: int, count: Any) -> None:
+    """For each (row, window) how many ids are known to be LOST in it, and with `upto` REFUSED those refused too: all of every gap
+    whose times overlap the window.
 
     Where several lanes have the symbol, the lane that misses most counts.
     """
@@ -232,7 +308,7 @@ def missing(ids: Any, gaps: Any, rows: Any, start: Any, end: Any, count: Any) ->
             seen, n = ids[p], 0
             for j in range(seen.gaps, seen.gaps + seen.count):
                 gap = gaps[j]
-                if gap.settled and gap.begin < end[i] and gap.end >= start[i]:
+                if OPEN < gap.settled <= upto and gap.begin < end[i] and gap.end >= start[i]:
                     n += gap.last - gap.first + 1
             most = max(most, n)
             p = seen.peer
@@ -269,7 +345,7 @@ def unite(ids: Any, gaps: Any, one: int, other: int, out: Any) -> int:
         first, last = max(first_a, first_b), min(last_a, last_b)
         if first <= last:
             gap = out[n]
-            gap.first, gap.last, gap.settled = first, last, 1
+            gap.first, gap.last, gap.settled = first, last, LOST
             gap.begin, gap.end = a.top_time, b.start_time
             if b.top < a.start:
                 gap.begin, gap.end = b.top_time, a.start_time
@@ -278,7 +354,7 @@ def unite(ids: Any, gaps: Any, one: int, other: int, out: Any) -> int:
             if place_a >= 0:
                 gap.begin, gap.end, gap.settled = gaps[place_a].begin, gaps[place_a].end, gaps[place_a].settled
             if place_a < 0 and place_b < 0:
-                gap.settled = 0
+                gap.settled = OPEN
             n += 1
         if last_a < last_b:
             i += 1
@@ -322,12 +398,15 @@ def find(table: Any, id_: int, row: int) -> Any:
 
 @kernel
 def unique(now: Any, past: Any, used: Any, row: Any, last_id: Any, begin: int, end: int, new: Any) -> int:
-    """Say of ticks begin to end whether (row, id) is `new` or in one of two generations of a set, and put it in the newer.
+    """Say of ticks begin to end whether (row, id) is `new` or in one of two generations of a set, and put it in the newer;
+    those that are DENIED stay so.
 
     Stops, and returns where, when `now` is more than half full; `used` counts its members.
     """
     for i in range(begin, end):
-        new[i] = 1
+        if new[i] == DENIED:
+            continue
+        new[i] = NEW
         if last_id[i] < 0:
             continue
         if 2 * used[0] >= now.shape[1]:
@@ -337,7 +416,7 @@ def unique(now: Any, past: Any, used: Any, row: Any, last_id: Any, begin: int, e
             known = find(past, last_id[i], row[i])[1]
             now[0, place], now[1, place] = last_id[i], row[i]
             used[0] += 1
-        new[i] = 0 if known else 1
+        new[i] = REPEAT if known else NEW
     return end
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tickhouse.core.kernels import kernel
 from tickhouse.core.kernels.exact import add
+from tickhouse.core.kernels.identity import DENIED, NEW, REPEAT
 
 SLOT = np.dtype(
     [
@@ -49,9 +50,9 @@ ACCEPTED, DUPLICATE, LATE, TOUCHED, OPENED, DIRTIED, MISSED = 0, 1, 2, 3, 4, 5, 
 
 @kernel
 def advance(
-    event_time: Any, received_at: Any, begin: int, clock: Any, lateness: int, most_ahead: int, closed: int
+    event_time: Any, received_at: Any, new: Any, begin: int, clock: Any, lateness: int, most_ahead: int, closed: int
 ) -> Any:
-    """Move a clock over ticks in order of arrival until the watermark reaches `clock[DUE]`.
+    """Move a clock over ticks in order of arrival until the watermark reaches `clock[DUE]`; those that are DENIED move nothing.
 
     Returns the index of the tick that would take it there (its move is not made), or the number of ticks, and how many before it
     are older than `closed` or newer than their receive time by more than `most_ahead` (which move nothing; -1: no limit).
@@ -59,6 +60,8 @@ def advance(
     """
     odd = 0
     for i in range(begin, event_time.size):
+        if new[i] == DENIED:
+            continue
         t = event_time[i]
         if t < closed:
             clock[DUE] = min(clock[DUE], (clock[WATERMARK] // SECOND + 1) * SECOND)
@@ -144,8 +147,8 @@ def fold(
     """
     per_row = slots.shape[1]
     for i in range(begin, end):
-        if new[i] == 0:
-            counts[DUPLICATE] += 1
+        if new[i] != NEW:
+            counts[DUPLICATE] += new[i] == REPEAT
             continue
         t, r = event_time[i], row[i]
         flags = meaning[condition[i]]

@@ -32,12 +32,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import LIVE, REFILL, BarBatch, Output, Record
+from tickhouse.core.batches import LIVE, REFILL, U8, BarBatch, Output, Record, TickBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.kernels.tumbling import NEVER, TOP
-from tickhouse.core.marks import Event, Mark
+from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.model import Hole
-from tickhouse.process import History, given, state
+from tickhouse.process import History, given, state, turns
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
 from tickhouse.process.emitted import Emitted, Run
@@ -128,7 +128,7 @@ class Embedded:
             if values["rules"].get(key) != given_:
                 raise SettingsError(
                     f"the stored state was made with {key} = {values['rules'].get(key)}, the settings say {given_}; "
-                    "put the setting back, or begin a new house"
+                    f"put the setting back, or {state.ANEW}"
                 )
         self._sources = {}
         for number, (name, value) in enumerate(values["sources"].items()):
@@ -143,13 +143,14 @@ class Embedded:
         return self._sources[name]
 
     def _take(self, record: Record, call: "_Call") -> None:
-        if record.ticks is not None and len(record.ticks):
-            self._ticks(record, call)
-        if record.bars is not None and len(record.bars):
-            source = self._source(record.bars.source)
-            moment = self._moment(call, source, source.lane(record.lane), record.end, record.received_at)
-            given.take(moment, record.bars, record.channel)
-        for number, mark in enumerate(record.marks):
+        for turn in turns.of(record):
+            if turn.ticks:
+                self._ticks(turn.ticks, turn.new, record.channel, call)
+            if turn.bars:
+                source = self._source(turn.bars.source)
+                moment = self._moment(call, source, source.lane(record.lane), record.end, record.received_at)
+                given.take(moment, turn.bars, record.channel)
+        for number, mark in enumerate(record.marks if record.channel == LINK else ()):
             last = number == len(record.marks) - 1
             self._mark(record, mark, record.received_at if last else mark.at, call)
 
@@ -159,13 +160,11 @@ class Embedded:
             emitted = call.emitted[source.name] = Emitted(source, self._history)
         return Moment(source, lane, emitted, self._again, call.past, before, now, call.holes)
 
-    def _ticks(self, record: Record, call: "_Call") -> None:
+    def _ticks(self, batch: TickBatch, new: U8 | None, channel: str, call: "_Call") -> None:
         """Segments and the moments between them."""
-        batch = record.ticks
-        assert batch is not None
         source, refill = self._source(batch.source), batch.lane == REFILL
         lane = source.lane(batch.lane)
-        columns = Columns.of(batch, source.rows(lane, batch, record.channel), source.meaning(batch.conditions))
+        columns = Columns.of(batch, source.rows(lane, batch, channel), source.meaning(batch.conditions), new)
         ahead = self.rules.max_ahead_us if lane.live and not refill else -1
         how, windows, begin, n = (self._calls, ahead, refill), lane.windows, 0, len(batch)
         while begin < n:
@@ -194,6 +193,7 @@ class Embedded:
         if mark.event is Event.END:
             moment.cross(None, complete=not lane.live)
             if not lane.live:
+                given.release(moment, 1)
                 moment.release(1)
                 call.touched.pop((source.name, lane.name), None)
                 source.end(lane)
@@ -248,7 +248,7 @@ class Embedded:
             symbol = code.astype(np.int32)
             complete = np.ones(len(code))
             if lane.dense is not None:
-                complete = trades / (trades + lane.lost(lane.row_of[symbol], start, start + interval))
+                complete = trades / (trades + lane.lacking(lane.row_of[symbol], start, start + interval))
             open_, high, low, close, volume, vwap = floats
             yield BarBatch(
                 name, self._sources[name].symbols, symbol, interval, start, open_, high, low, close, volume, vwap,
