@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from tickhouse.cli.common import say, settings
-from tickhouse.cli.demo_feeds import named, running, sections
+from tickhouse.cli.demo_feeds import named, sections
 from tickhouse.cli.session import Session
 from tickhouse.core.errors import SettingsError, Unreachable
 from tickhouse.steps.notes import made, note
@@ -41,26 +41,13 @@ class Demo:
             data = self.data or Path(temporary)
             market = stack.enter_context(exchange(self.options()))
             symbols = self._symbols(market["url"])
-<<<<<<< HEAD
-            feed = {"symbols": symbols, "url": market["url"], "ws_url": market["ws_url"], "recent": "3h"}
-            found = settings(data, None, feeds={"binance": feed}, serve__port=self._port(quiet))
+            feeds = sections(named(self.feeds), market, symbols)
+            found = settings(data, None, feeds=feeds, serve__port=self._port(quiet))
             note(made(found.data), simulated=True)
-=======
-            wanted = sections(named(self.feeds), market, symbols)
-            feeds = running(wanted)
-            found = settings(data, None, feeds=feeds, serve__port=self._port())
-            found.data.mkdir(parents=True, exist_ok=True)
-            note(found.data, simulated=True)
->>>>>>> dialects
             if not quiet:
                 say(f"simulated exchange on {market['url']}, {len(symbols)} symbols, {self.rate:g} trades a second")
                 if list(feeds) != ["binance"]:
-                    idle = (
-                        f"; not followed, for they are polled: {', '.join(left)}"
-                        if (left := wanted.keys() - feeds)
-                        else ""
-                    )
-                    say(f"feeds: {', '.join(feeds)}{idle}")
+                    say(f"feeds: {', '.join(feeds)}")
             summary = Session(found, ROLES, quiet=quiet).run(seconds)
         if not quiet:
             report(summary)

@@ -1,13 +1,9 @@
 """The feeds of a demo: each provider with a few symbols, pointed to its dialect of the simulated exchange."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
-from tickhouse.core.errors import SettingsError, UnknownName
-from tickhouse.core.model import Want
-from tickhouse.core.plugins import load
-from tickhouse.core.settings import FeedSettings
+from tickhouse.core.errors import UnknownName
 
 KEY = "simulated00simulated00simulated0"
 """Any key will do there; FRED's has 32 letters and digits."""
@@ -43,19 +39,3 @@ def sections(names: Sequence[str], market: Mapping[str, str], pairs: Sequence[st
             here = {"url": f"{market['url']}/{name}", "ws_url": f"{market['ws_url']}/{name}", "key": KEY}
             found[name] = {**OTHERS[name], **here}
     return found
-
-
-def running(given: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Those that can run: feeds with a socket, and polled ones where there is something that polls."""
-    polls = find_spec("tickhouse.steps.poll") is not None
-    return {name: section for name, section in given.items() if polls or _streams(name, section)}
-
-
-def _streams(name: str, section: Mapping[str, Any]) -> bool:
-    """Whether what is followed comes by itself."""
-    settings = FeedSettings(**section)
-    feed = load("feeds", name).open(key=settings.key) if name != "binance" else load("feeds", name).open()
-    try:
-        return bool(feed.subscriptions(Want(tuple(settings.symbols), section.get("channel", "trade"))))
-    except SettingsError:
-        return False
