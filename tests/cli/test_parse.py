@@ -45,6 +45,12 @@ def test_a_refusal_by_place_is_told_as_such(th, elsewhere):
     assert answer["error"]["message"].endswith("it says: Invalid interval.")
 
 
+@pytest.mark.parametrize("what", ["yahoo:chart", "fred:observations"])
+def test_a_feed_that_the_settings_do_not_have_is_as_it_is_without(th, elsewhere, what):
+    said = parse(th, elsewhere, what, "hello")
+    assert said.status == 1 and json.loads(said.out)["error"]["kind"] != "BadSetting"
+
+
 def test_a_channel_or_a_feed_that_is_none_is_told(th, elsewhere):
     assert "expected a feed and a channel" in parse(th, elsewhere, "binance", "{}").err
     assert "did you mean 'binance'" in parse(th, elsewhere, "binanse:trade", "{}").err

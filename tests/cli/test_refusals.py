@@ -41,6 +41,9 @@ def test_the_doctor_says_that_there_is_no_house_yet_and_makes_none(th, elsewhere
         ("load trades.csv --data /proc/none", "data: got '/proc/none', expected a folder"),
         ("backup trades.csv --data house", "trades.csv"),
         ("backup /proc/none --data house", "/proc/none"),
+        ("backup house/inside --data house", "outside of the house"),
+        ("load trades.csv --conditions nope --data new", "--conditions: got 'nope', expected one of us-equities"),
+        ("load trades.csv --separator ab --data new", "separator: got 'ab', expected one plain character"),
         ("init /proc/none", "/proc/none"),
         ("init trades.csv", "trades.csv"),
         ("bars AAPL --data house --format parquette", "--format"),
@@ -62,6 +65,35 @@ def test_a_port_is_a_port(th, command):
 def test_what_data_hold_is_shown_and_never_read_as_markup(th, house):
     assert th("sql", "select '[/b]' as a, '[red]x' as b", "--data", house).out.split() == ["a", "b", "[/b]", "[red]x"]
     assert "[red]x" in th("quarantine", "list", "--data", house).out
+
+
+def test_settings_that_do_not_fit_are_told_before_a_file_is_taken_in(th, house, elsewhere):
+    (house / "tickhouse.toml").write_text('process.intervals = ["1m", "15m"]\n')
+    before = th("sql", "select count(*) from ledger", "--data", house).out
+    (elsewhere / "more.csv").write_text("time,symbol,price,size\n2026-01-02T00:00:00Z,AAPL,10,1\n")
+    said = th("load", "more.csv", "--data", house)
+    assert said.status == 2 and "intervals" in said.err and len(said.err.splitlines()) == 1
+    (house / "tickhouse.toml").unlink()
+    assert th("sql", "select count(*) from ledger", "--data", house).out == before
+    assert "1 parsed" in th("load", "more.csv", "--data", house).err
+
+
+def test_csv_has_lists_objects_and_bytes_as_json(th, house):
+    said = th(
+        "sql",
+        "select [1, 2] as a, {'b': 'x'} as c, 'ab'::blob as d, null::int[] as e",
+        "--format",
+        "csv",
+        "--data",
+        house,
+    )
+    assert said.out.splitlines() == ["a,c,d,e", '"[1,2]","{""b"":""x""}",YWI=,']
+
+
+@pytest.mark.parametrize("command", ["bars AAPL --last 99999999999999999999", "quarantine show 99999999999999999999"])
+def test_a_number_that_no_house_has_is_told(th, house, command):
+    said = th(*command.split(), "--data", house)
+    assert said.status == 2 and "Invalid value" in said.err
 
 
 def test_the_version_is_told(th):

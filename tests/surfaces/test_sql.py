@@ -115,6 +115,8 @@ def test_nothing_outside_the_house_is_read_and_nothing_is_written(place, other, 
         ("select repeat('x', 10000000)", "one row is larger than 1 MB"),
         ("select count(*) from range(1000000000) a, range(1000000) b", "ran longer than 3 s"),
         ("select interval 1 day as i", "the column i is an interval"),
+        ("select timestamp '290309-12-22 (BC) 00:00:00' as t", "the column t has a time outside of the years"),
+        ("select date 'infinity' as d from range(3)", "the column d has a time outside"),
         ("select 1 as a, 2 as a", "two columns have the name a"),
         ("select " + "abs(" * 900 + "1" + ")" * 900, "nested too deeply"),
     ],
@@ -135,6 +137,11 @@ def test_an_answer_that_is_cut_says_so(place):
     size = query(place, "select repeat('x', 1000) as x from range(100000000)", Limits(bytes=3_000_000))
     assert 1_500_000 < size.table.nbytes <= 3_000_000 and "3 MB" in size.cut
     assert time.monotonic() - began < 20
+
+
+def test_times_of_any_year_from_1_to_9999_are_answered(place):
+    (row,) = rows(place, "select date '0001-01-01' as a, timestamp '9999-12-31 23:59:59' as b, null::timestamptz as c")
+    assert (row["a"].year, row["b"].year, row["c"]) == (1, 9999, None)
 
 
 def test_no_process_and_no_file_is_left_behind(place, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tickhouse.pipeline import Pipeline
     from tickhouse.steps.read import Reader
 
+MOST_LAST = 1 << 40
 Data = Annotated[Path | None, typer.Option("--data", envvar="TICKHOUSE_DATA", help="The folder of the house.")]
 Config = Annotated[Path | None, typer.Option("--config", help="A tickhouse.toml; else the one here or in the house.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -28,7 +29,7 @@ Start = Annotated[str | None, typer.Option("--start", help="From this time on (U
 End = Annotated[str | None, typer.Option("--end", help="Up to, not including, this time.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="What was believed at this time.")]
 Source = Annotated[str | None, typer.Option("--source", help="Only rows of this source.")]
-Last = Annotated[int | None, typer.Option("--last", min=1, help="Only the newest N.")]
+Last = Annotated[int | None, typer.Option("--last", min=1, max=MOST_LAST, help="Only the newest N.")]
 
 MOST_SHOWN = 2000
 FORMATS = ("table", "json", "csv", "parquet", "arrow")
@@ -130,7 +131,7 @@ def emit(table: "pa.Table", form: str, hide: tuple[str, ...] = ()) -> None:
     if form == "json":
         emit_json(frame.to_dicts())
     elif form == "csv":
-        sys.stdout.write(frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"))
+        sys.stdout.write(_flat(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"))
     elif form in ("parquet", "arrow"):
         buffer = io.BytesIO()
         frame.write_parquet(buffer) if form == "parquet" else frame.write_ipc_stream(buffer)
@@ -139,3 +140,19 @@ def emit(table: "pa.Table", form: str, hide: tuple[str, ...] = ()) -> None:
         show(frame.head(MOST_SHOWN).drop([name for name in hide if name in frame.columns]))
         if frame.height > MOST_SHOWN:
             say(f"{frame.height - MOST_SHOWN:,} more rows; use --last, --start or --format csv")
+
+
+def _flat(frame: Any) -> Any:
+    """The frame with what CSV has no form for, lists and objects and bytes, as JSON has it."""
+    import msgspec
+    import polars as pl
+
+    odd = [name for name, kind in frame.schema.items() if kind.is_nested() or kind == pl.Binary]
+    texts = {
+        name: [
+            None if value is None else msgspec.json.encode(tidy(value)).decode().strip('"')
+            for value in frame[name].to_list()
+        ]
+        for name in odd
+    }
+    return frame.with_columns(pl.Series(name, values, pl.String) for name, values in texts.items())

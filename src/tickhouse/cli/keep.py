@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tickhouse.cli.common import Config, Data, Json, emit_json, existing, opened, say, settings
+from tickhouse.cli.common import MOST_LAST, Config, Data, Json, emit_json, existing, opened, say, settings
 
 quarantine = typer.Typer(help="Messages that were not taken, with their bytes and the reason.", no_args_is_help=True)
 database = typer.Typer(help="The tables of the warm store.", no_args_is_help=True)
@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 @quarantine.command("list")
 def list_(
     reason: Annotated[str | None, typer.Option("--reason", help="Only these.")] = None,
-    limit: Annotated[int, typer.Option("--limit")] = 50, as_json: Json = False, data: Data = None, config: Config = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST_LAST)] = 50, as_json: Json = False, data: Data = None,
+    config: Config = None,
 ) -> None:  # fmt: skip
     """What is in quarantine, oldest first.
 
@@ -51,7 +52,9 @@ def list_(
 
 
 @quarantine.command()
-def show(position: int, data: Data = None, config: Config = None) -> None:
+def show(
+    position: Annotated[int, typer.Argument(min=0, max=MOST_LAST)], data: Data = None, config: Config = None
+) -> None:
     """The bytes of one message, as they came, on standard output.
 
     Example: tickhouse quarantine show 4711 > message.json

@@ -71,6 +71,8 @@ class Sample:
         if not lines:
             raise BadSetting("file", path.name, "a file with at least one line")
         separator = str(declared.get("separator") or _separator(lines))
+        if len(separator) != 1:
+            raise BadSetting("separator", separator, "one plain character")
         headed = _is_header(_fields(lines[0], separator))
         above = every[: every.index(lines[0])]
         title = above[-1].lstrip(comment + " ") if above else ""

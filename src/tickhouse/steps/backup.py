@@ -19,6 +19,8 @@ def copy(settings: Settings, to: Path) -> tuple[int, int]:
     """
     if to.exists() and any(to.iterdir()):
         raise BadSetting("to", str(to), "an empty or new folder")
+    if to.resolve().is_relative_to(settings.data.resolve()):
+        raise BadSetting("to", str(to), "a folder outside of the house")
     made(to)
     databases = [_file(settings.warm_url), _file(settings.journal_url)]
     for path in databases:

@@ -28,7 +28,10 @@ def feeds(settings: Settings) -> dict[str, Feed]:
 
 def feed(settings: Settings, name: str) -> Feed:
     """The feed of that name: as its section says, or as it is without one."""
-    return _feed(name, settings.feeds.get(name, FeedSettings()))
+    if name in settings.feeds:
+        return _feed(name, settings.feeds[name])
+    found: Feed = named(f"feeds.{name}", name, lambda text: load("feeds", text)).open()
+    return found
 
 
 def indicators(settings: Settings) -> list[Indicator]:

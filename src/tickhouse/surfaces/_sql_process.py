@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tickhouse.surfaces._sql_views import furnish
 
@@ -25,6 +26,8 @@ ROWS_AT_ONCE = 2048
 SPILL = "8GB"
 """What a statement may put in temporary files."""
 MOST_THREADS = 4
+FIRST_DAY, LAST_DAY = -719_162, 2_932_897
+"""Days from 1970 to the first one of the year 1 and of the year 10000."""
 HARMLESS = frozenset(
     (
         "range", "generate_series", "unnest", "repeat", "json_each", "json_tree", "pragma_table_info", "pg_timezone_names",
@@ -123,6 +126,19 @@ def _suitable(schema: pa.Schema) -> None:
             raise Refused(f"the column {field.name} is an interval or a union; cast it to VARCHAR")
 
 
+def _common_times(batch: pa.RecordBatch) -> None:
+    """Refuse times that calendars of programs do not have: those before the year 1, after 9999, and infinite ones."""
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        per_day = 1 if pa.types.is_date32(field.type) else 0
+        if pa.types.is_timestamp(field.type):
+            per_day = 86_400 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[field.type.unit]
+        if not per_day:
+            continue
+        found = pc.min_max(column.view(pa.int32() if per_day == 1 else pa.int64())).as_py()
+        if found["min"] is not None and not FIRST_DAY * per_day <= found["min"] <= found["max"] < LAST_DAY * per_day:
+            raise Refused(f"the column {field.name} has a time outside of the years 1 to 9999; cast it to VARCHAR")
+
+
 def _table_functions(tree: object) -> Iterator[str]:
     waiting = [tree]
     while waiting:
@@ -140,6 +156,7 @@ def send(reader: pa.RecordBatchReader, out: BinaryIO, most_rows: int, most_bytes
     rows = size = 0
     with pa.ipc.new_stream(out, reader.schema) as writer:
         for batch in reader:
+            _common_times(batch)
             kept = _fitting(batch, most_rows - rows, most_bytes - size)
             writer.write_batch(kept)
             rows, size = rows + len(kept), size + kept.nbytes
