@@ -28,7 +28,6 @@ def feed(port: int) -> str:
         ('quality.checks = ["schema", "rangs"]', "checks", "quality.checks.1: got 'rangs', expected one of duplicates"),
         ('process.conditions = { csv = "nope" }', "conditions", "process.conditions.csv: got 'nope', expected one of us-equities"),
         ("[feeds.binanse]", "feeds", "feeds.binanse: got 'binanse', expected one of "),
-        ("[feeds.csv]", "feeds", "feeds.csv.kind: got ''"),
         ("[feeds.binance.options]\nfoo = '1'", "feeds", "feeds.binance.foo: got '1', expected one of the options"),
     ],
 )  # fmt: skip

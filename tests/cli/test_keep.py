@@ -86,14 +86,14 @@ def test_trace_tells_times_as_times(th, house):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--scale", "0"), "scale: got 0.0, expected a number above 0"),
-        (("--interval", "7x"), "interval: got '7x', expected"),
-        (("--interval", "1m"), "interval: got '1m', expected none, since the file holds ticks"),
+        (("--scale", "0"), "--scale: got 0.0, expected a number above 0"),
+        (("--interval", "7x"), "--interval: got '7x', expected none"),
+        (("--interval", "1m"), "--interval: got '1m', expected none, since the file holds ticks"),
     ],
 )
 def test_an_option_of_a_load_that_cannot_be_is_not_passed_over(th, house, options, said):
     answer = th("load", "trades.csv", "--again", "--data", house, *options)
-    assert answer.status == 2 and answer.err.startswith(f"tickhouse: {said}")
+    assert answer.status == 2 and said in answer.err and answer.err.count("\n") == 1
 
 
 def test_columns_to_skip_may_be_empty_or_a_dash(th, elsewhere):

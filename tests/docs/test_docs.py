@@ -20,6 +20,7 @@ ELSEWHERE = {
     "git clone": "this is the clone",
     "make ": "it sets up an environment of its own",
     ".venv/bin/tickhouse up": "it needs a network",
+    ".venv/bin/tickhouse backfill yahoo": "it needs a network",
 }
 """Lines that are not run here, by how they begin, and why."""
 

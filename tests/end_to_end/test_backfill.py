@@ -16,7 +16,7 @@ from tests.core.servers import response, site
 from tests.end_to_end.test_polled import configured, tickhouse
 from tests.steps.test_backfill import days, klines, observations
 from tickhouse.cli.backfilling import Wanted, backfill
-from tickhouse.core.errors import NoData, SettingsError, UnknownName
+from tickhouse.core.errors import BadSetting, NoData, SettingsError
 
 Fetch = Callable[..., Awaitable[tuple[dict[str, Any], str]]]
 
@@ -109,7 +109,7 @@ async def test_what_there_is_not_and_what_cannot_be_is_said(tmp_path: Path, fetc
     ):
         with pytest.raises(SettingsError, match=expected):
             await fetch(config, *arguments)
-    with pytest.raises(UnknownName):
+    with pytest.raises(BadSetting, match="nope"):
         await fetch(config, "nope", ("AAPL",), "-1d", None, "1d", None)
 
 

@@ -189,7 +189,7 @@ def test_the_files_of_minutes_load_through_the_feed_of_files(recordings: Path) -
 
 def test_what_is_no_file_of_prices_and_what_is_no_json_are_said(recordings: Path) -> None:
     folder = recordings / "alpha_vantage"
-    with pytest.raises(BadSetting, match="a column time"):
+    with pytest.raises(BadSetting, match="a column for time"):
         sniff(folder / "physical_currency_list.csv")
     for name in (FILES[0], "physical_currency_list.csv"):
         assert isinstance(alpha_vantage.open().classify(Answer(200, {}, (folder / name).read_bytes(), NOW)), BadMessage)

@@ -7,6 +7,7 @@ import pytest
 from tests.feeds import samples_coingecko, samples_finnhub, samples_frankfurter
 from tests.feeds.samples import Samples
 from tickhouse.cli.parsing import parsed
+from tickhouse.core.settings import Settings
 
 ALL = [*samples_coingecko.samples(), *samples_finnhub.samples(), *samples_frankfurter.samples()]
 REFUSALS = {
@@ -29,7 +30,7 @@ REFUSALS = {
 def test_every_channel_gives_rows(samples: Samples, tmp_path: Path) -> None:
     file = tmp_path / "answer.json"
     file.write_bytes(samples.good[0])
-    shown = parsed(f"{samples.feed.name}:{samples.channel}", file)
+    shown = parsed(f"{samples.feed.name}:{samples.channel}", file, Settings())
     assert shown["kind"] == "parsed"
     assert shown["rows"]
 
@@ -40,6 +41,6 @@ def test_a_refusal_is_classified_without_its_status(
 ) -> None:
     file = tmp_path / "answer.json"
     file.write_text(case[1])
-    shown = parsed(case[0], file)["error"]
+    shown = parsed(case[0], file, Settings())["error"]
     assert (shown["kind"], shown["retry_after"]) == error
     assert shown["message"]

@@ -220,7 +220,7 @@ def test_a_hole_is_closed_when_what_fills_it_is_refused(feeder):
     assert (bar["trades"], bar["version"], bar["completeness"]) == (58, 1, 58 / 59 * 59 / 60) and bar[
         "completeness"
     ] > before
-    assert house.coverage()["A", 0] == (60, "backfilled", 0)
+    assert house.coverage()["A", 1] == (60, "backfilled", 0)
     house.run(feeder.ticks([tick(21, id=21, received=150)], REFILL), feeder.mark(Event.END, 150, REFILL))
     assert (house.newest()["A", 0]["version"], house.newest()["A", 0]["completeness"]) == (2, 59 / 60)
 

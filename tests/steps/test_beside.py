@@ -37,8 +37,8 @@ def house(tmp_path, clock):
     def keeping(*labels):
         pipeline = Pipeline(load(None, tmp_path / f"h{len(opened)}", process={"indicators": labels}), clock)
         opened.append(pipeline)
-        loading = Load(pipeline.ingest({"csv": Csv(LAYOUT)}), "csv", path, clock)
-        loading.run(lambda skip, lane: read(path, LAYOUT, lane, T0, skip), {"feed": "csv", **LAYOUT.to_detail()})
+        loading = Load(pipeline.ingest({"csv": Csv(LAYOUT)}), "csv", path, clock, {"feed": "csv", **LAYOUT.to_detail()})
+        loading.run(lambda skip, lane: read(path, LAYOUT, lane, T0, skip))
         pipeline.process().catch_up()
         return Reader(pipeline)
 

@@ -79,7 +79,6 @@ def test_the_pipeline_tells_what_happens_to_ticks_bars_and_the_lake(tmp_path):
     rose = {key for key, value in after.items() if value > before.get(key, 0)}
     for key in (
         ("tickhouse_messages_total", "binance", "parsed"),
-        ("tickhouse_messages_total", "binance", "control"),
         ("tickhouse_ticks_total", "binance"),
         ("tickhouse_invalid_total", "binance"),
         ("tickhouse_duplicates_total", "binance"),
