@@ -66,7 +66,8 @@ async def test_a_backfill_that_is_killed_goes_on_and_ends_as_an_undisturbed_one(
                 await process.wait()
             report, _ = await fetch(config, "binance", symbols, start, end, "1m", None)
             assert report["complete"] and report["nothing"] == []
-            assert report["calls"] == (12 if name == "whole" else 5), "six pages a symbol; seven were there"
+            # Six pages a symbol; seven had come, and the kill may have been before the last of them was durable.
+            assert report["calls"] in ((12,) if name == "whole" else (5, 6))
             assert len({(ask["symbol"], ask["startTime"]) for ask in map(asked, here.requests)}) == 12
             again, said = await fetch(config, "binance", symbols, start, end, "1m", None)
             assert again["calls"] == 0 and "nothing is lacking" in said
@@ -123,7 +124,7 @@ async def test_economic_series_come_with_all_vintages_and_are_told_as_they_were_
     status, out, _ = await tickhouse("series", "gdp", "--as-of", "2025-11-01", "--format", "json", "--config", config)
     assert [(row["date"], row["value"]) for row in json.loads(out)] == [("2025-04-01", 100.0), ("2025-07-01", 101.0)]
     status, _, said = await tickhouse("series", "NOPE", "--config", config)
-    assert status == 1 and "no series NOPE" in said
+    assert status == 2 and "no series NOPE" in said
     with th.open(config) as house:
         assert house.series("gdp")["value"].to_list() == [100.0, 101.5]
         assert house.series(["GDP", "CPI"], versions=True).height == 3
