@@ -6,6 +6,7 @@ UV := .tools/bin/uv
 VENV := .venv
 BIN := $(VENV)/bin
 FOR ?=
+FUZZ ?= 60
 export UV_PYTHON_DOWNLOADS = never
 
 .PHONY: help setup demo test check slow crash bench bench-smoke fuzz lock clean
@@ -50,8 +51,10 @@ bench: setup ## every benchmark at full size; figures to docs/figures
 bench-smoke: setup ## every benchmark, small, to see that it runs
 	$(BIN)/python -m benchmarks.run
 
-fuzz: setup ## feed the parsers nonsense for a minute
-	$(BIN)/python tests/fuzz/fuzz_binance.py --seconds 60
+fuzz: setup ## feed each parser nonsense for a minute, guided by coverage where atheris can be had (FUZZ=600 for longer)
+	@$(UV) pip install --quiet --python $(BIN)/python --group fuzz || echo "atheris cannot be had here: by chance instead"
+	$(BIN)/python tests/fuzz/fuzz_binance.py --seconds $(FUZZ)
+	$(BIN)/python tests/fuzz/fuzz_csv.py --seconds $(FUZZ)
 
 lock: $(UV) ## write requirements.lock anew
 	$(UV) pip compile --quiet --universal --generate-hashes --group dev --python-version 3.11 pyproject.toml -o requirements.lock

@@ -1,46 +1,53 @@
 """The Python API: one house, opened for reading.
 
-Times go in as `datetime`, as text such as "2026-11-20T14:31", or as a length before now such as "6h"; they come out
-in UTC. Tables come out as Polars frames (`.to_pandas()` and `.to_arrow()` as usual).
+Times go in as `datetime`, as text such as "2026-11-20T14:31", or as a length before now such as "-6h"; they come out in UTC.
+Symbols go in in any spelling such as "btc/usdt". Tables come out as Polars frames (`.to_pandas()` and `.to_arrow()` as usual). A
+question about a symbol or an interval that the house has not raises `UnknownSymbol` or `NoData`, which name those that it has.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+import shlex
+import warnings
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
-from tickhouse.core.clock import SECOND
+from tickhouse.core.asking import back, listed, question
 from tickhouse.core.errors import SettingsError
-from tickhouse.core.model import Query, interval_us
+from tickhouse.core.model import Query
 from tickhouse.core.settings import load
+from tickhouse.core.symbols import canonical, series_names
 from tickhouse.core.times import instant, length
+from tickhouse.core.values import flat
 from tickhouse.pipeline import Pipeline
-from tickhouse.steps.process import GROUP as PROCESS
+from tickhouse.steps.follow import Follow
+from tickhouse.steps.notes import is_house
 from tickhouse.steps.read import Reader
-from tickhouse.surfaces import sql as sql_surface
 
-DAY = 86_400 * SECOND
+Symbols = str | Sequence[str]
 
 
 class House:
-    """One house as a person asks it. Made by `tickhouse.open`."""
+    """One house as a person asks it. Made by `tickhouse.open`. Once closed, it answers every question with `SettingsError`."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self.reader = Reader(pipeline)
+        self._reader: Reader | None = Reader(pipeline)
 
     @classmethod
     def at(cls, place: str | Path) -> "House":
         """The house in a folder, or of a settings file. Raises `SettingsError` when there is none."""
         path = Path(place)
-        if path.suffix == ".toml":
-            return cls(Pipeline(load(path)))
-        if not path.is_dir():
-            raise SettingsError(f"there is no house in {path}; make one with `tickhouse --data {path} up`")
-        return cls(Pipeline(load(data=path)))
+        option = "config" if path.suffix == ".toml" else "data"
+        settings = load(path) if option == "config" else load(data=path)
+        if not is_house(settings):
+            command = f"tickhouse up --{option} {shlex.quote(str(path))}"
+            raise SettingsError(f"there is no house in {settings.data}; make one with `{command}`")
+        return cls(Pipeline(settings))
 
     def __enter__(self) -> "House":
         return self
@@ -52,11 +59,20 @@ class House:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._pipeline.close()
+        if self._reader is not None:
+            self._reader = None
+            self._pipeline.close()
+
+    @property
+    def reader(self) -> Reader:
+        """What answers. Raises `SettingsError` when the house is closed."""
+        if self._reader is None:
+            raise SettingsError(f"the house in {self._pipeline.settings.data} is closed; tickhouse.open opens it again")
+        return self._reader
 
     def bars(
         self,
-        symbol: str | Sequence[str],
+        symbol: Symbols,
         interval: str = "1m",
         *,
         start: Any = None,
@@ -65,85 +81,79 @@ class House:
         as_of: Any = None,
         source: str | None = None,
         versions: bool = False,
-        indicators: Sequence[str] = (),
+        indicators: Symbols = (),
     ) -> pl.DataFrame:
         """Bars of one symbol or several, oldest first; columns as `core.model.BAR`.
 
-        `last` is a number of bars or a length of time such as "6h". `as_of` asks what was believed then. `indicators` such as
-        "sma(20)" are computed over the bars that come out, as further columns; for one symbol and source only.
+        `last` is a number of bars, or a length of time such as "6h" back from the newest bar. `as_of` asks what was believed
+        then. `indicators` such as ["sma(20)", "rsi(14)"] or "all" are further columns: what the house keeps as it is kept, any
+        other computed over all bars before, too. The indicator vwap is the column `vwap()`, since a bar has a `vwap` of its own.
         """
-        query = self._query(symbol, start, end, last, interval=interval, as_of=as_of, source=source, versions=versions)
-        frame = pl.DataFrame(self.reader.bars(query))
-        return self._with_indicators(frame, indicators) if indicators else frame
+        query = self._query(symbol, start, end, interval=interval, as_of=as_of, source=source, versions=versions)
+        table = self._told(self.reader.bars, query, last)
+        wanted = listed(indicators)
+        return pl.DataFrame(flat(table, self.reader.beside(table, wanted, query.as_of)) if wanted else table)
 
     def ticks(self, symbol: str, *, start: Any = None, end: Any = None, last: str | int | None = None) -> pl.DataFrame:
-        """Ticks of one symbol by event time; columns as `core.model.TICK`."""
-        return pl.DataFrame(self.reader.ticks(self._query(symbol, start, end, last)))
+        """Ticks of one symbol by event time; columns as `core.model.TICK`. `last` is a number, or a length of time such as "5m"
+        back from the newest.
+        """
+        query = self._query(symbol, start, end)
+        if not isinstance(last, str):
+            return pl.DataFrame(self._told(self.reader.ticks, query, last))
+        frame, time = pl.DataFrame(self._told(self.reader.ticks, query)), pl.col("event_time")
+        return frame.filter(time > time.max() - pl.duration(microseconds=length(last)))
 
-    def anomalies(self, symbol: str | None = None, *, start: Any = None, end: Any = None) -> pl.DataFrame:
+    def series(
+        self,
+        names: str | Sequence[str],
+        *,
+        start: Any = None,
+        end: Any = None,
+        as_of: Any = None,
+        versions: bool = False,
+    ) -> pl.DataFrame:
+        """Values of economic series by date; columns as `core.model.OBSERVATION`. `versions` gives every vintage."""
+        found = series_names([names] if isinstance(names, str) else names)
+        query = self._query(None, start, end, as_of=as_of, versions=versions)
+        return pl.DataFrame(self.reader.observations(replace(query, symbols=tuple(found))))
+
+    def anomalies(self, symbol: Symbols | None = None, *, start: Any = None, end: Any = None) -> pl.DataFrame:
         """What the detectors said; columns as `core.model.ANOMALY`."""
-        return pl.DataFrame(self.reader.anomalies(self._query(symbol, start, end, None)))
+        return pl.DataFrame(self._told(self.reader.anomalies, self._query(symbol, start, end)))
 
-    def coverage(self, symbol: str | None = None, *, start: Any = None, end: Any = None) -> pl.DataFrame:
+    def coverage(self, symbol: Symbols | None = None, *, start: Any = None, end: Any = None) -> pl.DataFrame:
         """When data came, when nothing traded, when we were blind; columns as `core.model.COVERAGE`."""
-        return pl.DataFrame(self.reader.coverage(self._query(symbol, start, end, None)))
+        return pl.DataFrame(self._told(self.reader.coverage, self._query(symbol, start, end)))
 
     def trace(self, symbol: str, at: Any, interval: str = "1m", source: str | None = None) -> dict[str, Any]:
         """The bar at a time, its versions and the raw messages behind it. Raises `NoData`."""
-        return self.reader.trace(symbol, instant(at, self._pipeline.clock.now()), interval, source)
+        return self.reader.trace(canonical(symbol), instant(at, self._pipeline.clock.now()), interval, source)
 
     def status(self) -> dict[str, Any]:
         """The ledger of each source, positions, and who runs what."""
         return self.reader.status()
 
     def sql(self, statement: str) -> pl.DataFrame:
-        """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
-        return pl.DataFrame(sql_surface.query(self.place, statement))
+        """The answer to one SELECT over the stores and the lake; warns when it is cut. Raises `BadQuery`."""
+        answer = self.reader.sql(statement)
+        if answer.cut:
+            warnings.warn(answer.cut, stacklevel=2)
+        return pl.DataFrame(answer.table)
 
-    @property
-    def place(self) -> sql_surface.Place:
-        """Where SQL finds the data."""
-        warm = Path(self._pipeline.settings.warm_url.removeprefix("sqlite:///"))
-        lake = self._pipeline.lake
-        return sql_surface.Place(warm, lake.url("ticks"), lake.url("bronze"))
+    def stream(self, topic: str = "bars", symbols: Symbols = (), poll: float = 0.5) -> AsyncIterator[dict[str, Any]]:
+        """Rows of a topic from now on, for as long as they are read: `bars` or `anomalies` as they are stored, corrections too,
+        or `ticks` as they are journaled, repeated ones too.
 
-    async def stream(
-        self, topic: str = "bars", symbols: Sequence[str] = (), poll: float = 0.5
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Rows of a topic (`bars` or `anomalies`) as they are stored from now on, corrections too, for as long as it is read.
-
-        It reads what another process stores, so forming bars are not among them; those are on the WebSocket. Corrections of bars
-        more than a day older than the newest are left out.
+        It reads what another process writes, so forming bars are not among them; those are on the WebSocket. Corrections of bars
+        more than a day older than the newest are left out. Raises `BadSetting` for another topic.
         """
-        ask = {"bars": self.reader.bars, "anomalies": self.reader.anomalies}[topic]
-        warm = self._pipeline.warm
-        seen = await asyncio.to_thread(warm.position, PROCESS) or 0
-        while True:
-            position = await asyncio.to_thread(warm.position, PROCESS) or 0
-            if position > seen:
-                newest = max((row["last_start"] for row in warm.symbols()), default=0)
-                query = Query(tuple(symbols), start=newest - DAY, versions=True, since=seen)
-                for row in pl.DataFrame(await asyncio.to_thread(ask, query)).sort("known_at").iter_rows(named=True):
-                    yield row
-                seen = position
-            await asyncio.sleep(poll)
+        return Follow(lambda: self.reader.pipeline, topic, self._query(symbols).symbols).rows(poll)
 
-    def _query(
-        self, symbol: str | Sequence[str] | None, start: Any, end: Any, last: str | int | None, **rest: Any
-    ) -> Query:
-        now = self._pipeline.clock.now()
-        if rest.get("interval"):
-            interval_us(rest["interval"])
-        symbols = () if symbol is None else (symbol,) if isinstance(symbol, str) else tuple(symbol)
-        begin = instant(start, now) if start is not None else None
-        if isinstance(last, str):
-            begin, last = now - length(last), None
-        if rest.get("as_of") is not None:
-            rest["as_of"] = instant(rest["as_of"], now)
-        return Query(symbols, start=begin, end=instant(end, now) if end is not None else None, last=last, **rest)
+    def _query(self, symbol: Symbols | None, start: Any = None, end: Any = None, **rest: Any) -> Query:
+        return question(self._pipeline.clock.now(), symbol, start=start, end=end, **rest)
 
-    def _with_indicators(self, frame: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
-        from tickhouse.process.analysis import compute
-
-        columns = compute(frame.to_arrow(), list(labels))
-        return frame.with_columns(pl.Series(name, values).fill_nan(None) for name, values in columns.items())
+    def _told(self, ask: Callable[[Query], pa.Table], query: Query, last: str | int | None = None) -> pa.Table:
+        if last is not None:
+            query = back(query, last, ask) if isinstance(last, str) else replace(query, last=last)
+        return self.reader.told(ask, query)

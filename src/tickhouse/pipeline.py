@@ -5,20 +5,22 @@ feeds ─▶ ingest ─▶ journal ─┬▶ process ─▶ stores ─▶ surfac
 """
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.model import Ids, interval_us
-from tickhouse.core.plugins import load, open_url
-from tickhouse.core.settings import FeedSettings, Settings
+from tickhouse.core.plugins import open_url
+from tickhouse.core.settings import Settings
 from tickhouse.feeds import Feed
 from tickhouse.process import Engine
 from tickhouse.quality._suite import Suite
+from tickhouse.steps import chosen
 from tickhouse.steps.archive import Archive
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
-from tickhouse.steps.notes import conditions, label
+from tickhouse.steps.notes import label, made
 from tickhouse.steps.past import Past
 from tickhouse.steps.process import GROUP, Process
 
@@ -26,39 +28,30 @@ if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
 
 
-def opened(name: str, section: FeedSettings) -> Feed:
-    """The feed of a section of the settings."""
-    given = {
-        "symbols": section.symbols,
-        "channel": section.channel,
-        "rest_url": section.url,
-        "ws_url": section.ws_url,
-        "key": section.key,
-    }
-    feed: Feed = load("feeds", name).open(**{k: v for k, v in given.items() if v is not None}, **section.options)
-    return feed
-
-
 class Pipeline:
     """One house, opened: each backend by the URL in the settings, each step when it is asked for."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings, self.clock = settings, clock or SystemClock()
-        settings.data.mkdir(parents=True, exist_ok=True)
+        made(settings.data)
         j = settings.journal
-        self.journal = open_url(
-            "journal", settings.journal_url, durability=j.durability, max_bytes=j.max_bytes,
-            retain_bytes=j.retain_bytes, retain_seconds=j.retain,
-        )  # fmt: skip
-        self.lake = open_url("lake", settings.lake_url)
-        self.warm = open_url("stores", settings.warm_url)
-        self.hot = open_url("stores", settings.hot_url)
+        with ExitStack() as opened:
+            self.journal = open_url(
+                "journal", settings.journal_url, durability=j.durability, max_bytes=j.max_bytes,
+                retain_bytes=j.retain_bytes, retain_seconds=j.retain,
+            )  # fmt: skip
+            opened.callback(self.journal.close)
+            self.lake = open_url("lake", settings.lake_url)
+            self.warm = open_url("stores", settings.warm_url)
+            opened.callback(self.warm.close)
+            self.hot = open_url("stores", settings.hot_url)
+            self._opened = opened.pop_all()
         self.past = Past(self.journal, self.lake, self.warm)
 
     @cached_property
     def feeds(self) -> Mapping[str, Feed]:
         """Every feed of the settings, by name."""
-        return {name: opened(name, section) for name, section in self.settings.feeds.items()}
+        return chosen.feeds(self.settings)
 
     @cached_property
     def transport(self) -> "Transport":
@@ -69,11 +62,10 @@ class Pipeline:
 
     def suite(self) -> Suite:
         """The quality checks of the settings, with a memory of their own."""
-        return Suite.from_names(self.settings.quality.checks, self.settings.quality.options())
+        return chosen.suite(self.settings)
 
     def engine(self) -> Engine:
         """A new engine with the rules of the settings and an empty state."""
-        from tickhouse.process import catalog, sale_conditions
         from tickhouse.process.analysis import Analysis
         from tickhouse.process.engines.embedded import Embedded
         from tickhouse.process.rules import Rules
@@ -82,12 +74,11 @@ class Pipeline:
         rules = Rules(
             intervals_us=tuple(interval_us(i) for i in p.intervals), lateness_us=round(p.lateness * 1e6),
             grace_us=round(p.grace * 1e6), horizon_us=round(p.horizon * 1e6),
-            ids={name: Ids(feed.ids) for name, feed in self.feeds.items()},
-            conditions={source: sale_conditions.load(name) for source, name in conditions(self.settings).items()},
+            ids={name: Ids.DENSE if feed.ids is Ids.DENSE else Ids.UNIQUE for name, feed in self.feeds.items()},
+            conditions=chosen.rules(self.settings),
         )  # fmt: skip
-        indicators = [catalog.indicator(text) for text in p.indicators]
-        detectors = [catalog.detector(text) for text in p.detectors]
-        return Embedded(rules, Analysis(indicators, detectors, self.past), self.past)
+        analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), self.past)
+        return Embedded(rules, analysis, self.past)
 
     def ingest(self, extra: Mapping[str, Feed] | None = None, past: Past | None = None) -> Ingest:
         """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's.
@@ -122,5 +113,4 @@ class Pipeline:
 
     def close(self) -> None:
         """Let go of every backend."""
-        for backend in (self.journal, self.warm):
-            backend.close()
+        self._opened.close()

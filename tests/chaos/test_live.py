@@ -118,7 +118,7 @@ def test_a_symbol_that_never_said_a_word_is_told_and_subscribed_anew(tmp_path):
             w.exchange.change(Faults())
             up.until(lambda: up.local.renewed >= 2)
             up.heard()
-            w.wait(25)
+            w.wait(45)
         with w.stopped() as house:
             assert_balanced(house)
             assert assert_true(w, house) > 2

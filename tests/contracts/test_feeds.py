@@ -5,14 +5,16 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.feeds.samples import Samples
+from tickhouse.core import plugins
 from tickhouse.core.batches import BarBatch, Parsed, RawBatch, TickBatch
 from tickhouse.core.errors import SettingsError, TickhouseError
-from tickhouse.core.model import Ids, Kind, Want
+from tickhouse.core.model import ACTION, OBSERVATION, QUOTE, Ids, Kind, Want, interval_us
 from tickhouse.core.plugins import names
 from tickhouse.core.requests import Answer, Pace
 from tickhouse.core.symbols import CANONICAL
@@ -26,6 +28,8 @@ def brought(name: str) -> list[Samples]:
     return found
 
 
+DAY, NOON = 86_400_000_000, 1_767_268_800_000_000
+KEYLESS = ("binance", "frankfurter", "yahoo")
 ALL = [samples for name in names("feeds") for samples in brought(name)]
 every_channel = pytest.mark.parametrize("samples", ALL, ids=str)
 seeds = st.integers(0, 2**32).map(random.Random)
@@ -71,7 +75,14 @@ def rows_of(parsed: Parsed) -> list[tuple[dict[str, object], int]]:
     if parsed.bars is not None:
         plain = parsed.bars.to_arrow().to_pylist()
         found += [(row | {"first_raw": 0, "last_raw": 0}, row["first_raw"]) for row in plain]
+    found += [(row | {"raw": 0}, row["raw"]) for table, _ in tables_of(parsed) for row in table.to_pylist()]
     return [({k: str(v) for k, v in row.items()}, index) for row, index in found]
+
+
+def tables_of(parsed: Parsed) -> list[tuple[pa.Table, pa.Schema]]:
+    """The tables there are, each with the schema that it must have."""
+    tables = ((parsed.quotes, QUOTE), (parsed.observations, OBSERVATION), (parsed.actions, ACTION))
+    return [(table, schema) for table, schema in tables if table is not None]
 
 
 def assert_lawful(samples: Samples, raw: RawBatch, parsed: Parsed) -> None:
@@ -92,6 +103,22 @@ def assert_lawful(samples: Samples, raw: RawBatch, parsed: Parsed) -> None:
     for rows, types in ((parsed.ticks, TICK_TYPES), (parsed.bars, BAR_TYPES)):
         if rows is not None and len(rows):
             assert_columns(samples, raw, rows, types)
+    for table, schema in tables_of(parsed):
+        assert_table(samples, raw, table, schema)
+
+
+def assert_table(samples: Samples, raw: RawBatch, table: pa.Table, schema: pa.Schema) -> None:
+    assert table.schema == schema
+    assert table.num_rows, "None stands for no rows"
+    assert set(table["source"].to_pylist()) == {samples.feed.name}
+    index = table["raw"].to_numpy()
+    assert (np.diff(index) >= 0).all() and index[0] >= 0 and index[-1] < len(raw), "rows come in the order of messages"
+    for row in table.to_pylist():
+        assert CANONICAL.fullmatch(row["symbol"]) if "symbol" in row else row["series"]
+        assert all(np.isfinite(value) for value in row.values() if isinstance(value, float)), "null where there is none"
+        assert None not in [row[name] for name in ("event_time", "price", "date", "kind") if name in row]
+    if schema == QUOTE:
+        assert (table["received_at"].cast(pa.int64()).to_numpy() == raw.received_at[index]).all()
 
 
 def assert_columns(samples: Samples, raw: RawBatch, rows: TickBatch | BarBatch, types: dict[str, type]) -> None:
@@ -125,6 +152,36 @@ def test_a_feed_says_what_it_is(name: str) -> None:
     assert all(line and "\n" not in line for line in feed.channels.values())
     with pytest.raises(SettingsError):
         feed.subscriptions(Want(("BTC-USDT",), "no such channel"))
+
+
+@pytest.mark.parametrize("name", names("feeds"))
+def test_a_feed_says_in_which_ways_its_channels_can_be_had(name: str) -> None:
+    feed = plugins.load("feeds", name).open()
+    ways = feed.ways
+    assert feed.channel == "" or feed.channel in (*ways.socket, *ways.polled)
+    assert not set(ways.socket) & set(ways.polled)
+    assert set(ways.bars.values()) <= set(ways.history)
+    assert all(interval_us(interval) for interval in ways.bars) and ways.every >= 1
+    for channel in ("no such channel", *ways.socket):
+        with pytest.raises(SettingsError):
+            feed.poll(Want(("BTC-USD",), channel))
+
+
+@pytest.mark.parametrize("name", [name for name in names("feeds") if name != "csv"])
+def test_what_history_costs_is_what_it_asks_first(name: str) -> None:
+    """Day for day, told before anything is asked, and never less than one call a symbol."""
+    feed = plugins.load("feeds", name).open(**({} if name in KEYLESS else {"key": "k"}))
+    for channel in feed.ways.history:
+        symbols = {"fred": ("GDP", "DGS10"), "frankfurter": ("EUR-USD", "GBP-USD")}.get(name, ("BTC-USD", "ETH-USD"))
+        symbols = ("CPI", "UNEMPLOYMENT") if channel == "economic" else symbols
+        symbols = ("EUR-USD", "GBP-USD") if channel.startswith("fx_") else symbols
+        interval = next((i for i, bars in feed.ways.bars.items() if bars == channel), "")
+        options = {"interval": interval} if interval else {}
+        cost = feed.cost(Want(symbols, channel, NOON - DAY, NOON, options))
+        assert cost.weight >= cost.calls >= len(symbols), channel
+        assert feed.cost(Want(symbols, channel, NOON - 400 * DAY, NOON, options)).calls >= cost.calls
+        first = next(feed.history(Want(symbols, channel, NOON - DAY, NOON, options)))
+        assert first.weight <= cost.weight
 
 
 @every_channel

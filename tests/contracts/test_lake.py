@@ -229,6 +229,23 @@ def test_ticks_come_in_order_of_position_over_objects_channels_and_lanes(lake):
     assert [(batch.lane, len(batch)) for batch in found] == [("live", 2), ("load:x", 1), ("live", 2), ("live", 1)]
 
 
+def test_positions_say_which_objects_and_ticks_are_wanted(lake):
+    for first in (0, 10, 20):
+        lake.write(records(entry(6, first), first=first))
+    assert [o.first for o in lake.objects("bronze", "binance", 5, 10)] == [0, 10]
+    assert [o.first for o in lake.objects("ticks", "binance", 16, 19)] == []
+    assert [o.first for o in lake.objects("ticks", first=12)] == [10, 20]
+    found = lake.ticks("binance", "S0", 0, 1 << 60, 2, 20)
+    assert [i for batch in found for i in batch.raw.tolist()] == [2, 4, 10, 12, 14, 20]
+
+
+def test_what_is_written_after_a_question_is_in_the_next_answer(lake):
+    for n in range(5):
+        lake.write(records(entry(2, 2 * n), first=2 * n))
+        assert [o.first for o in lake.objects("ticks")] == list(range(0, 2 * n + 1, 2))
+        assert sum(len(batch) for batch in lake.ticks("binance", "S0", 0, 1 << 60)) == n + 1
+
+
 def test_an_object_holds_ticks_of_all_kinds(lake):
     about = {"symbol": "A", "event_time": 5, "received_at": 9, "raw": 0}
     rows = [

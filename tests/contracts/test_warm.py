@@ -4,8 +4,10 @@ import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 
+import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ from tests.stores.samples import (
 )
 from tickhouse.core.batches import Output
 from tickhouse.core.errors import BadQuery, BadSetting
-from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, Query, State
+from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, Query, State
 from tickhouse.core.plugins import open_url
 
 BACKENDS = {"sqlite": lambda folder: f"sqlite:///{folder}/warm.db"}
@@ -353,3 +355,46 @@ def test_any_history_of_writes_answers_any_question_as_a_dictionary_would(writes
                 beyond = replace(query, after=(*after, "returns(20,3)") if after else None)
                 assert plain(warm.anomalies(beyond)) == said.answer(beyond)
             warm.close()
+
+
+def observed(series, day, value, vintage):
+    return {"series": series, "source": "fred", "date": day, "value": value, "vintage": vintage, "raw": 7}
+
+
+def test_observations_are_told_as_they_were_believed(warm):
+    days = [date(2024, 4, 1), date(2024, 7, 1)]
+    rows = [
+        observed("GDP", days[0], 29016.714, date(2024, 7, 25)),
+        observed("GDP", days[1], 29349.924, date(2024, 10, 30)),
+        observed("GDP", days[1], 29374.914, date(2024, 12, 19)),
+        observed("CPI", days[1], None, date(2024, 8, 14)),
+    ]
+    warm.write("process", Output(9, observations=pa.Table.from_pylist(rows, schema=OBSERVATION)))
+    warm.write("process", Output(9, observations=pa.Table.from_pylist(rows, schema=OBSERVATION)))
+    newest = warm.observations(Query(("GDP",)))
+    assert newest.schema.equals(OBSERVATION)
+    assert newest["value"].to_pylist() == [29016.714, 29374.914]
+    november = 1_730_419_200_000_000
+    assert warm.observations(Query(("GDP",), as_of=november))["value"].to_pylist() == [29016.714, 29349.924]
+    assert warm.observations(Query(("GDP",), versions=True)).num_rows == 3
+    assert warm.observations(Query(("CPI",)))["value"].to_pylist() == [None]
+    assert warm.observations(Query(("GDP",), start=1_717_200_000_000_000))["date"].to_pylist() == [days[1]]
+    assert warm.observations(Query()).num_rows == 3
+    page = warm.observations(Query(versions=True, limit=2))
+    last = ("GDP", "2024-04-01", "fred", "2024-07-25")
+    assert page["series"].to_pylist() == ["CPI", "GDP"] and page["date"].to_pylist()[-1] == days[0]
+    rest = warm.observations(Query(versions=True, after=last))
+    assert rest["vintage"].to_pylist() == [date(2024, 10, 30), date(2024, 12, 19)]
+    with pytest.raises(BadQuery):
+        warm.observations(Query(after=("GDP", "soon", "fred", "2024-07-25")))
+
+
+def test_splits_and_dividends_are_kept_by_day(warm):
+    rows = [
+        {"symbol": "AAPL", "source": "yahoo", "date": date(2020, 8, 31), "kind": "split", "value": 4.0, "raw": 1},
+        {"symbol": "AAPL", "source": "yahoo", "date": date(2020, 8, 7), "kind": "dividend", "value": 0.82, "raw": 1},
+    ]
+    for _ in range(2):
+        warm.write("process", Output(3, actions=pa.Table.from_pylist(rows, schema=ACTION)))
+    assert warm.actions(Query(("AAPL",))).to_pylist() == rows[::-1]
+    assert warm.actions(Query(("MSFT",))).num_rows == 0

@@ -1,11 +1,12 @@
 """Small real servers for the tests of the transport: scripted HTTP answers, byte by byte."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-Script = Callable[[int, str], "bytes | None"]
+Script = Callable[[int, str], "bytes | Awaitable[bytes | None] | None"]
 
 
 def response(status: int = 200, body: bytes = b"{}", **headers: str) -> bytes:
@@ -25,7 +26,8 @@ class Site:
 
 @asynccontextmanager
 async def site(script: Script) -> AsyncIterator[Site]:
-    """Answer request number i (from 0) with `script(i, request)`; None never answers; short bytes break off."""
+    """Answer request number i (from 0) with `script(i, request)`, which may take its time; None never answers; short bytes break
+    off."""
     here, over, writers = Site(""), asyncio.Event(), set[asyncio.StreamWriter]()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,7 +42,8 @@ async def site(script: Script) -> AsyncIterator[Site]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readuntil(b"\r\n\r\n"):
             here.requests.append(head.decode())
-            payload = script(len(here.requests) - 1, head.decode())
+            said = script(len(here.requests) - 1, head.decode())
+            payload = await said if inspect.isawaitable(said) else said
             if payload is None:
                 await over.wait()
                 return

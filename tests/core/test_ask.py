@@ -1,6 +1,7 @@
 """Asking over HTTP: retries, quotas, the breaker, limits, and errors that a person understands."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Generator
@@ -109,6 +110,21 @@ async def test_a_server_error_is_tried_again(tmp_path: Path) -> None:
     assert [a.status for a in got.answers] == [200]
     assert len(got.waits) == 3
     assert all(wait <= 0.5 * 2**i for i, wait in enumerate(got.waits))
+
+
+async def test_what_ails_one_feed_at_a_host_is_no_fault_of_another_there(tmp_path: Path) -> None:
+    script: Script = lambda i, text: response(429, b"", Retry_After="900") if "/one" in text else response()  # noqa: E731
+    limited = RateLimited("no", retry_after=900.0)
+
+    def judge(answer: Answer) -> Exception | None:
+        return limited if answer.status == 429 else None
+
+    async with site(script) as here, Transport(ManualClock(), tmp_path, OPTIONS) as transport:
+        for _ in range(2):
+            with pytest.raises((RateLimited, Unreachable)):
+                [pair async for pair in transport.ask("one", Pace(), judge, one(Request(f"{here.url}/one", "c")))]
+        other = [pair async for pair in transport.ask("other", Pace(), judge, one(Request(f"{here.url}/other", "c")))]
+    assert len(other) == 1 and len(here.requests) == 2
 
 
 async def test_trying_again_is_bounded_and_the_breaker_leaves_the_host_alone(tmp_path: Path) -> None:
@@ -258,6 +274,35 @@ async def test_secrets_are_sent_and_never_seen(
     out = capsys.readouterr()
     assert "hush-hush" not in shown + caplog.text + out.out + out.err
     assert "hush-hush" not in observe.exposition().decode()
+
+
+async def test_a_final_refusal_goes_to_the_conversation_which_may_ask_something_else(tmp_path: Path) -> None:
+    def classify(answer: Answer) -> Exception | None:
+        return BadCredentials("stale") if answer.status == 401 else None
+
+    def renewing(url: str) -> Generator[Request, Answer, None]:
+        try:
+            yield Request(f"{url}/data", "data")
+        except BadCredentials:
+            yield Request(f"{url}/token", "")
+            yield Request(f"{url}/data", "data")
+
+    script: Script = lambda i, _: response(401) if i == 0 else response(200, b"%d" % i)  # noqa: E731
+    async with site(script) as here, Transport(SystemClock(), tmp_path) as transport:
+        seen = [(r.channel, a.body) async for r, a in transport.ask("f", Pace(), classify, renewing(here.url))]
+        assert [head.split()[1] for head in here.requests] == ["/data", "/token", "/data"]
+        assert seen == [("data", b"2")], "what has no channel is for the conversation alone"
+        with pytest.raises(BadCredentials, match="stale"):
+            await asked(tmp_path, lambda *_: response(401), classify=classify)
+
+
+async def test_a_conversation_that_ends_at_a_refusal_ends_quietly(tmp_path: Path) -> None:
+    def content(url: str) -> Generator[Request, Answer, None]:
+        with contextlib.suppress(NoData):
+            yield Request(url, "data")
+
+    async with site(lambda *_: response(200)) as here, Transport(SystemClock(), tmp_path) as transport:
+        assert [_ async for _ in transport.ask("f", Pace(), lambda _: NoData("none"), content(here.url))] == []
 
 
 async def test_cancelling_closes_the_conversation(tmp_path: Path) -> None:

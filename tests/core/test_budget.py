@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
@@ -66,14 +67,23 @@ def test_requests_a_second_do_not_count_weight(
 
 
 def test_a_day_begins_at_midnight_of_its_zone(tmp_path: Path, clock: ManualClock) -> None:
-    utc, east = Budget(tmp_path / "utc.db", clock), Budget(tmp_path / "east.db", clock, day_zone="America/New_York")
-    for budget, wait in ((utc, 86_400), (east, 5 * 3600)):
-        assert budget.take("f", DAY, 10) == 0
-        assert budget.take("f", DAY) == wait
-        assert budget.left("f", DAY) == {"day": 0}
+    east, budget = Pace(per_day=10, day_zone="America/New_York"), Budget(tmp_path / "b.db", clock)
+    for feed, pace, wait in (("utc", DAY, 86_400), ("east", east, 5 * 3600)):
+        assert budget.take(feed, pace, 10) == 0
+        assert budget.take(feed, pace) == wait
+        assert budget.left(feed, pace) == {"day": 0}
     clock.move(5 * 3600)
-    assert east.take("f", DAY) == 0
-    assert utc.take("f", DAY) == 19 * 3600
+    assert budget.take("east", east) == 0
+    assert budget.take("utc", DAY) == 19 * 3600
+
+
+def test_the_day_on_which_clocks_change_has_an_hour_less_or_more(tmp_path: Path) -> None:
+    pace = Pace(per_day=1, day_zone="America/New_York")
+    for first, hours in (("2026-03-08T05:00:00", 23), ("2026-11-01T04:00:00", 25)):
+        clock = ManualClock(round(datetime.fromisoformat(f"{first}+00:00").timestamp()) * 1_000_000)
+        budget = Budget(tmp_path / f"{hours}.db", clock)
+        assert budget.take("f", pace) == 0
+        assert budget.take("f", pace) == hours * 3600
 
 
 def test_more_than_the_limit_itself_passes_alone(budget: Budget, clock: ManualClock) -> None:

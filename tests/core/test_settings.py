@@ -104,7 +104,7 @@ def test_a_relative_data_folder_counts_from_the_file(empty_folder: Path) -> None
         ({"process": {"lateness": "soon"}}, "process.lateness: got 'soon', expected a duration such as"),
         ({"process": {"lateness": -1}}, "process.lateness: got -1, expected a duration"),
         ({"process": {"intervals": ["7x"]}}, "process.intervals.0: got '7x', expected a number and a unit"),
-        ({"process": {"intervals": []}}, "process.intervals"),
+        ({"process": {"intervals": []}}, "process.intervals: got [], expected at least one"),
         (
             {"process": {"indicators": ["a b"]}},
             "process.indicators.0: got 'a b', expected a name such as vwap or sma(20)",

@@ -59,7 +59,7 @@ def test_the_report_counts_bars_as_rows_and_shows_the_rejects_of_this_load_alone
 
     status, items, _ = run("quarantine", "list")
     assert [(item["file"][:4], item["detail"][:7]) for item in items] == [
-        ("tick", "line 3:"), ("tick", "line 5:"), ("bars", "line 3:"), ("bars", "line 4:"), ("bars", "line 5:")
+        ("tick", "line 3:"), ("tick", "line 5:"), ("bars", "line 3:"), ("bars", "line 4:"), ("bars", "line 5:"),
     ]  # fmt: skip
 
 

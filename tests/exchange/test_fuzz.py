@@ -12,6 +12,7 @@ from tickhouse.exchange.binance import METHODS, Binance
 from tickhouse.exchange.history import History
 from tickhouse.exchange.limits import Doorman, Limits
 from tickhouse.exchange.market import Market
+from tickhouse.exchange.world import World
 
 
 def spoken() -> Binance:
@@ -23,7 +24,7 @@ def spoken() -> Binance:
         if block.time[0] > START + 60_000_000:
             break
     history.visible = START + 60_000_000
-    dialect.use(history, Doorman(Limits(weight=10**9)), lambda: START + 60_000_000)
+    dialect.use(World(history, Doorman(Limits(weight=10**9)), lambda: START + 60_000_000))
     return dialect
 
 
@@ -74,7 +75,7 @@ def test_anything_said_is_answered(messages):
     desk = DIALECT.welcome("/stream", "streams=btcusdt@trade/nope@x")
     assert desk is not None
     for message in [*messages, b"[" * 100_000]:
-        answer = json.loads(DIALECT.hear(desk, message))
+        answer = json.loads(DIALECT.hear(desk, message)[0])
         assert "result" in answer or (answer["code"] in (0, 1, 2, 3) and answer["msg"])
     DIALECT.updates(desk, START, START + 60_000_000, [])
 

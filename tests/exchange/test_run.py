@@ -11,7 +11,7 @@ import pytest
 
 from tests.exchange.talk import START, Script, ask, dial, hear, served, streams, tell
 from tickhouse.core.clock import ManualClock, SystemClock
-from tickhouse.core.errors import BadSetting
+from tickhouse.core.errors import BadSetting, SettingsError
 from tickhouse.exchange import run
 from tickhouse.exchange.market import Market
 from tickhouse.exchange.server import Exchange
@@ -51,6 +51,39 @@ def test_running_for_a_time_in_this_process(tmp_path):
 def test_options_that_cannot_be_are_refused(options, words):
     with pytest.raises(BadSetting, match=words):
         run.open({"port": 0, **options})
+
+
+async def test_a_dialect_can_be_ready_at_once_and_faults_may_be_of_one_alone():
+    options = {"port": 0, "symbols": 3, "speak": "frankfurter", "fault": "slow_ms=1,frankfurter.server_errors=1"}
+    async with run.open(options, ManualClock(START)) as exchange:
+        assert exchange.dialects.made("/frankfurter/v2/rates") and not exchange.dialects.made("/yahoo/x")
+        assert (await ask(exchange, "/frankfurter/v2/rates")).status_code >= 500
+        assert (await ask(exchange, "/api/v3/ping")).status_code == 200
+        assert exchange.faults.slow_ms == 1
+    for wrong in ({"speak": "yaho"}, {"fault": "yaho.slow=1"}, {"fault": "yahoo.slw=1"}):
+        with pytest.raises(SettingsError, match=r"yaho|slow"):
+            run.open({"port": 0, **wrong})
+
+
+async def test_terms_faults_and_what_was_sent_are_told_and_changed_while_it_runs():
+    async with served(clock=ManualClock(START)) as exchange:
+        assert (await tell(exchange, "terms?dialect=frankfurter", per_minute=2)).json()["per_minute"] == 2
+        answers = [await ask(exchange, "/frankfurter/v2/rates", quotes="USD") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert all(answer.headers["X-Tickhouse-Simulated"] == "1" for answer in answers)
+        said = (await ask(exchange, "/_control/sent", dialect="frankfurter")).json()
+        assert [row["symbol"] for row in said] == ["EUR-USD"] * 2 and said[0]["price"] == answers[0].json()[0]["rate"]
+        assert (await ask(exchange, "/_control/sent", dialect="yahoo")).json() == []
+        await tell(exchange, "forgive")
+        assert (await ask(exchange, "/frankfurter/v2/rates")).status_code == 200
+        await tell(exchange, "faults?dialect=frankfurter", server_errors=1)
+        assert (await ask(exchange, "/frankfurter/v2/rates")).status_code >= 500
+        assert (await ask(exchange, "/api/v3/ping")).status_code == 200
+        assert "frankfurter" in (await ask(exchange, "/_control/faults")).json()["special"]
+        for wrong in ("terms?dialect=nope", "faults?dialect=nope", "terms"):
+            assert (await tell(exchange, wrong, per_minute=2)).status_code == 400
+        assert (await tell(exchange, "terms?dialect=frankfurter", plan="gold")).status_code == 400
+        assert "frankfurter" in (await ask(exchange, "/_control/terms")).json()
 
 
 def test_a_thread_serves_a_caller_without_an_event_loop():

@@ -219,6 +219,7 @@ def test_a_key_is_sent_and_never_shown() -> None:
         (answer({"code": -1003, "msg": f"IP banned until {NOW // 1000 + 900_000}. Please"}, 418), RateLimited, 900),
         (answer({"code": -1003, "msg": "Too many requests"}, 200), RateLimited, 60),
         (answer({"code": 0, "msg": "Service unavailable from a restricted location"}, 451), BadSetting, None),
+        (answer({"code": 0, "msg": "Service unavailable from a restricted location according to"}), BadSetting, None),
         (answer(b"<html><body>403 Forbidden</body></html>", 403), RateLimited, 300),
         (answer({"code": -1121, "msg": "Invalid symbol."}, 400), UnknownSymbol, None),
         (answer({"code": -1120, "msg": "Invalid interval."}, 400), BadSetting, None),

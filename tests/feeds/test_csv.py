@@ -291,7 +291,12 @@ def test_a_file_is_no_live_source() -> None:
         with pytest.raises(SettingsError, match="tickhouse load"):
             ask(Want(("X",), "ticks"))
     with pytest.raises(BadSetting):
-        csv.open()
+        csv.open(kind="ticks")
+
+
+def test_lines_of_which_nothing_is_known_are_time_symbol_price_and_size() -> None:
+    parsed = csv.open().parse(RawBatch.of("csv", "ticks", [b"2026-01-01T00:00:00Z,AAPL,271.5,100"], 5))
+    assert parsed.ticks is not None and parsed.ticks.price.tolist() == [271.5]
 
 
 RECORDED = {

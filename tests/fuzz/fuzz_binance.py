@@ -6,24 +6,20 @@ With atheris installed it is guided by coverage and takes atheris' own options; 
 messages are tried for that long. The first disagreement is printed with its bytes and ends the run with an error.
 """
 
-import argparse
-import json
 import random
 import sys
-import time
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.feeds.binance_messages import CONTROL, WITH_TICKS, mutated, with_fields_changed, wrapped
-from tests.feeds.samples_binance import samples
-from tests.feeds.test_binance_fuzz import assert_json_agrees, assert_scanner_agrees
-from tickhouse.core.batches import RawBatch
-from tickhouse.core.model import Kind
+from tests.fuzz.guided import guarded, instrumented, main
 
-BATCH = 200
+with instrumented():
+    from tests.feeds.binance_messages import CONTROL, WITH_TICKS, mutated, with_fields_changed, wrapped
+    from tests.feeds.samples_binance import samples
+    from tests.feeds.test_binance_fuzz import assert_json_agrees, assert_scanner_agrees
+    from tickhouse.core.batches import RawBatch
+    from tickhouse.core.model import Kind
 
 
 def check(payload: bytes) -> None:
@@ -48,45 +44,16 @@ def message(choose: random.Random) -> bytes:
     return mutated(found, choose, choose.choice((0, 1, 1, 1, 2, 3, 8)))
 
 
-def run(seconds: float, seed: int) -> dict[str, int]:
-    """Try mutations until the time is over; says how many, and how many of them the scanner took."""
-    choose, end = random.Random(seed), time.monotonic() + seconds
-    tried = recognised = 0
-    while time.monotonic() < end:
-        payloads = [message(choose) for _ in range(BATCH)]
-        recognised += guarded(lambda found=payloads: assert_scanner_agrees(found), b"\n".join(payloads))
-        for payload in payloads[:: BATCH // 20]:
-            guarded(lambda found=payload: check(found), payload)
-        tried += BATCH
-    return {"seed": seed, "tried": tried, "recognised": recognised}
-
-
-def guarded(body: Callable[[], int | None], shown: bytes) -> int:
-    """The result of a check; the bytes that failed it are printed first."""
-    try:
-        return body() or 0
-    except BaseException:
-        sys.stderr.write(f"fails on {shown!r}\n")
-        raise
-
-
-def main() -> None:
-    """By coverage where atheris is there, else by chance."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    given, rest = parser.parse_known_args()
-    if find_spec("atheris"):
-        import atheris
-
-        atheris.instrument_all()
-        atheris.Setup([sys.argv[0], f"-max_total_time={int(given.seconds)}", *rest], check)
-        atheris.Fuzz()
-        return
-    sys.stdout.write(json.dumps(run(given.seconds, given.seed)) + "\n")
+def trial(choose: random.Random, count: int) -> int:
+    """Try so many mutations; says how many the scanner took."""
+    payloads = [message(choose) for _ in range(count)]
+    recognised = guarded(lambda: assert_scanner_agrees(payloads), b"\n".join(payloads))
+    for payload in payloads[::10]:
+        guarded(lambda found=payload: check(found), payload)
+    return recognised
 
 
 SAMPLES = samples()
 
 if __name__ == "__main__":
-    main()
+    main(check, trial, [*WITH_TICKS, *CONTROL, *(message for sample in SAMPLES for message in sample.good)])

@@ -500,6 +500,7 @@ def test_a_file_of_the_format_before_is_brought_to_this_one(path):
             check = quarantine_check(item, 2)
             old.execute("UPDATE quarantine SET check_ = ? WHERE position = ?", (check, position))
         old.execute("ALTER TABLE quarantine DROP COLUMN lane")
+        old.execute("ALTER TABLE records DROP COLUMN tables")
         old.execute("PRAGMA user_version = 1")
     journal = opened(path)
     journal.append([rejected((0,), 2, lane="load:b.csv:2")])

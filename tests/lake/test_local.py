@@ -98,10 +98,10 @@ def test_statistics_rule_objects_out(lake):
     lake.write(records(entry(10)))
     (item,) = lake.objects("ticks")
     path = lake.root / item.name
-    assert _ticks.matching(path, "A", 0, 1 << 60) is None
-    assert _ticks.matching(path, "S0", 0, T0) is None
-    assert _ticks.matching(path, "S0", T0 + 10 * SECOND, 1 << 60) is None
-    assert _ticks.matching(path, "S0", T0, T0 + 1).num_rows == 1
+    for symbol, start, end in (("A", 0, 1 << 60), ("S0", 0, T0), ("S0", T0 + 10 * SECOND, 1 << 60)):
+        assert _ticks.matching(path, _ticks.Wanted(symbol, start, end)) is None
+    assert _ticks.matching(path, _ticks.Wanted("S0", T0, T0 + 1)).num_rows == 1
+    assert _ticks.span(path) == (T0, T0 + 9 * SECOND, "S0", "S1")
 
 
 def test_the_same_messages_in_other_pieces_read_the_same(lake, tmp_path):

@@ -19,7 +19,8 @@ from tickhouse.steps.refusals import noted
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
-T0 = 1_767_225_600 * SECOND
+T0 = (1_767_225_600 - 300) * SECOND
+"""Five minutes before a UTC midnight, so that scenes go over it."""
 VALUES = ("open", "high", "low", "close", "volume", "vwap", "trades", "completeness")
 Row = dict[str, Any]
 
@@ -175,6 +176,9 @@ class House:
             if fits and stored and begin <= row["start"] < end:
                 found[tuple(row[name] for name in key)] = row
         ordered = sorted(found.values(), key=lambda row: (row["symbol"], row["start"], row["version"]))
+        if query.last is not None:
+            series = [[row for row in ordered if row["symbol"] == symbol] for symbol in query.symbols]
+            ordered = [row for rows in series for row in rows[max(0, len(rows) - query.last) :]]
         return pa.Table.from_pylist(
             [{n: row[n] for n in schema.names} for row in ordered], schema=untimed(schema)
         ).cast(schema)

@@ -23,6 +23,8 @@ class Scene:
     aggregates: bool = True
     marks: bool = True
     loads: int = 1
+    slow: bool = False
+    """Whether loads come piece by piece, between what is live."""
     bars: int = 0
     """So many times bars come ready made, in a load or live, in any order."""
     ticks: int = 120
@@ -39,13 +41,13 @@ class Scene:
         if self.marks:
             events += self._marks()
         for number in range(self.loads):
-            events.append((self.random.uniform(0, 900), ("load", number)))
+            events += self._load(f"load:{number}", rows, self.random.uniform(0, 900))
         for number in range(self.bars):
             events.append((self.random.uniform(0, 900), ("bars", number)))
         refilled = [row for row in lost if self.random.random() < 0.7]
         if refilled:
             events.append((self.random.uniform(500, 1500), ("refill", refilled)))
-        return self._written(sorted(events, key=lambda event: event[0]), rows)
+        return self._written(sorted(events, key=lambda event: event[0]))
 
     def _traded(self) -> list[Row]:
         random, time, rows = self.random, 0.0, []
@@ -87,7 +89,7 @@ class Scene:
                 events.append((at, ("mark", Event.ALIVE, at)))
         return events
 
-    def _written(self, events: list[tuple[float, Any]], rows: list[Row]) -> list[Record]:
+    def _written(self, events: list[tuple[float, Any]]) -> list[Record]:
         records: list[Record] = []
         waiting: list[Row] = []
 
@@ -104,7 +106,7 @@ class Scene:
             if kind == "mark":
                 records.append(self.feeder.mark(what[0], what[1], symbols=("A", "B"), received=at))
             elif kind == "load":
-                records += self._load(f"load:{what[0]}", rows, at)
+                records.append(self._loaded(at, *what))
             elif kind == "bars":
                 records += self._bars(f"load:bars:{what[0]}", at)
             elif kind == "refill":
@@ -131,14 +133,18 @@ class Scene:
         parts += [self.feeder.bars(given(part, at), lane, page=3) for part in (rows[:middle], rows[middle:]) if part]
         return [*parts, self.feeder.mark(Event.END, at, lane)]
 
-    def _load(self, lane: str, rows: list[Row], at: float) -> list[Record]:
+    def _load(self, lane: str, rows: list[Row], at: float) -> list[tuple[float, Any]]:
         """A part of what was traded, from a file; without ids these are other trades."""
         random = self.random
         first = random.randrange(len(rows))
         chosen = [row for row in rows[first : first + random.randint(1, len(rows))] if random.random() < 0.9]
-        if not chosen:
-            return []
-        middle = random.randint(0, len(chosen) - 1)
-        parts = [part for part in (chosen[:middle], chosen[middle:]) if part]
-        records = [self.feeder.mark(Event.BEGIN, at, lane), *(self.feeder.ticks(part, lane, page=7) for part in parts)]
-        return [*records, self.feeder.mark(Event.END, at, lane)]
+        events: list[tuple[float, Any]] = [(at, ("load", lane, Event.BEGIN))]
+        while chosen:
+            n = random.randint(1, 30 if self.slow else len(chosen))
+            events.append((at, ("load", lane, chosen[:n])))
+            chosen = chosen[n:]
+            at += random.uniform(0, 80) if self.slow else 0
+        return [*events, (at, ("load", lane, Event.END))]
+
+    def _loaded(self, at: float, lane: str, what: Event | list[Row]) -> Record:
+        return self.feeder.mark(what, at, lane) if isinstance(what, Event) else self.feeder.ticks(what, lane, page=7)

@@ -91,10 +91,14 @@ class Shelf:
             frame = frame.filter(source=query.source)
         if query.start is not None:
             frame = frame.filter(pl.col("start") >= pl.lit(query.start).cast(pl.Datetime("us", "UTC")))
+        if query.end is not None:
+            frame = frame.filter(pl.col("start") < pl.lit(query.end).cast(pl.Datetime("us", "UTC")))
         if not query.versions:
             frame = frame.unique(key, keep="last", maintain_order=True)
             if "retracted" in frame.columns:
                 frame = frame.filter(~pl.col("retracted"))
+        if query.last is not None:
+            frame = frame.group_by("symbol", "interval", "source", maintain_order=True).tail(query.last)
         table = frame.to_arrow()
         return pa.table(
             [table[n].cast(TIME if schema.field(n).type == TIME else schema.field(n).type) for n in schema.names],

@@ -1,6 +1,7 @@
 """Rows of closed bars, and corrections that leave exactly what an undisturbed run would have said."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from tests.process.shelf import DAY, MINUTE, T0, Shelf, batch, walk
 from tickhouse.core.errors import BadQuery, SettingsError
-from tickhouse.core.model import ANOMALY, BAR, INDICATOR
+from tickhouse.core.model import ANOMALY, BAR, INDICATOR, Query
 from tickhouse.process.analysis import Analysis, compute
 from tickhouse.process.catalog import default_indicators, detector, indicator
+from tickhouse.process.said import Said
 
 DETECTORS = ("returns(20,3)", "volume(20,3)", "returns(2,1)")
 Row = dict[str, Any]
@@ -30,6 +32,11 @@ def series(seed: int, symbol: str, n: int, begin: int, minutes: int = 1) -> list
         {"symbol": symbol, "interval": minutes * MINUTE, **{name: values[i].item() for name, values in columns.items()}}
         for i in range(n)
     ]
+
+
+def at(rows: list[Row], minutes: list[int]) -> list[Row]:
+    """The bars moved to these minutes after T0."""
+    return [row | {"start": T0 + minute * MINUTE} for row, minute in zip(rows, minutes, strict=True)]
 
 
 def ordered(rows: list[Row]) -> list[Row]:
@@ -68,6 +75,10 @@ class House:
         if name == "anomalies":
             frame = frame.filter(~pl.col("retracted"))
         return frame.drop("version", "known_at")
+
+    def restart(self) -> None:
+        state, self.analysis = self.analysis.snapshot(), analysis(self.shelf)
+        self.analysis.restore(state)
 
     def check_versions(self) -> None:
         """Versions of a row begin at 0 and rise by one, and neighbours differ."""
@@ -165,6 +176,62 @@ def test_a_correction_of_today_reads_only_today() -> None:
     assert min(said["start"].cast(pa.int64()).to_pylist()) == fixed["start"]
 
 
+BEFORE = {
+    "in a row": range(-60, 0),
+    "gaps": [*range(-9000, -8990), *range(-300, -200, 7), -20, -19, -3],
+    "few": range(-4, 0),
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=list(BEFORE))
+@pytest.mark.parametrize("minute", [0, 1, 7])
+@pytest.mark.parametrize("kept", ["stored", "not stored", "restored"])
+def test_a_correction_of_the_first_bars_of_a_day_knows_those_before_the_day(
+    before: Sequence[int], minute: int, kept: str
+) -> None:
+    """What remembers a few bars has no copy of its state at midnight: it is fed these bars again."""
+    rows = at(series(11, "A", len(before) + 30, T0), [*before, *range(30)])
+    day, house = len(before), House()
+    if day:
+        house.closed(rows[: day - 1], store=kept != "not stored")
+        house.closed([rows[day - 1]], store=kept != "not stored")
+    house.closed(rows[day:], store=kept != "not stored")
+    if kept == "restored":
+        house.restart()
+    fixed = rows[day + minute] | {"close": 130.0, "volume": 77.0, "version": 1}
+    house.shelf.asked.clear()
+    house.closed([fixed])
+    same_as_undisturbed(house, [*rows[: day + minute], fixed, *rows[day + minute + 1 :]])
+    assert [(query.start, query.end, query.last) for query in house.shelf.asked[:2]] == [
+        (T0, None, None),
+        (None, T0, 21),
+    ]
+
+
+def test_series_whose_newest_bars_are_of_different_days_are_corrected_at_once() -> None:
+    days = {"A": 0, "B": -1, "C": -3, "D": 0}
+    rows = {name: series(i, name, 90, T0 + day * DAY - 40 * MINUTE) for i, (name, day) in enumerate(days.items())}
+    house = House()
+    every = ordered([row for part in rows.values() for row in part])
+    house.closed(every, store=False)
+    fixed = {name: rows[name][41 + i] | {"close": 130.0, "version": 1} for i, name in enumerate("ABC")}
+    house.closed(ordered(list(fixed.values())))
+    final = {key(row): row for row in [*every, *fixed.values()]}
+    same_as_undisturbed(house, list(final.values()))
+
+
+def test_bars_before_the_day_count_as_corrected_last() -> None:
+    """A bar of yesterday is corrected, then one of today; the version of yesterday's bar that counts is not stored yet."""
+    rows, house = series(12, "A", 100, T0 - 50 * MINUTE), House()
+    house.closed(rows)
+    yesterday, today = (rows[i] | {"close": 130.0, "version": 1} for i in (45, 52))
+    house.closed([yesterday], store=False)
+    house.closed([today], store=False)
+    house.store()
+    same_as_undisturbed(house, [*rows[:45], yesterday, *rows[46:52], today, *rows[53:]])
+
+
 def test_rows_that_no_correction_reaches_are_not_written_again() -> None:
     rows = series(4, "A", 300, T0)
     house = House()
@@ -215,11 +282,15 @@ def test_corrections_leave_what_an_undisturbed_run_says(seed: int) -> None:
         held, done = held - come, [*done, *come]
         house.closed(ordered([final[k] for k in {key(r) for r in part} | late | come]), store := random.random() < 0.5)
         if store and random.random() < 0.5:
-            state, house.analysis = house.analysis.snapshot(), analysis(house.shelf)
-            house.analysis.restore(state)
+            house.restart()
     house.store()
+    same_as_undisturbed(house, [r | {"version": 0} for r in final.values()])
+
+
+def same_as_undisturbed(house: House, rows: list[Row]) -> None:
+    """All it said and its state are as if the bars had been so at first."""
     house.check_versions()
-    expected = undisturbed([r | {"version": 0} for r in final.values()])
+    expected = undisturbed(rows)
     for name in ("indicators", "anomalies"):
         assert house.newest(name).equals(expected.newest(name))
     assert states(house.analysis) == states(expected.analysis)
@@ -252,6 +323,19 @@ def test_rows_stored_by_a_run_that_was_cut_short_are_not_seen() -> None:
     assert again[0].equals(first[0])
 
 
+def test_what_is_not_stored_yet_counts_among_the_last_rows() -> None:
+    rows, house = [*series(14, "A", 9, T0), *series(15, "B", 5, T0)], House()
+    house.closed(rows[:7])
+    house.store()
+    said = Said(house.shelf)
+    said.up_to(house.position)
+    said.add(batch([*rows[7:], rows[3] | {"close": 130.0, "version": 1}]))
+    symbols, code, columns = said.bars(Query(("A", "B"), "1m", "s", end=T0 + 8 * MINUTE, last=5))
+    assert (symbols, code.tolist()) == (["A", "B"], [0] * 5 + [1] * 5)
+    assert (columns["start"] - T0).tolist() == [i * MINUTE for i in (3, 4, 5, 6, 7, 0, 1, 2, 3, 4)]
+    assert columns["close"][0] == 130.0
+
+
 def test_the_same_bar_twice_in_a_call_counts_as_its_newest_version() -> None:
     rows, house = series(7, "A", 40, T0), House()
     newer = rows[39] | {"close": 120.0, "version": 1}
@@ -266,11 +350,30 @@ def test_a_state_of_other_indicators_is_refused() -> None:
         Analysis([indicator("sma(5)")], [], None).restore(state)
 
 
+def test_a_state_with_a_copy_of_everything_at_midnight_is_read() -> None:
+    """As of versions before members had a memory: they kept an anchor of each."""
+    rows, house = series(13, "A", 60, T0 - 30 * MINUTE), House()
+    house.closed(rows)
+    state = house.analysis.snapshot()
+    count = len([name for name in state if name.startswith("state.")])
+    house.analysis = analysis(house.shelf)
+    house.analysis.restore({f"anchor.{i}": np.full_like(state[f"state.{i}"], 7.0) for i in range(count)} | state)
+    fixed = rows[31] | {"close": 130.0, "version": 1}
+    house.closed([fixed])
+    same_as_undisturbed(house, [*rows[:31], fixed, *rows[32:]])
+
+
+def test_a_state_of_an_indicator_that_remembered_less_is_refused() -> None:
+    state = analysis(None).snapshot()
+    with pytest.raises(SettingsError, match=r"ema\(20\) remembered a few bars"):
+        analysis(None).restore({name: array for name, array in state.items() if name != "anchor.1"})
+
+
 def test_state_is_small() -> None:
     one = analysis(None)
     rows = [row for i in range(200) for row in series(i, f"S{i}", 1, T0)]
     one.closed(batch(rows), 0)
-    assert sum(array.nbytes for array in one.snapshot().values()) / 200 < 2300
+    assert sum(array.nbytes for array in one.snapshot().values()) / 200 < 1250
 
 
 def test_compute_on_demand_equals_the_stored_rows_and_keeps_the_order_of_the_table() -> None:

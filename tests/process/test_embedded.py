@@ -220,7 +220,7 @@ def test_a_hole_is_closed_when_what_fills_it_is_refused(feeder):
     assert (bar["trades"], bar["version"], bar["completeness"]) == (58, 1, 58 / 59 * 59 / 60) and bar[
         "completeness"
     ] > before
-    assert house.coverage()["A", 0] == (60, "backfilled", 0)
+    assert house.coverage()["A", 1] == (60, "backfilled", 0)
     house.run(feeder.ticks([tick(21, id=21, received=150)], REFILL), feeder.mark(Event.END, 150, REFILL))
     assert (house.newest()["A", 0]["version"], house.newest()["A", 0]["completeness"]) == (2, 59 / 60)
 
@@ -310,6 +310,18 @@ def test_the_first_window_is_complete_from_the_first_evidence_on(feeder):
     house = House(DENSE)
     house.run(Feeder().ticks([tick(30, id=1), tick(20, id=0), tick(100, id=2)]))
     assert house.newest()["A", 0]["completeness"] == 40 / 60
+
+
+def test_coverage_begins_where_the_first_window_is_watched_from(feeder):
+    house = House(DENSE)
+    house.run(feeder.mark(Event.CONNECTED, 15, symbols=("A", "B")), feeder.ticks([tick(30, id=1), tick(100, id=2)]))
+    house.run(feeder.mark(Event.ALIVE, 200))
+    assert house.coverage()["A", 15] == (120, "live", 0)
+    assert house.coverage()["B", 15] == (180, "quiet", 0)
+    assert house.newest()["A", 0]["completeness"] == 0.75
+    early = House(NONE)
+    early.run(Feeder().mark(Event.CONNECTED, 65, symbols=("A",)), feeder.ticks([tick(50), tick(70), tick(200)]))
+    assert early.coverage()["A", 0] == (120, "live", 0), "a trade from before the connection came all the same"
 
 
 def test_coverage_tells_live_quiet_and_delayed_apart(feeder):

@@ -14,8 +14,8 @@ from tests.process.shelf import DAY, MINUTE, T0, Columns, walk
 from tickhouse.core import plugins
 from tickhouse.core.kernels import objects, window
 from tickhouse.core.settings import INDICATORS
-from tickhouse.process import Indicator
-from tickhouse.process.catalog import apply, default_indicators, indicator
+from tickhouse.process import Detector, Indicator
+from tickhouse.process.catalog import apply, default_indicators, detector, indicator
 
 EVERY = [
     *INDICATORS,
@@ -160,8 +160,49 @@ def test_the_state_forgets_how_it_came_about(text: str) -> None:
     np.testing.assert_allclose(state[0], state[1], rtol=1e-6)
 
 
+MEMBERS = [*map(indicator, EVERY), *map(detector, ("returns(20,3)", "returns(2,1)", "volume(20,3)", "volume(1,3)"))]
+
+
+@pytest.mark.parametrize("one", [one for one in MEMBERS if one.memory is not None], ids=lambda one: one.label)
+@given(seed=st.integers(0, 10_000), n=st.integers(0, 120))
+@settings(max_examples=40, deadline=None)
+def test_memory_is_how_many_of_the_newest_bars_decide_the_state(one: Indicator | Detector, seed: int, n: int) -> None:
+    """Fed no more than these it has the same bits and goes on with the same values; fed one bar less it has not."""
+    random = np.random.default_rng(seed)
+    bars = walk(random, n + 30)
+    bars["close"][random.random(n + 30) < random.choice([0.0, 0.1])] = 0.0
+
+    def after(first: int) -> tuple[bytes, bytes]:
+        state = np.zeros((1, one.width))
+        parts = [{name: values[a:b] for name, values in bars.items()} for a, b in ((first, n), (n, n + 30))]
+        values = [(one.update(state, np.zeros(len(part["close"]), np.int64), part), state.tobytes()) for part in parts]
+        return values[0][1], values[1][0].tobytes()
+
+    assert one.memory is not None
+    assert after(max(0, n - one.memory)) == after(0)
+    assert n < one.memory or after(n - one.memory + 1) != after(0)
+
+
+def test_averages_that_never_forget_have_no_memory_of_a_few_bars(bars: Columns) -> None:
+    for text in ("ema(20)", "rsi(14)", "macd(12,26,9)", "atr(14)", "vwap"):
+        one, states = indicator(text), np.zeros((2, indicator(text).width))
+        one.update(states[:1], np.zeros(400, np.int64), bars)
+        one.update(states[1:], np.zeros(200, np.int64), {name: values[200:] for name, values in bars.items()})
+        assert one.memory is None and states[0].tobytes() != states[1].tobytes()
+
+
+def test_a_close_of_zero_has_no_return_after_it() -> None:
+    """Bands of bars that know no return are absent, and come back when it is forgotten."""
+    close = 100 + np.arange(40.0)
+    close[[0, 10, 11]] = 0
+    volatility = values("volatility(3)", {"close": close})["value"]
+    assert np.flatnonzero(~np.isnan(volatility)).tolist() == [*range(4, 10), *range(15, 40)]
+
+
 def test_there_is_a_test_for_every_indicator_and_every_default_is_one() -> None:
     assert {text.partition("(")[0] for text in EVERY} == set(plugins.names("process.indicators"))
+    judges = {one.label.partition("(")[0] for one in MEMBERS[len(EVERY) :]}
+    assert judges == set(plugins.names("process.detectors"))
     assert [one.label for one in default_indicators()] == list(INDICATORS)
 
 

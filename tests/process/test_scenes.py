@@ -20,9 +20,11 @@ from tickhouse.process.rules import Rules
 KINDS = (Ids.DENSE, Ids.NONE)
 
 
-def scene(seed: int, kind: Ids, refusals: bool = True) -> tuple[list[Record], Rules]:
+def scene(seed: int, kind: Ids, refusals: bool = True, slow: bool = False) -> tuple[list[Record], Rules]:
     random = Random(seed)
-    made = Scene(random, ids=kind is not Ids.NONE, loads=random.choice([0, 1, 2]), marks=random.random() < 0.7)
+    made = Scene(
+        random, ids=kind is not Ids.NONE, loads=random.choice([0, 1, 2]), marks=random.random() < 0.7, slow=slow
+    )
     made.refused = random.choice([0.0, 0.0, 0.1]) if refusals else 0.0
     return made.records(), Rules(ids={"s": kind})
 
@@ -106,9 +108,11 @@ def test_neither_cuts_nor_restarts_change_bars_versions_holes_coverage_or_the_le
     assert disturbed(records, rules, other) == said(whole)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_neither_cuts_nor_restarts_change_indicators_and_anomalies(seed):
-    records, rules = scene(seed, KINDS[seed % 2])
+@pytest.mark.parametrize("seed", range(24, 30))
+@pytest.mark.parametrize("slow", [False, True], ids=["loads at once", "slow loads"])
+def test_neither_cuts_nor_restarts_change_indicators_and_anomalies(seed, slow):
+    """Corrections see the bars that a load has made public, also those whose own analysis waits for the end of the load."""
+    records, rules = scene(seed, KINDS[seed % 2], slow=slow)
     whole = House(rules, analysis)
     whole.run(*records)
     assert whole.said

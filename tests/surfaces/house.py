@@ -4,8 +4,9 @@ import copy
 import math
 import random
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,10 @@ import pyarrow as pa
 
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import NoData, Temporary
-from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, TICK, TIME, Query, interval_us
+from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, TICK, TIME, Query, interval_us
+from tickhouse.core.settings import INDICATORS as CONFIGURED
+from tickhouse.core.values import Values
+from tickhouse.steps.beside import Beside
 from tickhouse.surfaces import Listener
 
 MINUTE = 60 * SECOND
@@ -27,6 +31,7 @@ KEYS = {
     "coverage": ("symbol", "start", "source", "channel"),
     "findings": ("at", "source", "symbol", "check", "severity", "raw", "message"),
     "metrics": ("at", "source", "name"),
+    "observations": ("series", "date", "source", "vintage"),
 }
 BLIND = (181, 188)
 """Minutes without a feed: the first symbol has no bars there."""
@@ -59,6 +64,7 @@ class MemoryHouse:
         self._fill("coverage", [row for symbol in self.prices for row in self._coverage(symbol)], COVERAGE)
         self._fill("findings", list(self._findings()), FINDING)
         self._fill("metrics", list(self._metrics()), METRIC)
+        self._fill("observations", list(_observations()), OBSERVATION)
         self._fill("ticks", [t for number, symbol in enumerate(self.prices) for t in self._ticks(symbol, number)], TICK)
 
     def fresh(self) -> "MemoryHouse":
@@ -93,6 +99,14 @@ class MemoryHouse:
         """Indicator rows."""
         return _newest(self._ask("indicators", INDICATOR, query), query, ("symbol", "interval", "source"))
 
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+        """Indicators beside bars."""
+        return Beside(self, CONFIGURED).values(bars, wanted, as_of)
+
+    def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
+        """The values in indicator rows."""
+        return Beside(self, CONFIGURED).picked(rows, wanted)
+
     def anomalies(self, query: Query) -> pa.Table:
         """Anomalies."""
         return _newest(self._ask("anomalies", ANOMALY, query), query, ("symbol", "interval", "source"))
@@ -109,6 +123,16 @@ class MemoryHouse:
         if query.start is not None:
             frame = frame.filter(pl.col("end").dt.epoch("us") > query.start)
         return _newest(_paged("coverage", frame, replace(query, start=None), "start", COVERAGE), query, ("symbol",))
+
+    def observations(self, query: Query) -> pa.Table:
+        """Values of economic series."""
+        frame = self._read("observations").filter(pl.col("series").is_in(query.symbols))
+        if query.as_of is not None:
+            frame = frame.filter(pl.col("vintage") <= datetime.fromtimestamp(query.as_of / SECOND, UTC).date())
+        if not query.versions:
+            frame = frame.filter(pl.col("vintage") == pl.col("vintage").max().over("series", "date"))
+        frame = frame.with_columns(pl.col("date", "vintage").cast(pl.String))
+        return _paged("observations", frame, query, "date", OBSERVATION)
 
     def metrics(self, query: Query) -> pa.Table:
         """Quality metrics."""
@@ -307,10 +331,11 @@ class MemoryHouse:
 
 
 def _paged(name: str, frame: pl.DataFrame, query: Query, time: str, schema: pa.Schema) -> pa.Table:
+    at = pl.col(time).str.to_datetime("%Y-%m-%d") if time == "date" else pl.col(time)
     if query.start is not None:
-        frame = frame.filter(pl.col(time).dt.epoch("us") >= query.start)
+        frame = frame.filter(at.dt.epoch("us") >= query.start)
     if query.end is not None:
-        frame = frame.filter(pl.col(time).dt.epoch("us") < query.end)
+        frame = frame.filter(at.dt.epoch("us") < query.end)
     key = KEYS.get(name, (time,))
     frame = frame.sort(key, maintain_order=True)
     if query.after is not None:
@@ -346,6 +371,14 @@ def _fits(row: dict[str, Any], query: Query) -> bool:
     )
 
 
+def _observations() -> Any:
+    """A year of a monthly series, each value revised once."""
+    for month in range(1, 13):
+        for day, more in ((10, 0.0), (25, 0.5)):
+            yield {"series": "CPI", "source": "fred", "date": date(2025, month, 1), "value": 300.0 + month + more,
+                   "vintage": date(2025 + month // 12, month % 12 + 1, day), "raw": month}  # fmt: skip
+
+
 def _odd(bar: dict[str, Any]) -> bool:
     return bar["interval"] == "1m" and bar["volume"] > 60
 
@@ -367,7 +400,7 @@ def _indicators(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
         past = closes.setdefault(key, [])
         past.append(bar["close"])
         ema[key] = bar["close"] if key not in ema else ema[key] + (bar["close"] - ema[key]) * 2 / 21
-        values = {"ema(20)": ema[key]}
+        values = {"ema(20)": ema[key], "vwap": bar["vwap"] + 1}
         if len(past) >= 20:
             mean, spread = statistics.fmean(past[-20:]), statistics.pstdev(past[-20:])
             values |= {"sma(20)": mean, "bollinger(20,2).middle": mean}

@@ -34,7 +34,7 @@ async def test_the_document_lists_every_address_with_its_problems(client: httpx.
     document = (await client.get("/v1/openapi.json")).json()
     symbol = {f"/v1/{name}/{{symbol}}" for name in ("ticks", "bars", "indicators", "coverage", "trace")}
     plain = ("latest", "anomalies", "quality", "quality/metrics", "symbols", "status", "health", "ready")
-    wanted = symbol | {f"/v1/{name}" for name in plain}
+    wanted = symbol | {"/v1/series/{series}"} | {f"/v1/{name}" for name in plain}
     assert set(document["paths"]) == wanted
     for path, operations in document["paths"].items():
         responses = operations["get"]["responses"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from tickhouse.core.times import rfc3339
+from tickhouse.core.values import column_name
 from tickhouse.surfaces.formats import negotiate, plain, time_texts
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -24,7 +25,7 @@ TABLES = ["/v1/bars/BTC-USDT?indicators=all", "/v1/ticks/BTC-USDT?", "/v1/anomal
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for name in ("indicators", "values"):
-        row = {**row, **(row.get(name) or {})}
+        row = {**row, **{column_name(value): number for value, number in (row.get(name) or {}).items()}}
         row.pop(name, None)
     return {name: " ".join(value) if isinstance(value, list) else value for name, value in row.items()}
 

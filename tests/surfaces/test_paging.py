@@ -17,6 +17,8 @@ PLACES = [
     ("/v1/indicators/BTC-USDT?interval=5m", ("start",)),
     ("/v1/anomalies", ("symbol", "interval", "start", "detector")),
     ("/v1/coverage/BTC-USDT", ("start",)),
+    ("/v1/series/CPI?versions=true", ("date", "vintage")),
+    ("/v1/series/cpi?start=2025-02-01", ("date",)),
     ("/v1/quality", ("at", "raw")),
     ("/v1/quality/metrics", ("at", "name")),
     ("/v1/ticks/BTC-USDT?start=2026-01-01T03:55", ("raw",)),

@@ -1,11 +1,13 @@
 """Every address, asked well: what comes back is what the house has."""
 
+import csv
 import math
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pyarrow as pa
+import pytest
 
 from tests.surfaces.conftest import client_of
 from tests.surfaces.house import BLIND, MINUTE, START, MemoryHouse, busy
@@ -76,12 +78,28 @@ async def test_an_offset_in_a_time_counts_even_when_the_address_lost_its_plus(ge
 
 async def test_indicators_beside_bars_are_those_asked_for(get: Any) -> None:
     body = await get(
-        "/v1/bars/BTC-USDT", start="2026-01-01T00:30", limit=2, indicators="bollinger(20,2),ema(20),nothing(3)"
+        "/v1/bars/BTC-USDT", start="2026-01-01T00:30", limit=2, indicators="bollinger(20,2),ema(20),sma(99)"
     )
     names = {"bollinger(20,2).upper", "bollinger(20,2).middle", "bollinger(20,2).lower", "ema(20)"}
-    assert set(body["data"][0]["indicators"]) == names and body["absent"] == ["nothing(3)"]
+    assert set(body["data"][0]["indicators"]) == names and body["absent"] == ["sma(99)"]
     short = await get("/v1/bars/BTC-USDT", limit=1, indicators="all")
-    assert list(short["data"][0]["indicators"]) == ["ema(20)"]
+    assert list(short["data"][0]["indicators"]) == ["ema(20)", "vwap"]
+
+
+async def test_an_indicator_that_is_not_kept_is_computed_over_the_bars_before(get: Any) -> None:
+    closes = [bar["close"] for bar in (await get("/v1/bars/BTC-USDT", limit=30))["data"]]
+    body = await get("/v1/bars/BTC-USDT", start="2026-01-01T00:28", limit=2, indicators="sma(7)")
+    found = [bar["indicators"]["sma(7)"] for bar in body["data"]]
+    assert found == pytest.approx([sum(closes[i - 6 : i + 1]) / 7 for i in (28, 29)])
+
+
+async def test_the_indicator_vwap_is_a_column_of_its_own(client: httpx.AsyncClient, get: Any) -> None:
+    """Everywhere but in JSON it would have the name of the bar's own vwap."""
+    bar = (await get("/v1/bars/BTC-USDT", limit=1, indicators="all"))["data"][0]
+    answer = await client.get("/v1/bars/BTC-USDT?limit=1&indicators=all&format=csv")
+    assert answer.status_code == 200, answer.text
+    row = next(csv.DictReader(answer.text.splitlines()))
+    assert float(row["vwap"]) == bar["vwap"] and float(row["vwap()"]) == bar["indicators"]["vwap"] != bar["vwap"]
 
 
 async def test_indicator_rows_are_objects(get: Any) -> None:
@@ -202,3 +220,19 @@ def test_the_house_of_these_tests_pages_by_key() -> None:
     key = ("BTC-USDT", "1m", round(last["start"].timestamp() * 1e6), "binance", last["version"])
     following = house.bars(replace(query, after=key)).to_pylist()
     assert following[0]["start"] > last["start"]
+
+
+async def test_a_series_is_told_as_it_is_known_now_or_was_known_then(get: Any, client: httpx.AsyncClient) -> None:
+    now = await get("/v1/series/CPI")
+    assert now["series"] == "CPI" and now["simulated"] is True
+    assert now["data"][0] == {
+        "series": "CPI", "source": "fred", "date": "2025-01-01", "value": 301.5, "vintage": "2025-02-25", "raw": 1,
+    }  # fmt: skip
+    then = await get("/v1/series/cpi", as_of="2025-03-12")
+    assert [(row["date"], row["value"]) for row in then["data"]] == [("2025-01-01", 301.5), ("2025-02-01", 302.0)]
+    assert len((await get("/v1/series/CPI", versions=True))["data"]) == 24
+    csv = await client.get("/v1/series/CPI", params={"format": "csv", "end": "2025-02-01"})
+    assert csv.text.splitlines()[1] == '"CPI","fred",2025-01-01,301.5,2025-02-25,1'
+    absent = await client.get("/v1/series/NOPE")
+    assert absent.status_code == 404 and "NOPE" in absent.json()["detail"]
+    assert (await get("/v1/series/CPI", start="2030-01-01"))["data"] == [], "known, and nothing in that range"

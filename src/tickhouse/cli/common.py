@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tickhouse.core.errors import BadSetting, SettingsError
+from tickhouse.cli.table import show
+from tickhouse.core.errors import BadSetting, NoData, SettingsError, Temporary, UnknownSymbol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tickhouse.pipeline import Pipeline
     from tickhouse.steps.read import Reader
 
+MOST_LAST = 1 << 40
 Data = Annotated[Path | None, typer.Option("--data", envvar="TICKHOUSE_DATA", help="The folder of the house.")]
 Config = Annotated[Path | None, typer.Option("--config", help="A tickhouse.toml; else the one here or in the house.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -27,9 +29,18 @@ Start = Annotated[str | None, typer.Option("--start", help="From this time on (U
 End = Annotated[str | None, typer.Option("--end", help="Up to, not including, this time.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="What was believed at this time.")]
 Source = Annotated[str | None, typer.Option("--source", help="Only rows of this source.")]
-Last = Annotated[int | None, typer.Option("--last", min=1, help="Only the newest N.")]
+Last = Annotated[int | None, typer.Option("--last", min=1, max=MOST_LAST, help="Only the newest N.")]
 
+MOST_SHOWN = 2000
 FORMATS = ("table", "json", "csv", "parquet", "arrow")
+USAGE, TEMPORARY, FAILED, INTERRUPTED = 2, 75, 1, 130
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status of an error. 2: the user can fix it now; 75: trying again can help; 1: it failed."""
+    if isinstance(error, SettingsError | UnknownSymbol | NoData):
+        return USAGE
+    return TEMPORARY if isinstance(error, Temporary) else FAILED
 
 
 def settings(data: Path | None, config: Path | None = None, **overrides: Any) -> "Settings":
@@ -39,12 +50,28 @@ def settings(data: Path | None, config: Path | None = None, **overrides: Any) ->
     return load(config, data, **overrides)
 
 
+def existing(data: Path | None, config: Path | None = None) -> "Settings":
+    """The settings of a house that is there. Raises `SettingsError` for a folder that is none."""
+    from tickhouse.steps.notes import is_house
+
+    found = settings(data, config)
+    if not is_house(found):
+        raise SettingsError(f"{none_in(found)}; `tickhouse up`, `load` and `demo` make one")
+    return found
+
+
+def none_in(found: "Settings") -> str:
+    """That there is no house where the settings say."""
+    what = "there is no house in" if not found.data.exists() else "this is no house:"
+    return f"{what} {found.data}"
+
+
 @contextmanager
-def opened(data: Path | None, config: Path | None = None) -> Iterator["Pipeline"]:
-    """The house for a command that works on it; made when it is not there."""
+def opened(data: Path | None, config: Path | None = None, new: bool = False) -> Iterator["Pipeline"]:
+    """The house for a command that works on it; `new` makes it when it is not there. Raises `SettingsError`."""
     from tickhouse.pipeline import Pipeline
 
-    pipeline = Pipeline(settings(data, config))
+    pipeline = Pipeline(settings(data, config) if new else existing(data, config))
     try:
         yield pipeline
     finally:
@@ -54,19 +81,15 @@ def opened(data: Path | None, config: Path | None = None) -> Iterator["Pipeline"
 @contextmanager
 def reading(data: Path | None, config: Path | None = None) -> Iterator["Reader"]:
     """The house for a command that only reads. Raises `SettingsError` when there is none."""
-    from tickhouse.pipeline import Pipeline
     from tickhouse.steps.read import Reader
 
-    found = settings(data, config)
-    if not found.data.is_dir():
-        raise SettingsError(
-            f"there is no house in {found.data}; `tickhouse demo` or `tickhouse up --data DIR` makes one"
-        )
-    pipeline = Pipeline(found)
-    try:
+    with opened(data, config) as pipeline:
         yield Reader(pipeline)
-    finally:
-        pipeline.close()
+
+
+def wanted(form: str, as_json: bool) -> str:
+    """The form asked for: `--json` is short for `--format json`."""
+    return "json" if as_json else form
 
 
 def say(text: str) -> None:
@@ -108,37 +131,28 @@ def emit(table: "pa.Table", form: str, hide: tuple[str, ...] = ()) -> None:
     if form == "json":
         emit_json(frame.to_dicts())
     elif form == "csv":
-        sys.stdout.write(frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"))
+        sys.stdout.write(_flat(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"))
     elif form in ("parquet", "arrow"):
         buffer = io.BytesIO()
         frame.write_parquet(buffer) if form == "parquet" else frame.write_ipc_stream(buffer)
         sys.stdout.buffer.write(buffer.getvalue())
     else:
-        _print(frame.drop([name for name in hide if name in frame.columns]))
+        show(frame.head(MOST_SHOWN).drop([name for name in hide if name in frame.columns]))
+        if frame.height > MOST_SHOWN:
+            say(f"{frame.height - MOST_SHOWN:,} more rows; use --last, --start or --format csv")
 
 
-def _print(frame: Any) -> None:
+def _flat(frame: Any) -> Any:
+    """The frame with what CSV has no form for, lists and objects and bytes, as JSON has it."""
+    import msgspec
     import polars as pl
-    from rich.console import Console
-    from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 400)
-    if frame.is_empty():
-        console.print("no rows")
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", no_wrap=True)
-    shown = frame.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%d %H:%M:%S"))
-    for row in shown.head(2000).iter_rows():
-        table.add_row(*(cell(value) for value in row))
-    console.print(table)
-    if frame.height > 2000:
-        say(f"{frame.height - 2000} more rows; use --last, --start or --format csv")
-
-
-def cell(value: Any) -> str:
-    """A value as a person reads it."""
-    if value is None:
-        return "-"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    odd = [name for name, kind in frame.schema.items() if kind.is_nested() or kind == pl.Binary]
+    texts = {
+        name: [
+            None if value is None else msgspec.json.encode(tidy(value)).decode().strip('"')
+            for value in frame[name].to_list()
+        ]
+        for name in odd
+    }
+    return frame.with_columns(pl.Series(name, values, pl.String) for name, values in texts.items())

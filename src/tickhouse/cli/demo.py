@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 
 from tickhouse.cli.common import say, settings
+from tickhouse.cli.demo_feeds import named, sections
 from tickhouse.cli.session import Session
 from tickhouse.core.errors import SettingsError, Unreachable
-from tickhouse.steps.notes import note
+from tickhouse.steps.notes import made, note
 from tickhouse.targets.local import ROLES
 
 SHOWN = ("rows", "accepted", "duplicate", "late", "invalid")
@@ -23,7 +24,7 @@ SHOWN = ("rows", "accepted", "duplicate", "late", "invalid")
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What is simulated, and where its house is (a temporary one unless given)."""
+    """What is simulated, which feeds follow it, and where its house is (a temporary one unless given)."""
 
     rate: float
     symbols: int
@@ -31,6 +32,7 @@ class Demo:
     fault: str
     port: int
     data: Path | None
+    feeds: str = "binance"
 
     def run(self, seconds: float | None, quiet: bool) -> dict[str, Any]:
         """Run the demo and return its summary."""
@@ -39,12 +41,13 @@ class Demo:
             data = self.data or Path(temporary)
             market = stack.enter_context(exchange(self.options()))
             symbols = self._symbols(market["url"])
-            feed = {"symbols": symbols, "url": market["url"], "ws_url": market["ws_url"], "recent": "3h"}
-            found = settings(data, None, feeds={"binance": feed}, serve__port=self._port())
-            found.data.mkdir(parents=True, exist_ok=True)
-            note(found.data, simulated=True)
+            feeds = sections(named(self.feeds), market, symbols)
+            found = settings(data, None, feeds=feeds, serve__port=self._port(quiet))
+            note(made(found.data), simulated=True)
             if not quiet:
                 say(f"simulated exchange on {market['url']}, {len(symbols)} symbols, {self.rate:g} trades a second")
+                if list(feeds) != ["binance"]:
+                    say(f"feeds: {', '.join(feeds)}")
             summary = Session(found, ROLES, quiet=quiet).run(seconds)
         if not quiet:
             report(summary)
@@ -53,17 +56,24 @@ class Demo:
     def options(self) -> list[str]:
         """The options of the exchange's command line."""
         made = ["--rate", str(self.rate), "--symbols", str(max(self.symbols, 2)), "--seed", str(self.seed)]
-        return [*made, "--fault", self.fault] if self.fault else made
+        made += ["--fault", self.fault] if self.fault else []
+        return (
+            [*made, "--speak", ",".join(others)]
+            if (others := [n for n in named(self.feeds) if n != "binance"])
+            else made
+        )
 
     def _symbols(self, url: str) -> list[str]:
         listed = httpx.get(f"{url}/_control/symbols", timeout=30).json()
         return [row["symbol"] if isinstance(row, dict) else row for row in listed][: self.symbols]
 
-    def _port(self) -> int:
+    def _port(self, quiet: bool) -> int:
         import socket
 
         with socket.socket() as probe:
             taken = self.port and probe.connect_ex(("127.0.0.1", self.port)) == 0
+        if taken and not quiet:
+            say(f"port {self.port} is taken, so the pages are on another one")
         return 0 if taken else self.port
 
 
@@ -93,8 +103,8 @@ def report(summary: dict[str, Any]) -> None:
     lines = [
         f"{summary['ticks']:,} ticks in {summary['seconds']:g} s ({summary['ticks_per_second']:,.0f}/s), "
         f"lag p50 {lag['p50']} ms, p99 {lag['p99']} ms",
-        f"{summary['bars']:,} bars closed, {summary['corrected']:,} of them corrections, {summary['anomalies']:,} anomalies, "
-        f"{summary['holes']:,} holes found, {summary['refilled']:,} refilled",
+        f"{summary['bars']:,} bars closed and {summary['history']:,} of the time before, {summary['corrected']:,} corrections, "
+        f"{summary['anomalies']:,} anomalies, {summary['holes']:,} holes found, {summary['refilled']:,} refilled",
     ]
     for source, row in summary["ledger"].items():
         counts = ", ".join(f"{row[name]:,} {name}" for name in SHOWN)

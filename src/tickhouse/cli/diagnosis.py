@@ -2,67 +2,79 @@
 
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from tickhouse.cli.common import FAILED, TEMPORARY, none_in, status_of
 from tickhouse.core.errors import TickhouseError
+from tickhouse.core.model import Want
 from tickhouse.core.settings import Settings, guard_public
+from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps import chosen
+from tickhouse.steps.notes import is_house
+from tickhouse.steps.process import GROUP
 
 LOW_DISK = 1 << 30
+REACH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of one part; `optional` when the house can do without it."""
+    """What is known of one part, and the exit status when it is not well; 0 when it is only not there yet."""
 
     part: str
     ok: bool
     message: str
-    optional: bool = False
+    status: int = FAILED
+
+    @property
+    def word(self) -> str:
+        """One word for a person."""
+        return "ok" if self.ok else "WRONG" if self.status else "none"
 
 
 def diagnose(settings: Settings) -> list[Verdict]:
-    """Every verdict, in the order of the flow."""
-    verdicts = [_judged("settings", lambda: _settings(settings)), _disk(settings)]
-    pipeline = _open(settings, verdicts)
-    if pipeline is None:
-        return verdicts
-    try:
-        checks: dict[str, Callable[[], str]] = {
-            "journal": lambda: (
-                f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}"
-            ),
-            "lake": lambda: f"{sum(1 for _ in pipeline.lake.objects())} bronze objects",
-            "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
-            "feeds": lambda: ", ".join(pipeline.feeds) or "none",
-        }
-        verdicts += [_judged(part, check) for part, check in checks.items()]
-        verdicts += [_reach(name, pipeline) for name in pipeline.feeds]
-    finally:
-        pipeline.close()
-    return verdicts
-
-
-def _open(settings: Settings, verdicts: list[Verdict]) -> Pipeline | None:
-    try:
-        return Pipeline(settings)
-    except (TickhouseError, OSError) as error:
-        verdicts.append(Verdict("house", False, str(error)))
-        return None
+    """Every verdict, in the order of the flow. Nothing is made that is not there."""
+    feeds: dict[str, Feed] = {}
+    found = [_judged("settings", lambda: _settings(settings)), *_chosen(settings, feeds), _disk(settings)]
+    if is_house(settings):
+        found += _house(settings)
+    else:
+        found.append(Verdict("house", False, f"{none_in(settings)} yet; `tickhouse up`, `load` and `demo` make one", 0))
+    return [*found, *(_reach(name, feed, settings) for name, feed in feeds.items())]
 
 
 def _judged(part: str, check: Callable[[], str]) -> Verdict:
     try:
         return Verdict(part, True, check())
-    except TickhouseError as error:
-        return Verdict(part, False, str(error))
+    except (TickhouseError, OSError) as error:
+        return Verdict(part, False, str(error), status_of(error))
 
 
 def _settings(settings: Settings) -> str:
     guard_public(settings.serve)
     return f"the house is {settings.data.absolute()}"
+
+
+def _chosen(settings: Settings, feeds: dict[str, Feed]) -> Iterator[Verdict]:
+    """One verdict for each kind of thing that settings name; fills `feeds`."""
+
+    def opened() -> str:
+        feeds.update(chosen.feeds(settings))
+        return ", ".join(feeds) or "none"
+
+    checks: Mapping[str, Callable[[], str]] = {
+        "feeds": opened,
+        "indicators": lambda: ", ".join(one.label for one in chosen.indicators(settings)) or "none",
+        "detectors": lambda: ", ".join(one.label for one in chosen.detectors(settings)) or "none",
+        "conditions": lambda: (
+            ", ".join(f"{source}: {rule.name}" for source, rule in chosen.rules(settings).items()) or "none"
+        ),
+        "checks": lambda: ", ".join(check.name for check in chosen.suite(settings).checks) or "none",
+    }
+    return (_judged(part, check) for part, check in checks.items())
 
 
 def _disk(settings: Settings) -> Verdict:
@@ -71,19 +83,48 @@ def _disk(settings: Settings) -> Verdict:
     return Verdict("disk", free > LOW_DISK, f"{free / 1e9:,.1f} GB free" + ("" if free > LOW_DISK else "; make room"))
 
 
-def _reach(name: str, pipeline: Pipeline) -> Verdict:
-    from tickhouse.core.model import Want
-
-    section = pipeline.settings.feeds[name]
-    wanted = pipeline.feeds[name].subscriptions(Want(tuple(section.symbols), section.channel))
-    if not wanted:
-        return Verdict(f"network for {name}", True, "nothing is subscribed", optional=True)
-    parts = urlsplit(wanted[0].url)
-    port = parts.port or (443 if parts.scheme == "wss" else 80)
+def _house(settings: Settings) -> list[Verdict]:
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=5).close()
+        pipeline = Pipeline(settings)
+    except (TickhouseError, OSError) as error:
+        return [Verdict("house", False, str(error), status_of(error))]
+    checks: Mapping[str, Callable[[], str]] = {
+        "journal": lambda: f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}",
+        "lake": lambda: f"{sum(1 for _ in pipeline.lake.objects())} bronze objects",
+        "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
+        "state": lambda: _state(pipeline),
+    }
+    try:
+        return [_judged(part, check) for part, check in checks.items()]
+    finally:
+        pipeline.close()
+
+
+def _state(pipeline: Pipeline) -> str:
+    """Whether the engine can go on with what it stored, by the settings there are now."""
+    stored = pipeline.warm.checkpoint(GROUP)
+    if stored is None:
+        return "none stored yet"
+    pipeline.engine().restore(stored.state)
+    return f"stored at position {stored.position}; the settings fit"
+
+
+def _reach(name: str, feed: Feed, settings: Settings) -> Verdict:
+    part, section = f"network for {name}", settings.feeds[name]
+    try:
+        want = Want(tuple(section.symbols), section.channel or feed.channel)
+        ask = feed.poll if feed.ways.is_polled(want.channel) else feed.subscriptions
+        url = next((one.url for one in ask(want)), "") if section.symbols else ""
+    except TickhouseError as error:
+        return Verdict(part, False, str(error), status_of(error))
+    if not url:
+        return Verdict(part, True, "nothing is subscribed")
+    address = urlsplit(url)
+    port = address.port or (443 if address.scheme in ("wss", "https") else 80)
+    where = f"{address.hostname}:{port}"
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=REACH_SECONDS).close()
     except OSError as error:
-        where = f"{parts.hostname}:{port} cannot be reached ({error.strerror or error})"
-        message = f"{where}; live data needs a network, the demo does not"
-        return Verdict(f"network for {name}", False, message, optional=True)
-    return Verdict(f"network for {name}", True, f"{parts.hostname}:{port} answers")
+        message = f"{where} cannot be reached ({error.strerror or error}); live data needs a network, the demo does not"
+        return Verdict(part, False, message, TEMPORARY)
+    return Verdict(part, True, f"{where} answers")

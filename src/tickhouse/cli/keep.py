@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tickhouse.cli.common import Config, Data, Json, emit_json, opened, say, settings
+from tickhouse.cli.common import MOST_LAST, Config, Data, Json, emit_json, existing, opened, say, settings
 
 quarantine = typer.Typer(help="Messages that were not taken, with their bytes and the reason.", no_args_is_help=True)
 database = typer.Typer(help="The tables of the warm store.", no_args_is_help=True)
@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 @quarantine.command("list")
 def list_(
     reason: Annotated[str | None, typer.Option("--reason", help="Only these.")] = None,
-    limit: Annotated[int, typer.Option("--limit")] = 50, as_json: Json = False, data: Data = None, config: Config = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST_LAST)] = 50, as_json: Json = False, data: Data = None,
+    config: Config = None,
 ) -> None:  # fmt: skip
     """What is in quarantine, oldest first.
 
@@ -51,7 +52,9 @@ def list_(
 
 
 @quarantine.command()
-def show(position: int, data: Data = None, config: Config = None) -> None:
+def show(
+    position: Annotated[int, typer.Argument(min=0, max=MOST_LAST)], data: Data = None, config: Config = None
+) -> None:
     """The bytes of one message, as they came, on standard output.
 
     Example: tickhouse quarantine show 4711 > message.json
@@ -95,28 +98,37 @@ def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> 
 
 
 @database.command()
-def upgrade(data: Data = None, config: Config = None) -> None:
+def upgrade(as_json: Json = False, data: Data = None, config: Config = None) -> None:
     """Bring the tables to the newest version.
 
     Example: tickhouse db upgrade --data mine
     """
     with opened(data, config) as house:
-        typer.echo(f"the tables are at version {house.warm.upgrade()}")
+        version = house.warm.upgrade()
+    if as_json:
+        emit_json({"version": version})
+    else:
+        typer.echo(f"the tables are at version {version}")
 
 
 def verify(as_json: Json = False, data: Data = None, config: Config = None) -> None:
-    """Read every record of the journal and every object of the lake, and compare checksums.
+    """Read every record of the journal, every object of the lake and the file of the warm store, and name every fault.
 
     Example: tickhouse verify
     """
+    from tickhouse.steps.verify import stored
+
     with opened(data, config) as house:
         check = house.journal.verify()
         objects, faults = house.lake.verify()
-    found = [*check.faults, *faults]
+        warm, rows = stored(house.warm)
+    found = [*check.faults, *faults, *warm]
     if as_json:
-        emit_json({"records": check.records, "messages": check.messages, "objects": objects, "faults": found})
+        done = {"records": check.records, "messages": check.messages, "objects": objects, "rows": rows}
+        emit_json({**done, "faults": found})
     else:
         typer.echo(f"journal: {check.records:,} records, {check.messages:,} messages; lake: {objects:,} objects")
+        typer.echo(f"warm store: {rows:,} rows")
         for fault in found:
             typer.echo(f"FAULT {fault}")
         typer.echo("everything is as it was written" if not found else f"{len(found)} faults")
@@ -126,6 +138,7 @@ def verify(as_json: Json = False, data: Data = None, config: Config = None) -> N
 
 def backup(
     to: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    as_json: Json = False,
     data: Data = None,
     config: Config = None,
 ) -> None:
@@ -135,12 +148,18 @@ def backup(
     """
     from tickhouse.steps.backup import copy
 
-    count, size = copy(settings(data, config), to)
-    say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; open it with --data {to}")
+    count, size = copy(existing(data, config), to)
+    if as_json:
+        emit_json({"to": str(to), "files": count, "bytes": size})
+    else:
+        say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; open it with --data {to}")
 
 
 def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> None:
-    """Check the settings, the disk, the parts of the house and the network, and say what to do.
+    """Check everything that the settings name, the disk, the house and the network, and say what to do.
+
+    It makes nothing. Exit status 0: all is well, or not there yet; 2: the settings must be changed; 75: only what waiting can
+    help, such as the network; 1: another thing.
 
     Example: tickhouse doctor
     """
@@ -151,14 +170,17 @@ def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> N
         emit_json([{"part": v.part, "ok": v.ok, "message": v.message} for v in verdicts])
     else:
         for verdict in verdicts:
-            typer.echo(f"{'ok   ' if verdict.ok else 'WRONG'}  {verdict.part}: {verdict.message}")
-    if not all(verdict.ok or verdict.optional for verdict in verdicts):
-        raise typer.Exit(1)
+            typer.echo(f"{verdict.word:<5}  {verdict.part}: {verdict.message}")
+    raise typer.Exit(min((verdict.status for verdict in verdicts if verdict.status and not verdict.ok), default=0))
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write the files.")] = Path(),
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to write the files; the working folder when left out.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    data: Annotated[Path | None, typer.Option("--data", help="Write them into the folder of this house.")] = None,
+    as_json: Json = False,
 ) -> None:
     """A commented tickhouse.toml and .env.example.
 
@@ -167,6 +189,7 @@ def init(
     from tickhouse.core.errors import BadSetting
     from tickhouse.core.settings import describe, env_example
 
+    folder = folder or data or Path()
     folder.mkdir(parents=True, exist_ok=True)
     files = {folder / "tickhouse.toml": describe(), folder / ".env.example": env_example()}
     there = [str(path) for path in files if path.exists()]
@@ -174,4 +197,7 @@ def init(
         raise BadSetting("folder", ", ".join(there), "a folder without these files, or --force")
     for path, text in files.items():
         path.write_text(text)
-        typer.echo(f"wrote {path}")
+        if not as_json:
+            typer.echo(f"wrote {path}")
+    if as_json:
+        emit_json([str(path) for path in files])

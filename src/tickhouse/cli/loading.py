@@ -12,6 +12,8 @@ from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import BadMessage, BadSetting, SettingsError, TickhouseError
 from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
+from tickhouse.process import sale_conditions
+from tickhouse.steps import chosen
 from tickhouse.steps.lanes import FIRST_LINE
 from tickhouse.steps.load import Chunks, Load, Loaded
 from tickhouse.steps.notes import declare
@@ -43,6 +45,7 @@ class Loading:
         pipeline = Pipeline(settings(self.data, self.config))
         try:
             if self.conditions:
+                chosen.named("--conditions", self.conditions, sale_conditions.load)
                 declare(pipeline.settings, pipeline.journal, source, self.conditions)
             pipeline.check()
             with working(pipeline) as check:
@@ -83,7 +86,7 @@ class Loading:
             return _table(path, self.declared, pipeline.clock.now())
         if self.feed not in pipeline.feeds:
             raise BadSetting("--as", self.feed, f"csv or one of {', '.join(pipeline.feeds)}")
-        channel = pipeline.settings.feeds[self.feed].channel
+        channel = pipeline.settings.feeds[self.feed].channel or pipeline.feeds[self.feed].channel
         return _tape(path, pipeline.feeds[self.feed], channel, pipeline.clock.now())
 
 

@@ -1,37 +1,73 @@
-"""`tickhouse parse`: one raw message, and what it means."""
+"""`tickhouse parse`: raw messages, and what they mean."""
 
 from pathlib import Path
 from typing import Any
 
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.clock import SystemClock
-from tickhouse.core.errors import BadSetting, RateLimited, TickhouseError
-from tickhouse.core.model import Kind
-from tickhouse.core.plugins import load
+from tickhouse.core.errors import BadSetting, TickhouseError
+from tickhouse.core.model import Kind, Reject
 from tickhouse.core.requests import Answer
+from tickhouse.core.settings import Settings
+from tickhouse.feeds import Feed
+from tickhouse.quality._suite import Suite
+from tickhouse.steps import chosen
 
 
-def parsed(what: str, file: Path) -> dict[str, Any]:
-    """`{"kind": ..., "rows": [...]}`, or `{"error": {"kind", "retry_after", "message"}}`."""
+def parsed(what: str, file: Path, settings: Settings, symbol: str | None = None) -> dict[str, Any]:
+    """`{"kind": ..., "rows": [...], "rejects": [...]}`, or `{"error": {"kind", "retry_after", "message"}}` when there are only
+    rejects, or when the message is an answer that stands for an error.
+
+    The message is judged as it would be on its way into a house: by the feed and the quality checks of the settings. Of `csv` the
+    file is read as `load` does, and each line is a message.
+    """
     name, colon, channel = what.partition(":")
     if not colon:
         raise BadSetting("FEED:CHANNEL", what, "a feed and a channel such as binance:trade")
-    feed, now, body = load("feeds", name).open(), SystemClock().now(), file.read_bytes()
+    now = SystemClock().now()
+    if name == "csv":
+        return _answer(*_file(file, channel, symbol, now), chosen.suite(settings))
+    feed, body = chosen.feed(settings, name), file.read_bytes()
     refusal = feed.classify(Answer(200, {}, body, now))
     if refusal is not None:
         return {"error": error(refusal)}
-    result = feed.parse(RawBatch.of(name, channel, [body], now))
-    if result.rejects:
-        reject = result.rejects[0]
-        return {"error": {"kind": "BadMessage", "retry_after": None, "message": f"{reject.reason}: {reject.detail}"}}
-    batches = [batch.to_arrow() for batch in (result.ticks, result.bars) if batch is not None]
-    tables = [table for table in (result.quotes, result.observations, result.actions) if table is not None]
-    rows = [row for table in (*batches, *tables) for row in table.to_pylist()]
-    return {"kind": Kind(int(result.kinds[0])).name.lower(), "rows": rows}
+    return _answer(feed, RawBatch.of(name, channel, [body], now), chosen.suite(settings))
 
 
 def error(refusal: Exception) -> dict[str, Any]:
     """A classified refusal as plain values."""
-    after = refusal.retry_after if isinstance(refusal, RateLimited) else getattr(refusal, "retry_after", None)
     kind = type(refusal).__name__ if isinstance(refusal, TickhouseError) else "BadMessage"
-    return {"kind": kind, "retry_after": after, "message": str(refusal)}
+    return {"kind": kind, "retry_after": getattr(refusal, "retry_after", None), "message": str(refusal)}
+
+
+def _file(path: Path, kind: str, symbol: str | None, now: int) -> tuple[Feed, RawBatch]:
+    """A file of lines, as one batch of them."""
+    from tickhouse.feeds import csv
+
+    layout = csv.sniff(path, **{key: value for key, value in (("kind", kind), ("symbol", symbol)) if value})
+    payloads = [line for raw, _ in csv.read(path, layout, "parse", now) for line in raw.payloads()]
+    return csv.Csv(layout), RawBatch.of(layout.source, layout.kind, payloads, now)
+
+
+def _answer(feed: Feed, raw: RawBatch, suite: Suite) -> dict[str, Any]:
+    result = feed.parse(raw)
+    rejects, tables = [*result.rejects], [result.quotes, result.observations, result.actions]
+    if result.ticks:
+        ticks, verdicts = suite.ticks(result.ticks)
+        tables.insert(0, ticks.to_arrow())
+        rejects += suite.rejects(verdicts, result.ticks)
+    if result.bars:
+        bars, verdicts = suite.bars(result.bars)
+        tables.insert(0, bars.to_arrow())
+        rejects += suite.rejects(verdicts, result.bars)
+    rows = [row for table in tables if table is not None for row in table.to_pylist()]
+    if rejects and not rows:
+        return {"error": {"kind": "BadMessage", "retry_after": None, "message": _said(rejects[0])}}
+    kinds = [kind for kind in Kind if (result.kinds == kind).any()]
+    kind = Kind.PARSED if Kind.PARSED in kinds else kinds[0]
+    told = [{"message": reject.index + 1, "reason": reject.reason, "detail": reject.detail} for reject in rejects]
+    return {"kind": kind.name.lower(), "rows": rows, "rejects": told}
+
+
+def _said(reject: Reject) -> str:
+    return f"{reject.reason}: {reject.detail}"

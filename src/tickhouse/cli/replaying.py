@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tickhouse.cli.common import settings
+from tickhouse.cli.common import existing, settings
 from tickhouse.cli.working import progress, working
-from tickhouse.core.errors import BadSetting, SettingsError
+from tickhouse.core.errors import BadSetting
 from tickhouse.core.reading import FILE
 from tickhouse.core.settings import Settings
 from tickhouse.pipeline import Pipeline
@@ -31,9 +31,7 @@ class Replaying:
         from tickhouse.core.times import instant
 
         pace = _pace(speed)
-        old_settings = settings(self.data, self.config)
-        if not old_settings.data.is_dir():
-            raise SettingsError(f"there is no house in {old_settings.data}; --data names the one to replay")
+        old_settings = existing(self.data, self.config)
         new_settings = self._settings(old_settings)
         old = Pipeline(old_settings)
         try:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, say
+from tickhouse.cli.common import Config, Data, End, Json, Start, emit_json, say, settings
+from tickhouse.cli.table import cell
 from tickhouse.core.errors import SettingsError
 
 Files = Annotated[list[Path], typer.Argument(help="One file or several.")]
@@ -27,7 +28,8 @@ def load(
     interval: Annotated[str | None, typer.Option("--interval", "-i", help="CSV: the length of the bars.")] = None,
     source: Annotated[str, typer.Option("--source", help="CSV: the name of the source in the house.")] = "csv",
     columns: Annotated[
-        str | None, typer.Option("--columns", help="CSV without a header: its columns, e.g. time,price,size.")
+        str | None,
+        typer.Option("--columns", help="CSV without a header: its columns, e.g. time,price,-,size; - for one to skip."),
     ] = None,
     tz: Annotated[
         str | None, typer.Option("--tz", help="CSV: the time zone of times without one, e.g. America/New_York.")
@@ -68,7 +70,7 @@ def load(
         "stamped": stamped,
     }  # fmt: skip
     loading = Loading(
-        data, config, as_, {k: v for k, v in declared.items() if v not in (None, False)}, conditions, again
+        data, config, as_, {k: v for k, v in declared.items() if v is not None and v is not False}, conditions, again
     )
     answers = loading.run(files)
     if as_json:
@@ -112,8 +114,13 @@ def replay(
 
 def parse(
     what: Annotated[str, typer.Argument(help="FEED:CHANNEL, e.g. binance:trade.")],
-    file: Annotated[Path, typer.Argument(help="A file that holds one raw message.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="One raw message; of csv, a file of lines.", exists=True, dir_okay=False)
+    ],
+    symbol: Annotated[str | None, typer.Option("--symbol", help="CSV: the symbol, when no column says it.")] = None,
     as_json: Json = False,
+    data: Data = None,
+    config: Config = None,
 ) -> None:
     """What tickhouse makes of a raw message: its rows, or the error it stands for.
 
@@ -121,14 +128,16 @@ def parse(
     """
     from tickhouse.cli.parsing import parsed
 
-    answer = parsed(what, file)
+    answer = parsed(what, file, settings(data, config), symbol)
     if as_json:
         emit_json(answer)
     elif "error" in answer:
         typer.echo(f"{answer['error']['kind']}: {answer['error']['message']}")
     else:
         for row in answer["rows"]:
-            typer.echo("  ".join(f"{name}={value}" for name, value in row.items() if value is not None))
+            typer.echo("  ".join(f"{name}={cell(value)}" for name, value in row.items() if value is not None))
+        for reject in answer["rejects"]:
+            typer.echo(f"message {reject['message']} rejected: {reject['reason']}: {cell(reject['detail'])}")
         typer.echo(f"{len(answer['rows'])} rows, {answer['kind']}")
     if "error" in answer:
         raise typer.Exit(1)

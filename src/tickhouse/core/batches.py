@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tickhouse.core.marks import Mark
@@ -324,7 +325,8 @@ class Entry:
     """One step of ingest, to be journaled whole or not at all: the raw messages and what they mean.
 
     `raw.first` and the positions in `ticks` and `bars` are still relative. `invalid` are rows that parsed but were refused
-    by quality. `resume` is the (key, value) that a load restarts from, kept in the same transaction.
+    by quality. `resume` is the (key, value) that a load restarts from, `notes` are further ones that ingest needs when it goes
+    on after a restart; both are kept in the same transaction.
     """
 
     raw: RawBatch
@@ -335,14 +337,17 @@ class Entry:
     rejects: tuple[Reject, ...] = ()
     invalid: int = 0
     resume: tuple[str, str] | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+    observations: pa.Table | None = None
+    actions: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One journaled entry as a consumer reads it back. It covers raw positions `first` to `first + count - 1`.
 
-    A reader of the topic `raw` gets `raw` and `kinds`; a reader of `ticks` gets `ticks`, `bars` and `marks` with journal
-    positions. `received_at` is the receive time (us) of the entry's last message.
+    A reader of the topic `raw` gets `raw` and `kinds`; a reader of `ticks` gets `ticks`, `bars`, `observations`, `actions` and
+    `marks` with journal positions. `received_at` is the receive time (us) of the entry's last message.
     """
 
     first: int
@@ -356,6 +361,8 @@ class Record:
     ticks: TickBatch | None = None
     bars: BarBatch | None = None
     marks: tuple[Mark, ...] = ()
+    observations: pa.Table | None = None
+    actions: pa.Table | None = None
 
     @property
     def end(self) -> int:
@@ -381,6 +388,15 @@ class Output:
     coverage: pa.Table | None = None
     holes: tuple[Any, ...] = ()
     ledger: dict[tuple[str, str], int] = field(default_factory=dict)
+    observations: pa.Table | None = None
+    actions: pa.Table | None = None
+
+
+def moved(table: pa.Table | None, first: int) -> pa.Table | None:
+    """The rows with `raw` as journal positions, where the raw batch begins at `first`; None stays None."""
+    if table is None:
+        return None
+    return table.set_column(table.schema.get_field_index("raw"), "raw", pc.add(table["raw"], first))
 
 
 def every_kind(n: int, kind: Kind) -> U8:

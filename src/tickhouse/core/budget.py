@@ -36,12 +36,12 @@ class _Limit(NamedTuple):
 class Budget:
     """Quotas by sliding second and minute and by calendar day, counted in one transaction for all processes.
 
-    `day_zone` names the zone at whose midnight a day's quota begins anew. Calls take well under a millisecond, but they
-    touch a file: from an event loop, call them in a thread. Safe to call from several threads.
+    Calls take well under a millisecond, but they touch a file: from an event loop, call them in a thread. Safe to call from
+    several threads.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, day_zone: str = "UTC") -> None:
-        self._clock, self._zone, self._lock = clock, ZoneInfo(day_zone), Lock()
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._clock, self._lock = clock, Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
@@ -59,7 +59,7 @@ class Budget:
         now = self._clock.now()
         with self._transaction() as db:
             banned = db.execute("select until from ban where feed = ?", (feed,)).fetchone()
-            waits = [(banned[0] - now) / SECOND if banned else 0.0, self._day_wait(feed, pace.per_day, weight, now)]
+            waits = [(banned[0] - now) / SECOND if banned else 0.0, self._day_wait(feed, pace, weight, now)]
             waits += [self._sliding_wait(feed, now, limit) for limit in _limits(pace, weight)]
             if max(waits) > 0:
                 return max(waits)
@@ -82,7 +82,7 @@ class Budget:
             minute = db.execute(
                 "select coalesce(sum(weight), 0) from spent where feed = ? and at > ?", (feed, now - MINUTE)
             ).fetchone()[0]
-            used = {"minute": (pace.per_minute, minute), "day": (pace.per_day, self._spent_today(feed, now))}
+            used = {"minute": (pace.per_minute, minute), "day": (pace.per_day, self._spent_today(feed, pace, now))}
         return {name: max(0, limit - spent) for name, (limit, spent) in used.items() if limit}
 
     def close(self) -> None:
@@ -118,20 +118,19 @@ class Budget:
             wait = at + limit.span - now
         return wait / SECOND
 
-    def _day_wait(self, feed: str, limit: int, weight: int, now: int) -> float:
-        if not limit or self._spent_today(feed, now) + min(weight, limit) <= limit:
+    def _day_wait(self, feed: str, pace: Pace, weight: int, now: int) -> float:
+        limit = pace.per_day
+        if not limit or self._spent_today(feed, pace, now) + min(weight, limit) <= limit:
             return 0.0
-        local = self._local(now)
-        midnight = datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), self._zone)
-        return (midnight.astimezone(UTC) - local.astimezone(UTC)).total_seconds()
+        return (day_end(pace, now) - now) / SECOND
 
-    def _spent_today(self, feed: str, now: int) -> int:
-        day = self._local(now).date().isoformat()
+    def _spent_today(self, feed: str, pace: Pace, now: int) -> int:
+        day = _local(pace, now).date().isoformat()
         row = self._db.execute("select weight from day where feed = ? and day = ?", (feed, day)).fetchone()
         return int(row[0]) if row else 0
 
     def _spend(self, feed: str, pace: Pace, weight: int, now: int) -> None:
-        day = self._local(now).date().isoformat()
+        day = _local(pace, now).date().isoformat()
         self._db.execute("insert into spent values (?, ?, ?)", (feed, now, weight))
         # What lies far ahead was counted before the clock was put back.
         oldest = now - max(MINUTE, *(limit.span for limit in _limits(pace, weight)), 0)
@@ -143,8 +142,20 @@ class Budget:
             (feed, day, weight),
         )
 
-    def _local(self, now: int) -> datetime:
-        return datetime.fromtimestamp(now / SECOND, UTC).astimezone(self._zone)
+
+def day_end(pace: Pace, now: int) -> int:
+    """When the quota of the day of a moment ends and the next one begins (us).
+
+    >>> day_end(Pace(day_zone="America/New_York"), 1_767_225_600_000_000) - 1_767_225_600_000_000 == 5 * 3600 * SECOND
+    True
+    """
+    local = _local(pace, now)
+    midnight = datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), local.tzinfo)
+    return round(midnight.timestamp()) * SECOND
+
+
+def _local(pace: Pace, now: int) -> datetime:
+    return datetime.fromtimestamp(now // SECOND, UTC).astimezone(ZoneInfo(pace.day_zone))
 
 
 def _limits(pace: Pace, weight: int) -> list[_Limit]:

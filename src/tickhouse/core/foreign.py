@@ -1,27 +1,22 @@
 """The one place where what the network says becomes an error of ours, in words that a person understands."""
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 import httpx
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidProxy,
-    InvalidStatus,
-    InvalidURI,
-    WebSocketException,
-)
+from picows import WSError, WSHandshakeError, WSInvalidMessageError, WSInvalidURL
+from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
-from tickhouse.core.errors import Final, RateLimited, TickhouseError, Unreachable
+from tickhouse.core.errors import BadCredentials, Final, RateLimited, TickhouseError, Unreachable
 from tickhouse.core.requests import Answer
 from tickhouse.core.secrets import Secret
+from tickhouse.core.socket import Closed
 
-NETWORK = (OSError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, WebSocketException)
+NETWORK = (OSError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, WSError, ProxyError, Closed)
 """What a network library may raise, and nothing else."""
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -51,11 +46,12 @@ def translated(error: BaseException, host: str) -> TickhouseError:
     """The error of ours that a network error stands for. The caller raises it from `error`."""
     if isinstance(error, TickhouseError):
         return error
-    if isinstance(error, InvalidStatus):
-        return _refused_handshake(error, host)
-    if isinstance(error, ConnectionClosed):
+    answer = _handshake_answer(error)
+    if answer is not None:
+        return _refused_handshake(answer, host)
+    if isinstance(error, Closed):
         return Unreachable(f"{host} ended the connection{_close_reason(error)}")
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | InvalidURI):
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | WSInvalidURL):
         return Final(f"the address of {host} is not a URL that can be asked; correct url or ws_url of the feed")
     certificate = next((e for e in _chain(error) if isinstance(e, ssl.SSLCertVerificationError)), None)
     if certificate:
@@ -84,34 +80,46 @@ def scrubbed(error: Exception, secrets: Iterable[Secret]) -> Exception:
     return error
 
 
-def _refused_handshake(error: InvalidStatus, host: str) -> TickhouseError:
+def _handshake_answer(error: BaseException) -> Answer | None:
+    """What a server answered in place of the WebSocket handshake: any HTTP status but the one that agrees."""
+    if not isinstance(error, WSHandshakeError) or not error.raw_header:
+        return None
+    first, *lines = error.raw_header.decode("latin-1").split("\r\n")
+    status = re.match(r"HTTP/1\.[01] (\d{3})\b", first)
+    if status is None or status[1] == "101":
+        return None
+    fields = (line.partition(":") for line in lines)
+    return Answer(int(status[1]), {name.strip().lower(): value.strip() for name, _, value in fields}, b"", 0)
+
+
+def _refused_handshake(answer: Answer, host: str) -> TickhouseError:
     """A server that answers the WebSocket handshake with an HTTP status."""
-    answer = Answer(error.response.status_code, {k.lower(): v for k, v in error.response.headers.raw_items()}, b"", 0)
     known = refusal(answer, host)
     if known is not None:
         return known
     sentence = f"{host} refused the WebSocket connection with status {answer.status}"
     if answer.status in (403, 408, 409, 425):
         return Unreachable(f"{sentence}; it may do so only for a while", retry_after=answer.retry_after)
-    reason = {
-        401: "; is the key right?",
-        404: "; is ws_url right?",
-        451: "; it does not serve this place, another ws_url may",
-    }
+    if answer.status == 401:
+        return BadCredentials(f"{sentence}; is the key right?")
+    reason = {404: "; is ws_url right?", 451: "; it does not serve this place, another ws_url may"}
     return Final(sentence + reason.get(answer.status, ""))
 
 
-def _close_reason(error: ConnectionClosed) -> str:
-    if error.sent is not None and error.sent.code == 1009:
-        return ": a message was larger than allowed, so we closed it (1009)"
-    if error.rcvd is None:
+def _close_reason(error: Closed) -> str:
+    if error.code == 1006:
         return " without a word"
-    return f" ({error.rcvd.code}{f': {error.rcvd.reason}' if error.rcvd.reason else ''})"
+    if error.ours:
+        why = "a message was larger than allowed" if error.code == 1009 else f"it broke the rules ({error.reason})"
+        return f": {why}, so we closed it ({error.code})"
+    return f" ({error.code}{f': {error.reason}' if error.reason else ''})"
 
 
 def _why(error: BaseException) -> str:
     """The reason in plain words, from the innermost error that tells one."""
     for inner in _chain(error):
+        if isinstance(inner, ProxyError | ProxyConnectionError | ProxyTimeoutError | httpx.ProxyError):
+            return "the proxy of this machine cannot be used; see HTTPS_PROXY"
         if isinstance(inner, socket.gaierror):
             return "name not resolved; is there a network, and is the address right?"
         if isinstance(inner, TimeoutError | httpx.TimeoutException):
@@ -120,11 +128,9 @@ def _why(error: BaseException) -> str:
             return _HINTS[inner.errno]
         if isinstance(inner, ssl.SSLError):
             return f"no secure connection ({inner.reason or 'TLS'}); is it https or wss there?"
-        if isinstance(inner, httpx.RemoteProtocolError | InvalidMessage | EOFError):
+        if isinstance(inner, httpx.RemoteProtocolError | WSInvalidMessageError | EOFError):
             return "the answer broke off or was not understood"
-        if isinstance(inner, InvalidProxy | httpx.ProxyError):
-            return "the proxy of this machine cannot be used; see HTTPS_PROXY"
-        if isinstance(inner, InvalidHandshake):
+        if isinstance(inner, WSHandshakeError):
             return "it does not speak WebSocket there"
     return f"{type(error).__name__}; is there a network?"
 

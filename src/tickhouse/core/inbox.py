@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, RawBatch
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.marks import LINK, Mark
@@ -55,6 +56,11 @@ class Inbox:
     async def put(self, channel: str, payload: bytes, received_at: int) -> None:
         """Put a message in, waiting for room (`received_at` in UTC microseconds)."""
         while not self.offer(channel, payload, received_at):
+            await self.room()
+
+    async def room(self) -> None:
+        """Wait until there is room."""
+        while self.full:
             self._room.clear()
             await self._room.wait()
 
@@ -81,6 +87,8 @@ class Inbox:
         """What is inside now, perhaps nothing, without waiting."""
         runs, self._runs = self._runs, []
         self.high_water = max(self.high_water, self.depth)
+        observe.gauge("inbox_depth", self.depth, source=self.source)
+        observe.gauge("inbox_high_water", self.high_water, source=self.source)
         self.depth = self.bytes = 0
         self._room.set()
         return [RawBatch.of(self.source, channel, payloads, times, LIVE) for channel, payloads, times in runs]

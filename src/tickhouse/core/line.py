@@ -6,18 +6,18 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from urllib.parse import urlencode, urlsplit
 
 from tickhouse.core import observe
 from tickhouse.core.clock import Clock
+from tickhouse.core.dial import opened
 from tickhouse.core.errors import Final, Temporary, TickhouseError, Unreachable
-from tickhouse.core.foreign import NETWORK, host_of, translated
+from tickhouse.core.foreign import NETWORK, host_of, scrubbed, translated
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.requests import Subscription
 from tickhouse.core.retry import Retry
+from tickhouse.core.socket import Closed, Socket
 
 PLANNED_CLOSES = (1001, 1012, 1013)
 """Close codes of a server that goes away on purpose and is back soon."""
@@ -28,12 +28,13 @@ class LineOptions:
     """How a line is kept. All times in seconds; tests make them small.
 
     `tick` is how often evidence is written, `stable_after` how long a connection must hold before failures are forgotten,
-    `renew_before` how long before the end of its lifetime a connection is replaced.
+    `renew_before` how long before the end of its lifetime a connection is replaced. `user_agent` is who we say we are.
     """
 
     tick: float = 1.0
     connect_timeout: float = 10.0
     close_timeout: float = 2.0
+    user_agent: str = "tickhouse"
     stable_after: float = 10.0
     renew_before: float = 60.0
     retry: Retry = field(default_factory=lambda: Retry(attempts=2**31, first=1.0, most=30.0))
@@ -69,7 +70,7 @@ class Line:
         self.name, self.subscription, self.inbox = name, subscription, inbox
         self._clock, self._options, self._host = clock, options, host_of(subscription.url)
         self.health = Health(name, self._host, "connecting", clock.now())
-        self._heard = 0
+        self._heard = self._spoken = 0
         self._waiting = False
         self._pinged = False
         self._only_pongs = False
@@ -85,7 +86,7 @@ class Line:
         """
         self._heard = self._clock.now()
         failures = 0
-        connection: ClientConnection | None = None
+        connection: Socket | None = None
         try:
             while True:
                 if connection is None:
@@ -108,7 +109,7 @@ class Line:
         self._renewals.extend(frames)
         return True
 
-    async def _reconnect(self, admit: Callable[[str], Awaitable[None]], failures: int) -> ClientConnection:
+    async def _reconnect(self, admit: Callable[[str], Awaitable[None]], failures: int) -> Socket:
         """A new subscribed connection, tried again with backoff until it works; evidence goes on meanwhile."""
         down = asyncio.create_task(self._say_down())
         try:
@@ -129,35 +130,33 @@ class Line:
         """Seconds to wait before trying again: the backoff, or longer when the provider asked for it."""
         return max(self._options.retry.backoff(failures), self._asked_to_wait)
 
-    async def _open(self, admit: Callable[[str], Awaitable[None]]) -> ClientConnection:
+    async def _open(self, admit: Callable[[str], Awaitable[None]]) -> Socket:
         """One try: connect, and send the hello frames at the allowed pace."""
         await admit(self._host)
         connection = None
         try:
-            connection = await connect(
-                self.subscription.url,
-                compression=None,
-                max_size=self.subscription.max_message_bytes,
-                open_timeout=self._options.connect_timeout,
-                close_timeout=self._options.close_timeout,
-                ping_interval=None,
+            connection = await opened(
+                _address(self.subscription),
+                self._taken,
+                max_bytes=self.subscription.max_message_bytes,
+                seconds=self._options.connect_timeout,
+                headers={"User-Agent": self._options.user_agent},
             )
             for frame in self.subscription.hello:
                 await self._send(connection, frame)
         except NETWORK as error:
             if connection is not None:
-                connection.transport.abort()
-            raise translated(error, self._host) from error
+                connection.abort()
+            # What the library says of an address may repeat it, secrets included.
+            raise self._told(error) from (None if self.subscription.secret_params else error)
         except BaseException:
             if connection is not None:
-                connection.transport.abort()
+                connection.abort()
             raise
         observe.count("connections", host=self._host)
         return connection
 
-    async def _hold(
-        self, connection: ClientConnection, admit: Callable[[str], Awaitable[None]]
-    ) -> tuple[ClientConnection | None, bool]:
+    async def _hold(self, connection: Socket, admit: Callable[[str], Awaitable[None]]) -> tuple[Socket | None, bool]:
         """Read a connection until it is lost or replaced: what to go on with, and whether the end was planned."""
         await self._up()
         reading = asyncio.create_task(self._read(connection))
@@ -170,17 +169,16 @@ class Line:
             self._down(lost, 0)
             await self._say(Event.DISCONNECTED, str(lost))
             cause = lost.__cause__
-            code = cause.rcvd.code if isinstance(cause, ConnectionClosed) and cause.rcvd else 0
-            return None, code in PLANNED_CLOSES
+            return None, isinstance(cause, Closed) and not cause.ours and cause.code in PLANNED_CLOSES
         finally:
             await _discarded(reading, successor)
-            await connection.close()
+            await connection.close(self._options.close_timeout)
 
     async def _watch(
-        self, connection: ClientConnection, reading: asyncio.Task[None], successor: asyncio.Task[ClientConnection]
+        self, connection: Socket, reading: asyncio.Task[None], successor: asyncio.Task[Socket]
     ) -> TickhouseError | None:
         """Write evidence each tick; returns why the connection is over, or None when its successor is ready."""
-        said, silent = self._heard, 0.0
+        said, spoken, silent = self._heard, self._spoken, 0.0
         while True:
             began = self._clock.monotonic()
             await asyncio.wait({reading, successor}, timeout=self._options.tick, return_when=asyncio.FIRST_COMPLETED)
@@ -189,46 +187,54 @@ class Line:
             if successor.done():
                 return None
             if reading.done():
-                return _loss(reading, self._host)
+                return self._loss(reading)
             fresh = self._waiting or self._heard != said
-            silent = 0.0 if fresh else silent + passed
+            sound = fresh and (not self.subscription.speaks or self._waiting or self._spoken != spoken)
+            silent, spoken = 0.0 if sound else silent + passed, self._spoken
             if silent >= self.subscription.mute_after:
+                self._heard = self._spoken if self.subscription.speaks else self._heard
                 await self._say(Event.MUTE)
-                connection.transport.abort()
+                connection.abort()
                 return Unreachable(f"{self._host} sent nothing for {self.subscription.mute_after:g} s")
             if self._heard != said and not self._waiting:
                 said = self._heard
                 await self._say(Event.ALIVE)
             await self._speak(connection, quiet=not fresh or self._only_pongs)
 
-    async def _speak(self, connection: ClientConnection, quiet: bool) -> None:
+    async def _speak(self, connection: Socket, quiet: bool) -> None:
         """Send what is to be sent on an open connection: renewals, and a ping when it is quiet."""
-        with contextlib.suppress(ConnectionClosed):  # the reader sees it too, and tells
+        with contextlib.suppress(Closed):  # the reader sees it too, and tells
             while self._renewals:
                 await self._send(connection, self._renewals.popleft())
             if quiet and not self._pinged and self._clock.monotonic() >= self._next_send:
                 self._next_send = self._clock.monotonic() + 1.0 / self.subscription.sends_per_second
                 self._pinged = True
-                asyncio.ensure_future(await connection.ping()).add_done_callback(self._ponged)
+                connection.ping().add_done_callback(self._ponged)
 
-    def _ponged(self, pong: asyncio.Future[float]) -> None:
+    def _ponged(self, pong: asyncio.Future[None]) -> None:
         self._pinged = False
-        if not pong.cancelled() and pong.exception() is None and not self._waiting:
+        if not pong.cancelled() and not self._waiting:
             self._heard, self._only_pongs = self._clock.now(), True
 
-    async def _read(self, connection: ClientConnection) -> None:
-        """Every frame into the inbox. While the inbox is full the socket is not read."""
-        receive, offer, now, channel = connection.recv, self.inbox.offer, self._clock.now, self.subscription.channel
-        while True:
-            payload = await receive(decode=False)
-            at = now()
-            if not offer(channel, payload, at):
-                self._waiting = True
-                await self.inbox.put(channel, payload, at)
-                self._waiting = False
-            self._heard, self._only_pongs = at, False
+    def _taken(self, payload: bytes) -> bool:
+        """Put a message into the inbox; false when that is full."""
+        at = self._clock.now()
+        if not self.inbox.offer(self.subscription.channel, payload, at):
+            self._waiting = True
+            return False
+        self._heard, self._spoken, self._only_pongs = at, at, False
+        return True
 
-    async def _succeed(self, admit: Callable[[str], Awaitable[None]]) -> ClientConnection:
+    async def _read(self, connection: Socket) -> None:
+        """Take messages until the connection is over, and raise why it is. While the inbox is full the socket is not read."""
+        self._waiting = False
+        while True:
+            connection.resume()
+            await connection.refused()
+            await self.inbox.room()
+            self._waiting = False
+
+    async def _succeed(self, admit: Callable[[str], Awaitable[None]]) -> Socket:
         """Shortly before the end of a connection's lifetime: the subscribed connection that takes over."""
         lifetime = self.subscription.lifetime
         await asyncio.sleep(max(lifetime - self._options.renew_before, 0.5 * lifetime))
@@ -241,14 +247,15 @@ class Line:
                 observe.tell("transport", "successor failed", logging.WARNING, line=self.name, error=str(error))
                 await asyncio.sleep(self._options.retry.backoff(failures))
 
-    async def _drained(self, connection: ClientConnection, reading: asyncio.Task[None]) -> None:
-        """Close a connection that has a successor, taking in all that is still on its way."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._options.close_timeout):
-                await connection.close()
-                await asyncio.wait({reading})
+    async def _drained(self, connection: Socket, reading: asyncio.Task[None]) -> None:
+        """Close a connection that has a successor, taking in all that is still on its way, however long the inbox is full."""
+        connection.leave()
+        while not reading.done():
+            done, _ = await asyncio.wait({reading}, timeout=self._options.close_timeout)
+            if not done and not self._waiting:
+                connection.abort()
 
-    async def _send(self, connection: ClientConnection, frame: str) -> None:
+    async def _send(self, connection: Socket, frame: str) -> None:
         """Send one text frame, not before the pace allows it."""
         gap = 1.0 / self.subscription.sends_per_second
         now = self._clock.monotonic()
@@ -256,12 +263,13 @@ class Line:
         self._next_send = at + gap
         if at > now:
             await asyncio.sleep(at - now)
-        await connection.send(frame)
+        connection.send(frame)
 
     async def _up(self) -> None:
         now = self._clock.now()
         first = not self.health.connections
-        self._heard, self._announced, self._pinged = now, True, False
+        self._heard = self._spoken = now
+        self._announced, self._pinged = True, False
         self.health = replace(
             self.health, state="connected", since=now, attempts=0, error="", connections=self.health.connections + 1
         )
@@ -305,22 +313,35 @@ class Line:
         self.health = replace(self.health, state="stopped", since=self._clock.now(), heard=self._heard)
         observe.gauge("lines_up", 0, line=self.name)
 
+    def _loss(self, reading: asyncio.Task[None]) -> TickhouseError:
+        """Why reading ended. An error that is not the network's is not ours to hide."""
+        error = reading.exception()
+        if not isinstance(error, NETWORK):
+            raise error or RuntimeError("reading a line ended without an error")
+        loss = self._told(error)
+        loss.__cause__ = error
+        return loss
 
-def _loss(reading: asyncio.Task[None], host: str) -> TickhouseError:
-    """Why reading ended. An error that is not the network's is not ours to hide."""
-    error = reading.exception()
-    if not isinstance(error, NETWORK):
-        raise error or RuntimeError("reading a line ended without an error")
-    loss = translated(error, host)
-    loss.__cause__ = error
-    return loss
+    def _told(self, error: BaseException) -> TickhouseError:
+        """A network error in our words, without the secrets that a server may repeat."""
+        told = translated(error, self._host)
+        scrubbed(told, self.subscription.secret_params.values())
+        return told
 
 
-async def _discarded(reading: asyncio.Task[None], successor: asyncio.Task[ClientConnection]) -> None:
+def _address(subscription: Subscription) -> str:
+    """Where to connect; here alone its secrets are revealed."""
+    if not subscription.secret_params:
+        return subscription.url
+    query = urlencode({name: secret.reveal() for name, secret in subscription.secret_params.items()})
+    return f"{subscription.url}{'&' if urlsplit(subscription.url).query else '?'}{query}"
+
+
+async def _discarded(reading: asyncio.Task[None], successor: asyncio.Task[Socket]) -> None:
     """End both tasks; a successor that was made and is not used is closed."""
     taken = successor.done()
     for task in (reading, successor):
         task.cancel()
     results = await asyncio.gather(reading, successor, return_exceptions=True)
-    if not taken and isinstance(results[1], ClientConnection):
-        results[1].transport.abort()
+    if not taken and isinstance(results[1], Socket):
+        results[1].abort()

@@ -191,10 +191,10 @@ class Query:
 
     `as_of` asks for what was believed at that moment (versions with known_at at or before it). `versions` true asks
     for every version and not only the newest. `after` is the key of the last row of the page before, `limit` the
-    page's size. `last` asks for the newest N rows (in ascending order). `before` is a journal position: only rows that
-    had been stored when the journal was processed up to there, so that an engine that goes over the same records again
-    sees the same past; `since` is one too: only rows that were stored after it. Rows come ordered by (symbol, interval,
-    start, source, version).
+    page's size. `last` asks for the newest N rows (in ascending order), of each symbol, interval and source where rows have
+    these. `before` is a journal position: only rows that had been stored when the journal was processed up to there, so that
+    an engine that goes over the same records again sees the same past; `since` is one too: only rows that were stored after
+    it. Rows come ordered by (symbol, interval, start, source, version).
     """
 
     symbols: tuple[str, ...] = ()

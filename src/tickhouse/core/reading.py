@@ -130,6 +130,7 @@ def _expected(fault: Mapping[str, Any]) -> str:
     own = {"string_pattern_mismatch": "a name such as vwap or sma(20)", "dict_type": "a table of settings"}
     own |= {"model_type": "a table of settings", "path_type": "the path of a folder", "string_type": "a text"}
     own |= {"int_parsing": "a whole number", "int_from_float": "a whole number", "float_parsing": "a number"}
+    own |= {"too_short": "at least one", "bool_parsing": "true or false", "missing": "a value"}
     said = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return own.get(fault["type"], str(said))
 
@@ -143,6 +144,8 @@ def _shown(path: tuple[str | int, ...], given: Any) -> Any:
     """What may be shown of a value that was given."""
     if any(part == "key" for part in path) or isinstance(given, Secret):
         return Secret("")
+    if isinstance(given, list | tuple) and not given:
+        return []
     return given if isinstance(given, str | int | float | None) else type(given).__name__
 
 

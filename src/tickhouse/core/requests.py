@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tickhouse.core.secrets import Secret
 
@@ -12,6 +13,9 @@ SIMULATED = "X-Tickhouse-Simulated"
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP GET. `weight` is what it costs of the provider's quota; the answer is journaled on `channel`.
+
+    An answer to a request without a channel is for the conversation alone: a cookie, a token. It is neither yielded to
+    whoever asks nor journaled.
 
     `secret` names query parameters or headers whose values are never logged or journaled.
     """
@@ -48,11 +52,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a provider may be asked. Zero means no limit; `per_minute` and `per_day` count weight."""
+    """How often a provider may be asked. Zero means no limit; `per_minute` and `per_day` count weight. A day's quota begins anew
+    at midnight in `day_zone`."""
 
     per_second: float = 0.0
     per_minute: int = 0
     per_day: int = 0
+    day_zone: str = "UTC"
+
+
+class Cost(NamedTuple):
+    """How many requests something takes, and what they weigh of the quota."""
+
+    calls: int
+    weight: int
+
+    def __add__(self, other: "Cost") -> "Cost":  # type: ignore[override]
+        return Cost(self.calls + other.calls, self.weight + other.weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +83,37 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Ways:
+    """In which ways a feed's channels can be had; names without what may follow a colon.
+
+    What is in `socket` comes by itself, in `polled` it is asked for again and again, in `history` is the past. `bars` says by
+    interval which channel of history has the bars of that length. `every` is how often (seconds) it makes sense to poll.
+    """
+
+    socket: tuple[str, ...] = ()
+    polled: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    bars: Mapping[str, str] = field(default_factory=dict)
+    every: float = 60.0
+
+    def is_polled(self, channel: str) -> bool:
+        """Whether a channel, with what follows a colon, is polled.
+
+        >>> Ways(polled=("chart",)).is_polled("chart:1m")
+        True
+        """
+        return channel.partition(":")[0] in self.polled
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A socket to keep open.
 
     `hello` are the text frames to send after connecting, at most `sends_per_second`. A connection on which nothing is
-    heard for `mute_after` seconds (pings and data both count) is mute. `lifetime` is the number of seconds after which
-    the provider ends every connection. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell mute.
+    heard for `mute_after` seconds (pings and data both count) is mute; one whose provider `speaks` by itself more often than
+    that is mute although it answers our pings. `lifetime` is the number of seconds after which the provider ends every
+    connection, infinite where it does not. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell
+    mute. `secret_params` are query parameters whose values are put into the address when connecting and shown nowhere.
     """
 
     url: str
@@ -84,3 +125,5 @@ class Subscription:
     mute_after: float = 60.0
     lifetime: float = 86_400.0
     max_message_bytes: int = 1 << 20
+    secret_params: Mapping[str, Secret] = field(default_factory=dict)
+    speaks: bool = False

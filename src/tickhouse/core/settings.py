@@ -72,8 +72,8 @@ Hidden = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
 
 Interval = Annotated[str, AfterValidator(_checked(_interval))]
 Symbol = Annotated[str, AfterValidator(_checked(canonical))]
-Named = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([0-9., ]*\))?$")]
-"""A name with parameters, such as `bollinger(20,2)`."""
+Named = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([a-z0-9_.,= -]*\))?$")]
+"""A name with parameters, such as `bollinger(20,2)` or `ema(20,seed=first)`."""
 
 
 class Section(BaseModel):
@@ -86,7 +86,17 @@ class FeedSettings(Section):
     """What is taken from one provider; the section's name is the name of its feed."""
 
     symbols: Annotated[tuple[Symbol, ...], BeforeValidator(_listed)] = Field((), description="canonical symbols")
-    channel: str = Field("trade", description="what to subscribe to")
+    channel: str | None = Field(None, description="what to take, else what the feed itself chooses", examples=["trade"])
+    every: Duration | None = Field(
+        None,
+        gt=0,
+        description="how often a polled channel is asked, else 1m where the feed knows no better",
+        examples=["60s"],
+    )
+    closed: bool = Field(False, description="whether a polled channel is asked while its market is closed, too")
+    market: str | None = Field(
+        None, description="whose hours count: crypto, equities, forex, or an exchange such as XLON", examples=["XLON"]
+    )
     url: str | None = Field(None, description="another REST address", examples=["http://127.0.0.1:9000"])
     ws_url: str | None = Field(None, description="another WebSocket address", examples=["ws://127.0.0.1:9000"])
     key: Hidden | None = Field(None, description="the API key; better kept in .env", examples=["..."])
@@ -102,7 +112,7 @@ class FeedSettings(Section):
         """The provider's pace with what is set here instead."""
         own = {name: getattr(self, name) for name in ("per_second", "per_minute", "per_day")}
         kept = {name: getattr(pace, name) if value is None else value for name, value in own.items()}
-        return Pace(**kept)
+        return Pace(**kept, day_zone=pace.day_zone)
 
 
 class JournalSettings(Section):
@@ -191,6 +201,20 @@ class ServeSettings(Section):
     max_clients: int = Field(1000, ge=1, description="WebSocket clients at a time")
 
 
+class MetricsSettings(Section):
+    """Prometheus metrics of a process that serves no pages; with the role `serve` they are at `/metrics` there too."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; another than this machine's own needs a key")
+    port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="off when not set; each process needs one of its own; 0: any free one",
+        examples=[9100],
+    )
+    key: Hidden | None = Field(None, description="what must be sent; better kept in .env", examples=["..."])
+
+
 class LogSettings(Section):
     """What is said while it runs."""
 
@@ -216,6 +240,7 @@ class Settings(Section):
     process: ProcessSettings = ProcessSettings()
     quality: QualitySettings = QualitySettings()
     serve: ServeSettings = ServeSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("feeds", mode="before")
@@ -250,18 +275,17 @@ class Settings(Section):
         return url.replace("{data}", str(self.data.absolute()))
 
 
-def guard_public(serve: ServeSettings) -> None:
+def guard_public(rules: ServeSettings | MetricsSettings, section: str = "serve") -> None:
     """Refuse to listen where others can reach it without a key.
 
     Raises `BadSetting`.
     """
-    own = serve.host in {"localhost", "::1"} or serve.host.startswith("127.")
-    if not own and not serve.key:
-        raise BadSetting(
-            "serve.key",
-            None,
-            f"a key, because others can reach {serve.host}; set TICKHOUSE_SERVE__KEY or use 127.0.0.1",
+    own = rules.host in {"localhost", "::1"} or rules.host.startswith("127.")
+    if not own and not rules.key:
+        expected = (
+            f"a key, because others can reach {rules.host}; set TICKHOUSE_{section.upper()}__KEY or use 127.0.0.1"
         )
+        raise BadSetting(f"{section}.key", None, expected)
 
 
 def load(path: Path | None = None, data: Path | None = None, **overrides: Any) -> Settings:

@@ -1,14 +1,15 @@
 """One spelling for an instrument, whatever the provider calls it.
 
-Canonical symbols are upper case: equities `AAPL`, `BRK.B`; pairs `BTC-USD`, `EUR-USD`. Each feed maps to and
-from its provider's spelling in its own file with the help of these functions.
+Canonical symbols are upper case: equities `AAPL`, `BRK.B`; pairs `BTC-USD`, `EUR-USD`; indices `^GSPC`. Each feed maps to
+and from its provider's spelling in its own file with the help of these functions.
 """
 
 import re
+from collections.abc import Iterable
 
 from tickhouse.core.errors import BadSetting
 
-CANONICAL = re.compile(r"[^\W_a-z][^\s/\\,;:|'\"<>a-z]{0,31}")
+CANONICAL = re.compile(r"\^?[^\W_a-z][^\s/\\,;:|'\"<>a-z]{0,31}")
 
 QUOTES = (
     "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "BIDR", "IDRT", "BVND", "DAI",
@@ -23,8 +24,8 @@ def canonical(text: str) -> str:
 
     Raises `BadSetting` for a text that cannot be a symbol.
 
-    >>> canonical("btc/usdt"), canonical("brk.b")
-    ('BTC-USDT', 'BRK.B')
+    >>> canonical("btc/usdt"), canonical("brk.b"), canonical("^gspc")
+    ('BTC-USDT', 'BRK.B', '^GSPC')
     """
     symbol = text.strip().upper().replace("/", "-").replace("_", "-")
     if not CANONICAL.fullmatch(symbol):
@@ -42,3 +43,14 @@ def split_pair(text: str) -> str:
         if text.endswith(quote) and len(text) > len(quote):
             return f"{text[: -len(quote)]}-{quote}"
     return text
+
+
+def series_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Every spelling under which economic series that a person named may be kept: in capitals, with dashes or underlines.
+
+    >>> series_names(["gdp", "real-gdp"])
+    ('GDP', 'REAL-GDP', 'REAL_GDP')
+    """
+    plain = [text.strip().upper() for text in texts]
+    spelled = (name for text in plain for name in (text, text.replace("_", "-"), text.replace("-", "_")))
+    return tuple(dict.fromkeys(spelled))

@@ -6,7 +6,7 @@ It knows no provider. A feed says what to ask (generators of requests, subscript
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tickhouse.core import observe
 from tickhouse.core.breaker import Breaker
 from tickhouse.core.budget import Budget
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import BadMessage, RateLimited, Temporary, Unreachable
+from tickhouse.core.errors import BadMessage, Final, RateLimited, Temporary, Unreachable
 from tickhouse.core.foreign import NETWORK, host_of, refusal, scrubbed, translated
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health, Line, LineOptions
@@ -31,8 +31,8 @@ Conversation = Generator[Request, Answer, None]
 class TransportOptions:
     """How the network is treated. Times in seconds.
 
-    `total_timeout` bounds one answer from first to last byte. `breaker_failures` failures of a host in a row open its
-    breaker for `breaker_rest`. `dials_per_minute` bounds the WebSocket connections to one host, over all processes.
+    `total_timeout` bounds one answer from first to last byte. `breaker_failures` failures in a row that a feed had with a
+    host open their breaker for `breaker_rest`. `dials_per_minute` bounds the WebSocket connections to one host, over all processes.
     """
 
     user_agent: str = "tickhouse"
@@ -44,7 +44,6 @@ class TransportOptions:
     breaker_failures: int = 5
     breaker_rest: float = 30.0
     dials_per_minute: int = 40
-    day_zone: str = "UTC"
     line: LineOptions = field(default_factory=LineOptions)
 
 
@@ -65,24 +64,30 @@ class Transport:
         self.lines: dict[str, Line] = {}
         """The lines there are, by name; one that ended is `stopped` and says why."""
         self._clock, self._sleep = clock, sleep
-        self._budget = Budget(budget_dir / "budget.db", clock, day_zone=self.options.day_zone)
-        self._breakers: dict[str, Breaker] = {}
+        self._budget = Budget(budget_dir / "budget.db", clock)
+        self._breakers: dict[tuple[str, str], Breaker] = {}
         self._client: httpx.AsyncClient | None = None
         observe.quiet_libraries()
 
     async def ask(
         self, feed: str, pace: Pace, classify: Classify, conversation: Conversation
     ) -> AsyncIterator[tuple[Request, Answer]]:
-        """Drive a conversation: send each request it yields, give it the answer, and yield both.
+        """Drive a conversation: send each request it yields, give it the answer, and yield both if the request has a channel.
 
-        Temporary failures are tried again with backoff, within the quota of `feed`. Raises what `classify` says of an answer
-        when that is final, and a `Temporary` when trying again did not help or the wait would be too long.
+        Temporary failures are tried again with backoff, within the quota of `feed`. What `classify` says of an answer is
+        thrown into the conversation when it is final: a feed that knows what to do about it asks something else, from
+        any other it comes out here. Raises a `Temporary` when trying again did not help or the wait would be too long.
         """
         try:
             request = next(conversation, None)
             while request is not None:
-                answer = await self._answered(feed, pace, classify, request)
-                yield request, answer
+                try:
+                    answer = await self._answered(feed, pace, classify, request)
+                except Final as refused:
+                    request = _instead(conversation, refused)
+                    continue
+                if request.channel:
+                    yield request, answer
                 request = _following(conversation, answer)
         finally:
             conversation.close()
@@ -100,7 +105,8 @@ class Transport:
 
         Raises `Final` when trying again cannot help.
         """
-        kept = self.lines[line] = Line(line, subscription, inbox, self._clock, self.options.line)
+        options = replace(self.options.line, user_agent=self.options.user_agent)
+        kept = self.lines[line] = Line(line, subscription, inbox, self._clock, options)
         await kept.run(self._admit)
 
     def renew(self, symbol: str) -> bool:
@@ -150,7 +156,7 @@ class Transport:
     async def _once(self, feed: str, pace: Pace, classify: Classify, request: Request) -> Answer:
         """One try, past the breaker and the quota."""
         host = host_of(request.url)
-        breaker = self._breaker(host)
+        breaker = self._breaker(feed, host)
         await self._pass(breaker, host)
         await self._afford(feed, pace, request.weight, breaker)
         try:
@@ -191,6 +197,8 @@ class Transport:
                         f"the quota of {feed} is spent; there is room again in {wait:.0f} s", retry_after=wait
                     )
                 await self._sleep(wait)
+            for window, left in (await self.quota(feed, pace)).items():
+                observe.gauge("quota_left", left, feed=feed, window=window)
         except BaseException:
             breaker.left()
             raise
@@ -253,17 +261,27 @@ class Transport:
             )
         return self._client
 
-    def _breaker(self, host: str) -> Breaker:
-        if host not in self._breakers:
+    def _breaker(self, feed: str, host: str) -> Breaker:
+        """That of a feed at a host: several may be served by one, and what ails one is no fault of the others."""
+        if (feed, host) not in self._breakers:
             options = self.options
-            self._breakers[host] = Breaker(self._clock, failures=options.breaker_failures, rest=options.breaker_rest)
-        return self._breakers[host]
+            made = Breaker(self._clock, failures=options.breaker_failures, rest=options.breaker_rest)
+            self._breakers[feed, host] = made
+        return self._breakers[feed, host]
 
 
 def _following(conversation: Conversation, answer: Answer) -> Request | None:
     """The next request of a conversation, or None when it is over."""
     try:
         return conversation.send(answer)
+    except StopIteration:
+        return None
+
+
+def _instead(conversation: Conversation, refused: Final) -> Request | None:
+    """What a conversation asks after a refusal, or None when it is over. Raises the refusal when it has no answer to it."""
+    try:
+        return conversation.throw(refused)
     except StopIteration:
         return None
 

@@ -4,8 +4,9 @@ The demo, the tests, the benchmarks and the chaos runs use the real feeds agains
 labelled as simulated.
 
 A *source* makes trades (a seeded `market`, a recorded `tape`), the `server` plays them in time and keeps them in its
-`history`, a *dialect* (`binance`) says them in a provider's words, `faults` spoil them on their way. `run` joins them for
-the command line and for tests. Adding a provider is one file with a `Dialect`; adding a market is one file with a `Source`.
+`history`, a *dialect* (`binance`, `yahoo`, ...) says them in a provider's words, `faults` spoil them on their way. `run` joins
+them for the command line and for tests. Adding a provider is one file with a `Dialect`, named in `dialects`; adding a market is
+one file with a `Source`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tickhouse.exchange.history import History
     from tickhouse.exchange.klines import Klines
-    from tickhouse.exchange.limits import Doorman
+    from tickhouse.exchange.world import World
 
+Row = Mapping[str, object]
+"""One thing that was said, in plain values: `kind` (quote, bar, observation, action), what it is about, and its values."""
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,7 +33,8 @@ MS = 1000
 class Instrument:
     """What is traded. Prices are whole numbers of 10^-price_decimals, quantities of 10^-quantity_decimals (at most 8).
 
-    `symbol` is the spelling of the market, `BTCUSDT`; `first_price` (in units of the price) is what it costs at first.
+    `symbol` is the spelling of the market, `BTCUSDT`; `first_price` (in units of the price) is what it costs at first. `market`
+    is crypto, equities or forex, and says which hours it keeps.
     """
 
     symbol: str
@@ -40,6 +43,16 @@ class Instrument:
     price_decimals: int
     quantity_decimals: int
     first_price: int = 1
+    market: str = "crypto"
+
+    @property
+    def name(self) -> str:
+        """The canonical spelling.
+
+        >>> Instrument("BTCUSDT", "BTC", "USDT", 2, 5).name, Instrument("AAPL", "AAPL", "USD", 2, 0, market="equities").name
+        ('BTC-USDT', 'AAPL')
+        """
+        return f"{self.base}-{self.quote}" if self.quote and self.market != "equities" else self.symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +124,24 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer."""
+    """An HTTP answer. `rows` is what it says, for those who compare it later with what was understood."""
 
     status: int
     body: bytes
     kind: str = "application/json;charset=UTF-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    rows: Sequence[Row] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One sort of message in one wrapping, for any number of instruments: `name` is `trade`, `aggTrade` or `kline_1m`."""
+    """One sort of message in one wrapping, for any number of instruments: `name` is `trade`, `aggTrade` or `kline_1m`; `dialect`
+    the name of the one who says it."""
 
     name: str
     wrapped: bool = False
     unit: int = MS
+    dialect: str = "binance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +161,8 @@ class Desk:
     """What one client has subscribed to: the streams by their provider names, each the name of a topic and an instrument
     (None: a stream that does not exist, which is accepted and silent).
 
-    `version` rises with every change. `renewed` are instruments subscribed since it was last emptied.
+    `version` rises with every change. `renewed` are instruments subscribed since it was last emptied. `owner` is a key that may
+    have one connection only. One that is `chatty` may say as much as it likes.
     """
 
     streams: dict[str, tuple[str, int] | None] = field(default_factory=dict)
@@ -153,6 +170,12 @@ class Desk:
     unit: int = MS
     version: int = 0
     renewed: set[int] = field(default_factory=set)
+    owner: str = ""
+    chatty: bool = False
+
+
+class HangUp(Exception):
+    """The provider ends the connection here, without a word."""
 
 
 class Dialect(Protocol):
@@ -161,14 +184,14 @@ class Dialect(Protocol):
     @property
     def name(self) -> str: ...
 
-    def welcome(self, path: str, query: str) -> Desk | None:
-        """The desk of a client that opens a WebSocket at this address; None where there is none."""
+    def welcome(self, path: str, query: str) -> Desk | Response | None:
+        """The desk of a client that opens a WebSocket at this address, or its refusal; None where there is none."""
 
-    def hear(self, desk: Desk, text: bytes) -> bytes:
-        """A client's message changes its desk; what is answered."""
+    def hear(self, desk: Desk, text: bytes) -> Sequence[bytes]:
+        """A client's message changes its desk; what is answered. Raises `HangUp`."""
 
     def answer(self, request: Request) -> Response:
-        """An HTTP request answered from the history, weight and refusals included."""
+        """An HTTP request answered from what there is, quota and refusals included. Its path is the provider's own."""
 
     def render(self, topic: Topic, trades: Trades, wanted: Bools) -> Rendered | None:
         """A block as messages, of the instruments wanted; None for a topic that follows the clock."""
@@ -177,16 +200,16 @@ class Dialect(Protocol):
         """Messages that follow the clock, due after `before` and up to `now` (us of event time)."""
 
     def spoiled(self, text: bytes, kind: str, variant: int) -> bytes:
-        """A message with a changed field or a bad value; `variant` chooses which."""
+        """A message or the body of an answer with a changed field or a bad value; `variant` chooses which."""
 
     def refusal(self, kind: str, variant: int) -> Response:
         """An answer of a server in trouble: kind is error_bodies, too_many or server_errors."""
 
     def parting(self, desk: Desk, now: int) -> bytes:
-        """The notice that a connection will be closed."""
+        """The notice that a connection will be closed, empty where the provider gives none."""
 
-    def use(self, history: "History", doorman: "Doorman", now: "Now") -> None:
-        """What it speaks of, who counts the weights, what time it is: given once, before anything is asked."""
+    def use(self, world: "World") -> None:
+        """What it speaks of: given once, before anything is asked."""
 
 
 class Now(Protocol):

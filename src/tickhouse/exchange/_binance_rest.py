@@ -58,6 +58,7 @@ class Rest:
 
     def __init__(self, history: History, doorman: Doorman, now: Now) -> None:
         self._history, self._doorman, self._now = history, doorman, now
+        self.codes = {one.symbol: code for code, one in enumerate(history.instruments) if one.market == "crypto"}
         trades = ("symbol", "limit")
         self._endpoints = {
             "ping": Endpoint(lambda _: 1, (), lambda _: {}),
@@ -195,14 +196,14 @@ class Rest:
             raise Refusal(
                 -1100, "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'."
             )
-        if symbol not in self._history.codes:
+        if symbol not in self.codes:
             raise Refusal(-1121, "Invalid symbol.")
-        return self._history.codes[symbol]
+        return self.codes[symbol]
 
     def _chosen(self, params: Params) -> list[int]:
         """The instruments of `symbols=["A","B"]`; all without it."""
         if "symbols" not in params:
-            return list(range(len(self._history.instruments)))
+            return list(self.codes.values())
         try:
             names = msgspec.json.decode(params["symbols"], type=list[str])
         except msgspec.DecodeError:

@@ -12,11 +12,10 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from tickhouse.core.clock import SECOND
-from tickhouse.exchange import I64, MS, Bools, Desk, Now, Rendered, Request, Response, Topic, Trades
+from tickhouse.exchange import I64, MS, Bools, Desk, Rendered, Request, Response, Topic, Trades
 from tickhouse.exchange._binance_rest import Rest, failure, json_bytes, kline_texts
-from tickhouse.exchange.history import History
 from tickhouse.exchange.klines import INTERVALS, floor_to, next_after
-from tickhouse.exchange.limits import Doorman
+from tickhouse.exchange.world import World
 
 E8 = 100_000_000
 LAG = 1000
@@ -38,11 +37,12 @@ class Binance:
 
     name = "binance"
 
-    def use(self, history: History, doorman: Doorman, now: Now) -> None:
-        """Speak of these trades."""
-        self._history, self._limits = history, doorman
-        self._rest = Rest(history, doorman, now)
-        self._codes = {one.symbol.lower(): code for code, one in enumerate(history.instruments)}
+    def use(self, world: World) -> None:
+        """Speak of these trades: those of coins, which are all that is traded here."""
+        history = world.history
+        self._history, self._limits = history, world.doorman
+        self._rest = Rest(history, world.doorman, world.now)
+        self._codes = {symbol.lower(): code for symbol, code in self._rest.codes.items()}
         decimals = [(one.price_decimals, one.quantity_decimals) for one in history.instruments]
         self._scales = 10 ** (8 - np.array(decimals, np.int64).reshape(-1, 2).T)
         self._templates: dict[Topic, list[bytes]] = {}
@@ -68,8 +68,11 @@ class Binance:
         self._subscribe(desk, [name for name in names if name])
         return desk
 
-    def hear(self, desk: Desk, text: bytes) -> bytes:
+    def hear(self, desk: Desk, text: bytes) -> list[bytes]:
         """A control message: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY."""
+        return [self._heard(desk, text)]
+
+    def _heard(self, desk: Desk, text: bytes) -> bytes:
         try:
             said = json.loads(text)
             json_bytes(said)
@@ -109,9 +112,10 @@ class Binance:
     def spoiled(self, text: bytes, kind: str, variant: int) -> bytes:
         """A key that is called otherwise, a number that was a text, or a price that cannot be."""
         if kind == "changed_fields":
-            if variant % 3 == 0:
+            if variant % 3 == 0 and b'"p":' in text:
                 return re.sub(rb'"p":"([^"]*)"', rb'"p":[\1]', text)
-            return text.replace(*_CHANGES[variant % len(_CHANGES)], 1)
+            found = [pair for pair in _CHANGES if pair[0] in text]
+            return text.replace(*found[variant % len(found)], 1) if found else b"[" + text + b"]"
         price = _BAD_PRICES[variant % len(_BAD_PRICES)]
         return re.sub(rb'"p":"[^"]*"', b'"p":"' + price + b'"', text)
 

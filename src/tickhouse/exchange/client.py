@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from websockets.frames import Frame, Opcode
 
-from tickhouse.exchange import Bools, Desk, Topic
+from tickhouse.exchange import Bools, Desk, Dialect, HangUp, Topic
 from tickhouse.exchange.delivery import Delivery, Prepared
 from tickhouse.exchange.wire import Socket, framed, text_of
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """An open WebSocket with its desk. Its times are those of the exchange's clock (s)."""
+    """An open WebSocket with its desk and who speaks there. Its times are those of the exchange's clock (s)."""
 
-    def __init__(self, exchange: "Exchange", number: int, socket: Socket, desk: Desk) -> None:
-        self.exchange, self.number, self.socket, self.desk = exchange, number, socket, desk
-        self.delivery = Delivery(number, desk, exchange.dialect, exchange.account)
+    def __init__(self, exchange: "Exchange", number: int, socket: Socket, desk: Desk, dialect: Dialect) -> None:
+        self.exchange, self.number, self.socket, self.desk, self.dialect = exchange, number, socket, desk, dialect
+        self.delivery = Delivery(number, desk, dialect, exchange.account)
         socket.heard, socket.closed = self._heard, self._closed
         self._masks: dict[Topic, Bools] = {}
         self._version = -1
@@ -35,7 +35,7 @@ class Client:
             self._version, self._masks = self.desk.version, {}
             for known in self.desk.streams.values():
                 if known:
-                    topic = Topic(known[0], self.desk.wrapped, self.desk.unit)
+                    topic = Topic(known[0], self.desk.wrapped, self.desk.unit, self.dialect.name)
                     mask = self._masks.setdefault(topic, np.zeros(len(self.exchange.history.instruments), np.bool_))
                     mask[known[1]] = True
             self.delivery.renew()
@@ -63,15 +63,15 @@ class Client:
         self._rules()
 
     def update(self, before: int, now: int) -> None:
-        """What follows the clock: klines."""
-        if self.desk.streams:
-            texts = self.exchange.dialect.updates(self.desk, before, now, self.delivery.muted)
-            self._write([framed(text) for text in texts])
+        """What follows the clock: klines, pings in words."""
+        texts = self.dialect.updates(self.desk, before, now, self.delivery.muted)
+        self._write([framed(text) for text in texts])
 
     def part(self) -> None:
-        """Send the notice that this connection will be closed."""
+        """Send the notice that this connection will be closed, where there is one."""
         self._noticed = True
-        self._write([framed(self.exchange.dialect.parting(self.desk, self.exchange.now()))])
+        notice = self.dialect.parting(self.desk, self.exchange.now())
+        self._write([framed(notice)] if notice else [])
 
     def cut_off(self, why: str) -> None:
         """Break the connection, and count why."""
@@ -112,17 +112,23 @@ class Client:
         if now - self._second >= 1.0:
             self._second, self._said = now, 0
         self._said += 1
-        if self._said > self.exchange.doorman.limits.messages_a_second:
+        if self._said > self.exchange.doorman.limits.messages_a_second and not self.desk.chatty:
             self.cut_off("noisy_clients")
             return
         if frame.opcode is Opcode.PONG:
             self._ping_open = None
         text = text_of(frame)
         if text is not None:
-            version = self.desk.version
-            self._write([framed(self.exchange.dialect.hear(self.desk, text))])
-            if self.desk.version != version:
-                self.exchange.subscribed()
+            self._obey(text)
+
+    def _obey(self, text: bytes) -> None:
+        version = self.desk.version
+        try:
+            self._write([framed(answer) for answer in self.dialect.hear(self.desk, text)])
+        except HangUp:
+            self.cut_off("hung_up")
+        if self.desk.version != version:
+            self.exchange.subscribed()
 
     def _closed(self) -> None:
         self.exchange.clients.pop(self.number, None)

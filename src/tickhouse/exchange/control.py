@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from tickhouse.core.errors import SettingsError
-from tickhouse.core.symbols import split_pair
+from tickhouse.core.errors import SettingsError, UnknownName
 from tickhouse.exchange import MS, Request, Response
+from tickhouse.exchange.dialects import NAMES
 from tickhouse.exchange.faults import Faults, parse
 from tickhouse.exchange.history import Truth
 
@@ -22,19 +22,23 @@ ROWS = 100_000
 
 
 class Control:
-    """`/_control/...`: about, symbols, counts, faults, limits, truth, bars, mute, gap, disconnect, shutdown, forgive."""
+    """`/_control/...`: about, symbols, counts, faults, limits, terms, truth, sent, bars, mute, gap, disconnect, shutdown,
+    forgive."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
         self._ways: dict[tuple[str, str], Callable[[dict[str, str], Any], Any]] = {
             ("GET", "about"): self._about,
-            ("GET", "symbols"): lambda *_: [split_pair(one.symbol) for one in exchange.history.instruments],
+            ("GET", "symbols"): self._symbols,
             ("GET", "counts"): lambda *_: self._exchange.counts(),
             ("GET", "faults"): self._faults,
             ("POST", "faults"): self._set_faults,
             ("GET", "limits"): lambda *_: asdict(self._exchange.doorman.limits),
             ("POST", "limits"): self._set_limits,
+            ("GET", "terms"): self._terms,
+            ("POST", "terms"): self._set_terms,
             ("GET", "truth"): self._truth,
+            ("GET", "sent"): lambda params, _: exchange.sent.of(params.get("dialect"), params.get("kind")),
             ("GET", "bars"): self._bars,
             ("POST", "mute"): self._mute,
             ("POST", "gap"): self._gap,
@@ -62,25 +66,56 @@ class Control:
     def _about(self, *_: Any) -> dict[str, Any]:
         exchange = self._exchange
         return {
-            "simulated": True, "speaks": exchange.dialect.name, "url": exchange.url, "ws_url": exchange.ws_url,
-            **exchange.source.about(), "faults": asdict(exchange.faults),
+            "simulated": True, "speaks": exchange.dialects.root.name, "dialects": [exchange.dialects.root.name, *NAMES],
+            "url": exchange.url, "ws_url": exchange.ws_url, **exchange.source.about(), "faults": asdict(exchange.faults),
         }  # fmt: skip
+
+    def _symbols(self, params: dict[str, str], _: Any) -> list[str]:
+        """Canonical symbols of `market`, coins where none is named."""
+        market = params.get("market", "crypto")
+        return [one.name for one in self._exchange.history.instruments if one.market == market]
 
     def _faults(self, *_: Any) -> dict[str, Any]:
         exchange = self._exchange
         names = [one.symbol for one in exchange.history.instruments]
         log = [{**row, "symbol": names[row["symbol"]]} if "symbol" in row else row for row in exchange.account.log]
-        return {"faults": asdict(exchange.faults), "counts": dict(exchange.account.counts), "log": log}
+        special = {name: asdict(faults) for name, faults in exchange.special.items()}
+        counts = dict(exchange.account.counts)
+        return {"faults": asdict(exchange.faults), "special": special, "counts": counts, "log": log}
 
-    def _set_faults(self, _: Any, body: Any) -> dict[str, Any]:
-        """`{"duplicates": 0.1}` changes some; `{"text": "storm=0.3"}` sets all; `{}` ends all."""
+    def _set_faults(self, params: dict[str, str], body: Any) -> dict[str, Any]:
+        """`{"duplicates": 0.1}` changes some; `{"text": "storm=0.3"}` sets all; `{}` ends all; of one `dialect` where named."""
         if not isinstance(body, dict):
             raise ValueError('expected an object such as {"duplicates": 0.1}')
-        text = body.pop("text", None)
-        base = self._exchange.faults if body and text is None else Faults(seed=self._exchange.faults.seed)
+        exchange, dialect, text = self._exchange, self._named(params), body.pop("text", None)
+        now = exchange.faults if dialect is None else exchange.faults_of(dialect)
+        base = now if body and text is None else Faults(seed=now.seed)
         faults = parse(str(text)).changed(**body) if text is not None else base.changed(**body)
-        self._exchange.change(faults)
+        exchange.change(faults, dialect)
         return asdict(faults)
+
+    def _named(self, params: dict[str, str]) -> str | None:
+        """The dialect that a request names. Raises `UnknownName`."""
+        name, known = params.get("dialect"), [self._exchange.dialects.root.name, *NAMES]
+        if name is not None and name not in known:
+            raise UnknownName("dialect", name, known)
+        return name
+
+    def _terms(self, *_: Any) -> dict[str, Any]:
+        """Quota and plan of every dialect that was spoken to."""
+        return {name: asdict(clerk.terms) for name, clerk in self._exchange.world.clerks.items()}
+
+    def _set_terms(self, params: dict[str, str], body: Any) -> dict[str, Any]:
+        """`{"per_day": 25, "plan": "paid"}` changes those of `dialect`; `{"revoke": "key"}` shuts a key out, `*` all."""
+        name = self._named(params)
+        if name is None or not isinstance(body, dict):
+            raise ValueError('expected ?dialect=... and an object such as {"per_day": 25}')
+        dialect = self._exchange.dialects[name]
+        clerk = self._exchange.world.clerks[dialect.name]
+        if "revoke" in body:
+            clerk.revoke(str(body.pop("revoke")))
+        clerk.terms = clerk.terms.changed(**body)
+        return asdict(clerk.terms)
 
     def _set_limits(self, _: Any, body: Any) -> dict[str, Any]:
         if not isinstance(body, dict):
@@ -161,6 +196,8 @@ class Control:
 
     def _forgive(self, *_: Any) -> dict[str, bool]:
         self._exchange.doorman.forgive()
+        for clerk in self._exchange.world.clerks.values():
+            clerk.forgive()
         return {"forgiven": True}
 
 

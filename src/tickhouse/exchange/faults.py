@@ -6,6 +6,7 @@ was sent or to whom: the same market with the same faults spoils the same trades
 
 import re
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ MESSAGE = (
     "disconnects",
 )  # fmt: skip
 """Faults of the socket, in the order in which they are tried; each is a share of messages, and a message has at most one."""
-ANSWER = ("error_bodies", "too_many", "server_errors", "slow", "half_answers")
+ANSWER = ("error_bodies", "too_many", "server_errors", "slow", "half_answers", "bad_answers", "changed_answers")
 """Faults of REST; each is a share of requests."""
 NONE, DUPLICATE, DISORDER, LATE, MALFORMED, HALF, CHANGED, BAD, GAP, MUTE, DISCONNECT = range(11)
 LOG = 20_000
@@ -40,7 +41,7 @@ class Faults:
     gaps: 1 to `gap_trades` trades in a row are never sent (REST has them). mutes: one symbol is silent for `mute_ms` or until it is
     subscribed again, others flow. disconnects: the connection breaks without a word.
     error_bodies: 200 with an error. too_many: 429 with Retry-After. server_errors: 5xx. slow: answered `slow_ms` late.
-    half_answers: the JSON breaks off.
+    half_answers: the JSON breaks off. bad_answers: not an answer at all. changed_answers: a key has another name or type.
     """
 
     duplicates: float = 0.0
@@ -58,6 +59,8 @@ class Faults:
     server_errors: float = 0.0
     slow: float = 0.0
     half_answers: float = 0.0
+    bad_answers: float = 0.0
+    changed_answers: float = 0.0
     disorder_ms: float = 500.0
     late_ms: float = 10_000.0
     gap_trades: int = 20
@@ -127,6 +130,23 @@ def parse(text: str) -> Faults:
             raise BadSetting("fault", part, "name=share, e.g. duplicates=0.01") from None
     base = Faults.storm(values.pop("storm")) if "storm" in values else Faults()
     return base.changed(**values)
+
+
+def parse_all(text: str, names: Iterable[str]) -> tuple[Faults, dict[str, Faults]]:
+    """Faults of all dialects, and those of single ones, which are written behind their name. Raises `BadSetting`.
+
+    >>> parse_all("gaps=0.1, yahoo.slow=1", ["yahoo"])[1]["yahoo"].slow
+    1.0
+    """
+    parts = [part for part in re.split(r"[,\s]+", text) if part]
+    own: dict[str, list[str]] = {}
+    for part in parts:
+        name, dot, _ = part.partition("=")[0].partition(".")
+        if dot and name not in names:
+            raise BadSetting("fault", part, f"a fault, or one of a dialect: {', '.join(names)}")
+        own.setdefault(name if dot else "", []).append(part.partition(".")[2] if dot else part)
+    general = parse(",".join(own.pop("", [])))
+    return general, {name: parse(",".join(faults)) for name, faults in own.items()}
 
 
 class Account:

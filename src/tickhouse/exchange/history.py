@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from tickhouse.core.errors import BadSetting
-from tickhouse.core.symbols import split_pair
 from tickhouse.exchange import F64, I64, Instrument, Source, Trades
 from tickhouse.exchange.klines import Columns, Klines, edges_between, floor_to, next_after, of_trades, real
 
@@ -91,6 +90,7 @@ class History:
         self.source, self.keep = source, keep
         self.instruments: Sequence[Instrument] = source.instruments
         self.codes = {instrument.symbol: code for code, instrument in enumerate(self.instruments)}
+        self._names = {instrument.name: code for code, instrument in enumerate(self.instruments)}
         self.visible = 0
         self.made = 0
         self.forgotten = 0
@@ -111,6 +111,11 @@ class History:
         """What can be seen of one instrument."""
         self._shelve()
         return self._shelves[code].columns(self.visible)
+
+    def until(self, code: int, us: int) -> Columns:
+        """The trades of one instrument up to and including a time (us), be they public or not."""
+        self._shelve()
+        return self._shelves[code].columns(us)
 
     def last_price(self, code: int) -> int:
         """The newest price in units, the first price before there is a trade."""
@@ -154,7 +159,7 @@ class History:
         codes = np.repeat(np.arange(len(kept)), [len(one) for one in kept])
         scales = list(zip(kept, self.instruments, strict=True))
         return Truth(
-            tuple(split_pair(one.symbol) for one in self.instruments), codes,
+            tuple(one.name for one in self.instruments), codes,
             _joined([one.id for one in kept]),
             _joined([real(one.price, its.price_decimals) for one, its in scales]),
             _joined([real(one.quantity, its.quantity_decimals) for one, its in scales]),
@@ -184,7 +189,7 @@ class History:
 
     def code(self, symbol: str) -> int:
         """The place of an instrument. Raises `BadSetting` for a symbol that is not listed."""
-        found = self.codes.get(symbol, self.codes.get(symbol.replace("-", "")))
+        found = self.codes.get(symbol, self._names.get(symbol))
         if found is None:
             raise BadSetting("symbol", symbol, f"one of the {len(self.codes)} listed symbols")
         return found

@@ -6,13 +6,14 @@ filled by one or several trades, through the book if it is large; sizes are roun
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from tickhouse.core.clock import SECOND
 from tickhouse.exchange import F64, I64, MS, Bools, Instrument, Play, Trades
 from tickhouse.exchange._paths import STEPS, Paths, daytime
+from tickhouse.exchange.floor import Floor
 from tickhouse.exchange.instruments import assets, listings
 from tickhouse.exchange.klines import Klines
 from tickhouse.exchange.past import minutes_before
@@ -30,21 +31,24 @@ class Market:
     """Trades of `symbols` pairs, `rate` a second over all of them on the mean of a day; the same for the same seed.
 
     `past` seconds are made before the start, so that REST has trades at once; before them there are 24 hours of bars, made
-    up when they are asked for.
+    up when they are asked for. A `floor` adds shares and currencies, which are listed after the pairs.
     """
 
     waits = False
 
-    def __init__(self, seed: int = 7, symbols: int = 300, rate: float = 200.0, past: float = 0.0) -> None:
-        self.seed, self.rate, self.past_seconds = seed, rate, past
+    def __init__(
+        self, seed: int = 7, symbols: int = 300, rate: float = 200.0, past: float = 0.0, floor: Floor | None = None
+    ) -> None:
+        self.seed, self.rate, self.past_seconds, self.floor = seed, rate, past, floor
         self._assets = assets()
         self._listings = listings(symbols, self._assets)
         self._start = 0
 
     @property
     def instruments(self) -> Sequence[Instrument]:
-        """What is listed, the most traded first."""
-        return [listing.instrument for listing in self._listings]
+        """What is listed: pairs of coins, the most traded first, then what the floor has."""
+        pairs = [listing.instrument for listing in self._listings]
+        return [*pairs, *self.floor.instruments] if self.floor else pairs
 
     def play(self, now: int) -> Play:
         """Begin. Times of trades are whole milliseconds from `now` less `past` on."""
@@ -54,7 +58,9 @@ class Market:
         return Play(self._blocks(random, self._start), now)
 
     def past(self, code: int) -> Klines | None:
-        """The 24 hours before the first trade, in minutes; not joined up between pairs."""
+        """The 24 hours before the first trade of a pair, in minutes; not joined up between pairs."""
+        if code >= len(self._listings):
+            return None
         listing = self._listings[code]
         return minutes_before(listing.instrument, self._start, self._share(code), [self.seed, code])
 
@@ -72,9 +78,19 @@ class Market:
         crowd = _Crowd(self, random)
         while True:
             trades = crowd.block(start, length)
+            if self.floor and self.floor.awake:
+                trades = _together(trades, self.floor.block(start, length), len(self._listings))
             if len(trades):
                 yield trades
             start += length
+
+
+def _together(pairs: Trades, floor: Trades, first: int) -> Trades:
+    """The trades of both in order of time; codes of the floor begin at `first`."""
+    floor = replace(floor, code=floor.code + first)
+    columns = [np.concatenate([getattr(pairs, one.name), getattr(floor, one.name)]) for one in fields(Trades)]
+    both = Trades(*columns)
+    return both.take(np.argsort(both.time, kind="stable"))
 
 
 class _Crowd:

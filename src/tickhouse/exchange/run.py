@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tickhouse.core.clock import Clock, SystemClock
-from tickhouse.core.errors import BadSetting
+from tickhouse.core.errors import BadSetting, UnknownName
 from tickhouse.exchange import Source
-from tickhouse.exchange.faults import parse
+from tickhouse.exchange.dialects import NAMES
+from tickhouse.exchange.faults import parse_all
 from tickhouse.exchange.server import Exchange
 
 PAST_SECONDS, PAST_TRADES = 600.0, 100_000
@@ -24,7 +25,8 @@ class Options:
     """What `tickhouse exchange` can be told.
 
     `rate` is trades a second over all symbols; `tape` a file instead of the market, played at `speed` (0: as fast as
-    clients read), its times moved to now with `shift`; `fault` a text such as `duplicates=0.01,gaps=0.001`.
+    clients read), its times moved to now with `shift`; `fault` a text such as `duplicates=0.01,yahoo.server_errors=1`. Dialects
+    are made when they are first asked for, which takes seconds; those that `speak` names (`all` of them) before it listens.
     """
 
     port: int = 9000
@@ -36,6 +38,7 @@ class Options:
     shift: bool = False
     fault: str = ""
     host: str = "127.0.0.1"
+    speak: str = ""
 
     @classmethod
     def of(cls, given: "Options | Mapping[str, Any]") -> "Options":
@@ -55,6 +58,7 @@ def source_of(options: Options) -> Source:
         from tickhouse.exchange.tape import Tape
 
         return Tape(options.tape, options.speed, options.shift)
+    from tickhouse.exchange.floor import Floor
     from tickhouse.exchange.market import Market
 
     if not 0 < options.rate <= 1_000_000:
@@ -62,13 +66,26 @@ def source_of(options: Options) -> Source:
     if not 1 <= options.symbols <= 20_000:
         raise BadSetting("symbols", options.symbols, "1 to 20000")
     past = min(PAST_SECONDS, PAST_TRADES / options.rate)
-    return Market(options.seed, options.symbols, options.rate, past)
+    return Market(options.seed, options.symbols, options.rate, past, Floor(options.seed))
 
 
 def open(given: "Options | Mapping[str, Any]", clock: Clock | None = None) -> Exchange:
     """An exchange that is not started yet. Raises `SettingsError` for options that cannot be."""
     options = Options.of(given)
-    return Exchange(source_of(options), clock or SystemClock(), parse(options.fault), options.port, host=options.host)
+    general, special = parse_all(options.fault, ("binance", *NAMES))
+    made = Exchange(source_of(options), clock or SystemClock(), general, options.port, host=options.host)
+    made.special.update(special)
+    made.speak = spoken(options.speak)
+    return made
+
+
+def spoken(text: str) -> tuple[str, ...]:
+    """The dialects that a text names. Raises `UnknownName`."""
+    names = NAMES if text == "all" else tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if name not in (*NAMES, "binance"):
+            raise UnknownName("dialect", name, NAMES)
+    return tuple(name for name in names if name in NAMES)
 
 
 async def serve(

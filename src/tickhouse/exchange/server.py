@@ -1,9 +1,10 @@
-"""The server: plays a source to its clients over HTTP and WebSocket, in a provider's dialect, with faults."""
+"""The server: plays a source to its clients over HTTP and WebSocket, in the providers' dialects, with faults."""
 
 import asyncio
 import contextlib
 import ipaddress
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ from tickhouse.exchange import Bools, Dialect, Request, Response, Source, Topic,
 from tickhouse.exchange.binance import Binance
 from tickhouse.exchange.client import Client
 from tickhouse.exchange.control import Control
-from tickhouse.exchange.delivery import Prepared
+from tickhouse.exchange.delivery import GARBAGE, Prepared
+from tickhouse.exchange.dialects import Dialects
 from tickhouse.exchange.faults import ANSWER, Account, Faults, mixed
 from tickhouse.exchange.history import KEEP, History, Truth
 from tickhouse.exchange.limits import Doorman, Limits
 from tickhouse.exchange.pump import NAP, Due, Pump
+from tickhouse.exchange.sent import Sent
 from tickhouse.exchange.wire import Socket, Wire
+from tickhouse.exchange.world import World
 
 SETTLE = 0.3
 """A source that waits begins when no subscription has changed for so long (s)."""
@@ -31,7 +35,8 @@ _REST_SEED = 0x52455354
 class Exchange:
     """A running exchange.
 
-    `async with Exchange(Market(), SystemClock()) as exchange:` serves on `exchange.url` and `exchange.ws_url`.
+    `async with Exchange(Market(), SystemClock()) as exchange:` serves on `exchange.url` and `exchange.ws_url`: there `dialect`
+    (Binance unless another is given), below them every other one under its name, as in `exchange.url + "/yahoo"`.
     Belongs to one event loop. A client that is too slow is cut off; all that was made can be asked for by REST.
     """
 
@@ -48,16 +53,22 @@ class Exchange:
         keep: int = KEEP,
     ) -> None:
         self.source, self.clock, self.faults = source, clock, faults
+        self.special: dict[str, Faults] = {}
+        """The faults of single dialects, by name; the others have `faults`."""
         self.host, self.port = host, port
         self.history = History(source, keep)
         self.doorman = Doorman(limits)
         self.account = Account()
         self.stats: Counter[str] = Counter()
-        self.dialect = dialect or Binance()
-        self.dialect.use(self.history, self.doorman, self.now)
+        self.sent = Sent()
+        self.speak: tuple[str, ...] = ()
+        """The dialects that are made before it listens; others when they are first asked for."""
+        self.world = World(self.history, self.doorman, self.now)
+        self.dialects = Dialects(dialect or Binance(), self.world)
         self.pump = Pump(source, self.history, clock)
         self.clients: dict[int, Client] = {}
         self._control = Control(self)
+        self._opening = asyncio.Lock()
         self._server: asyncio.Server | None = None
         self._wires: set[Wire] = set()
         self._playing: asyncio.Task[None] | None = None
@@ -89,6 +100,8 @@ class Exchange:
     async def start(self) -> None:
         """Listen and begin to play. Raises `SettingsError` when the port is taken."""
         loop = asyncio.get_running_loop()
+        for name in self.speak:
+            await asyncio.to_thread(self.dialects.way, f"/{name}")
         try:
             self._server = await loop.create_server(lambda: Wire(self), self.host, self.port)
         except OSError as error:
@@ -152,29 +165,51 @@ class Exchange:
             "finished": self.finished.is_set(),
         }  # fmt: skip
 
-    def change(self, faults: Faults) -> None:
-        """Other faults from now on."""
-        self.faults = faults
+    def change(self, faults: Faults, dialect: str | None = None) -> None:
+        """Other faults from now on: of one dialect, or of all of them."""
+        if dialect is None:
+            self.faults = faults
+            self.special.clear()
+        else:
+            self.special[dialect] = faults
         self._prepared.clear()
+
+    def faults_of(self, dialect: str) -> Faults:
+        """The faults of a dialect."""
+        return self.special.get(dialect, self.faults)
 
     async def answer(self, request: Request) -> Response:
         """One HTTP request."""
         if request.path.startswith("/_control/"):
             return self._control.answer(request, ipaddress.ip_address(request.peer).is_loopback)
         self.stats["requests"] += 1
-        fault, variant = self._trouble()
+        number = self.stats["requests"]
+        if not self.dialects.made(request.path):
+            async with self._opening:
+                await asyncio.to_thread(self.dialects.way, request.path)
+        dialect, path = self.dialects.way(request.path)
+        faults = self.faults_of(dialect.name)
+        fault, variant = self._trouble(faults, number)
         if fault:
-            self.account.note(fault, path=request.path, request=self.stats["requests"])
+            self.account.note(fault, path=request.path, request=number, dialect=dialect.name)
         if fault == "slow":
-            await asyncio.sleep(self.faults.slow_ms / 1000)
+            await asyncio.sleep(faults.slow_ms / 1000)
         if fault in ("error_bodies", "too_many", "server_errors"):
-            return self.dialect.refusal(fault, variant)
-        response = self.dialect.answer(request)
+            return dialect.refusal(fault, variant)
+        response = self._spoiled(dialect, fault, variant, dialect.answer(replace(request, path=path)))
         if response.status in (418, 429):
             self.stats["refused"] += 1
+        self.sent.add(dialect.name, response.rows)
+        return response
+
+    def _spoiled(self, dialect: Dialect, fault: str, variant: int, response: Response) -> Response:
+        """An answer as it goes out; one that is damaged is not counted as said."""
         if fault == "half_answers":
-            cut = response.body[: variant % max(len(response.body), 1)]
-            return Response(response.status, cut, response.kind, response.headers)
+            return replace(response, body=response.body[: variant % max(len(response.body), 1)], rows=())
+        if fault == "bad_answers":
+            return replace(response, body=GARBAGE[variant % len(GARBAGE)], rows=())
+        if fault == "changed_answers":
+            return replace(response, body=dialect.spoiled(response.body, "changed_fields", variant), rows=())
         return response
 
     def enter(self, request: Request, socket: Socket) -> Response | None:
@@ -182,11 +217,19 @@ class Exchange:
         if not self.doorman.dial(socket.peer, self.now()):
             self.stats["dials_refused"] += 1
             return Response(429, b"too many connections", headers={"Retry-After": "60"})
-        desk = self.dialect.welcome(request.path, request.query)
+        dialect, path = self.dialects.way(request.path)
+        desk = dialect.welcome(path, request.query)
+        if isinstance(desk, Response):
+            return desk
         if desk is None or len(desk.streams) > self.doorman.limits.streams:
             return Response(404 if desk is None else 400, b"no such stream, or too many of them")
+        rivals = [one for one in self.clients.values() if desk.owner and one.desk.owner == desk.owner]
+        for rival in rivals:
+            rival.cut_off("second_connections")
+        if rivals:
+            return Response(409, b"one connection for each key")
         self.stats["connections"] += 1
-        client = Client(self, self.stats["connections"], socket, desk)
+        client = Client(self, self.stats["connections"], socket, desk, dialect)
         self.clients[client.number] = client
         self.subscribed()
         return None
@@ -207,13 +250,13 @@ class Exchange:
                 known = self._wanted.get(topic)
                 self._wanted[topic] = mask if known is None else known | mask
 
-    def _trouble(self) -> tuple[str, int]:
-        """The fault of the next request, by its number."""
-        number = np.array([self.stats["requests"]], np.int64)
-        share = int(mixed(number * 0, number, self.faults.seed ^ _REST_SEED)[0]) / 2**64
-        variant = int(mixed(number * 0 + 1, number, self.faults.seed ^ _REST_SEED)[0]) >> 40
+    def _trouble(self, faults: Faults, request: int) -> tuple[str, int]:
+        """The fault of a request, by its number."""
+        number = np.array([request], np.int64)
+        share = int(mixed(number * 0, number, faults.seed ^ _REST_SEED)[0]) / 2**64
+        variant = int(mixed(number * 0 + 1, number, faults.seed ^ _REST_SEED)[0]) >> 40
         for kind in ANSWER:
-            share -= getattr(self.faults, kind)
+            share -= getattr(faults, kind)
             if share < 0:
                 return kind, variant
         return "", variant
@@ -256,8 +299,8 @@ class Exchange:
             client.deliver(self._prepared, due.first, due.last)
 
     def _prepare(self, topic: Topic, trades: Trades, wanted: Bools) -> Prepared | None:
-        rendered = self.dialect.render(topic, trades, wanted)
-        return None if rendered is None else Prepared.of(rendered, trades, self.faults)
+        rendered = self.dialects[topic.dialect].render(topic, trades, wanted)
+        return None if rendered is None else Prepared.of(rendered, trades, self.faults_of(topic.dialect))
 
     async def _breathe(self) -> None:
         """Let others work; at full speed until every client has taken what it was sent, or is given up."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.model import Hole, Ids, Want
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 
 
 class Feed(Protocol):
@@ -26,6 +26,12 @@ class Feed(Protocol):
 
     channels: Mapping[str, str]
     """Channel name to one line of description: what `parse` understands."""
+
+    ways: Ways
+    """In which ways the channels can be had: by socket, by polling, as history."""
+
+    channel: str
+    """The live channel that is taken where the settings name none."""
 
     ids: Ids
     """What the trade ids prove."""
@@ -49,8 +55,12 @@ class Feed(Protocol):
         """The requests for a range of the past. Each is sent its answer; yield the next page until there is none.
 
         The answers' bodies become raw messages of the channel that each request names; do not parse more than the paging
-        needs. An answer that is a refusal never arrives here: `classify` turns it into an error first.
+        needs. An answer that is a refusal never arrives here: `classify` turns it into an error first, and a final one is
+        thrown in at the `yield`, so that one unknown symbol need not end a round of many.
         """
+
+    def cost(self, want: Want) -> Cost:
+        """What `history` will ask at least, as far as can be told before any answer. Raises what it raises at once."""
 
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
         """The requests that fetch exactly the trades of a hole."""

@@ -5,7 +5,14 @@ import re
 import msgspec
 from msgspec import Struct
 
-from tickhouse.core.errors import BadCredentials, BadMessage, BadSetting, RateLimited, UnknownSymbol, Unreachable
+from tickhouse.core.errors import (
+    BadCredentials,
+    BadMessage,
+    BadSetting,
+    RateLimited,
+    UnknownSymbol,
+    Unreachable,
+)
 from tickhouse.core.requests import Answer
 
 TOO_FAST = frozenset((-1003, -1015, -1034))
@@ -15,6 +22,8 @@ BAD_SYMBOL = -1121
 FIREWALL_SECONDS, BAN_SECONDS, LIMIT_SECONDS = 300.0, 120.0, 60.0
 """How long to wait when the answer does not say: the shortest ban, a minute of weight, a firewall's patience."""
 OTHER_PLACE = "a host that may be used from here, such as https://data-api.binance.vision"
+ELSEWHERE = "restricted location"
+"""What the body of a 451 says."""
 _BANNED_UNTIL = re.compile(rb"banned until (\d{13})\b")
 
 
@@ -33,7 +42,7 @@ def classify(answer: Answer, rest_url: str) -> Exception | None:
     html = answer.body.lstrip()[:1] == b"<"
     if answer.status in (418, 429) or code in TOO_FAST:
         return _too_fast(answer)
-    if answer.status == 451:
+    if answer.status == 451 or (refusal is not None and ELSEWHERE in refusal.msg):
         return BadSetting("feeds.binance.rest_url", rest_url, f"{OTHER_PLACE} (Binance does not serve this place)")
     if answer.status == 403 and (html or not refusal):
         wait = answer.retry_after or FIREWALL_SECONDS
@@ -62,9 +71,8 @@ def _too_fast(answer: Answer) -> RateLimited:
 def _settings(refusal: _Refusal) -> Exception:
     if refusal.code == BAD_SYMBOL:
         return UnknownSymbol("Binance does not know the symbol that was asked for; pairs are written like BTC-USDT")
-    return BadSetting(
-        "feeds.binance", f"a request refused with code {refusal.code}", f"what Binance says: {refusal.msg[:200]}"
-    )
+    said = f"a request that Binance takes; it says: {refusal.msg[:200]}"
+    return BadSetting("feeds.binance", f"code {refusal.code}", said)
 
 
 def _data(answer: Answer, rest_url: str, html: bool) -> Exception | None:

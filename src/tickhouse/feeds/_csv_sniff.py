@@ -40,6 +40,8 @@ def sniff(path: Path | str, **declared: Any) -> Layout:
     sample = Sample.of(path, declared)
     columns, width = sample.columns(declared.get("columns"))
     kind = declared.get("kind") or ("bars" if {"open", "high", "low", "close"} <= set(columns) else "ticks")
+    if kind == "ticks" and declared.get("interval"):
+        raise BadSetting("interval", declared["interval"], "none, since the file holds ticks and bars are made of them")
     if not declared.get("columns"):
         columns = _of_kind(columns, kind, sample)
     layout = _layout(kind, columns, width, sample, declared)
@@ -69,6 +71,8 @@ class Sample:
         if not lines:
             raise BadSetting("file", path.name, "a file with at least one line")
         separator = str(declared.get("separator") or _separator(lines))
+        if len(separator) != 1:
+            raise BadSetting("separator", separator, "one plain character")
         headed = _is_header(_fields(lines[0], separator))
         above = every[: every.index(lines[0])]
         title = above[-1].lstrip(comment + " ") if above else ""

@@ -14,7 +14,7 @@ import msgspec
 from tickhouse.core.batches import Parsed, RawBatch, every_kind
 from tickhouse.core.errors import BadMessage, BadSetting
 from tickhouse.core.model import Hole, Ids, Kind, Reject, Want, interval_us
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._binance_answers import classify
@@ -68,6 +68,7 @@ class Binance:
         "aggTrades": "aggregate trades by id or time, by page",
         "klines": "bars of the past, by page",
     }
+    ways = Ways(socket=SOCKET_CHANNELS, history=HISTORY_CHANNELS, bars=dict.fromkeys(INTERVALS, "kline"))
     ids = Ids.DENSE
     pace = Pace(per_minute=6000)
 
@@ -75,6 +76,11 @@ class Binance:
         self.options = options
         self._names = Names()
         self._names.learn(options.symbols)
+
+    @property
+    def channel(self) -> str:
+        """The live channel that is taken where the settings name none."""
+        return self.options.channel
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """One socket for every `symbols_per_connection` symbols."""
@@ -124,6 +130,16 @@ class Binance:
                 yield from self._klines(symbol, want, _interval(interval or want.options.get("interval", "1m")))
             else:
                 yield from self._aggregates(symbol, want.start, want.end)
+
+    def cost(self, want: Want) -> Cost:
+        """Pages of a thousand bars; of trades a page, for nobody knows how many there are."""
+        channel, _, interval = want.channel.partition(":")
+        if not channel.startswith("kline"):
+            return Cost(len(want.symbols), WEIGHTS["aggTrades"] * len(want.symbols))
+        length = interval_us(_interval(interval or want.options.get("interval", "1m")))
+        span = 0 if want.start is None or want.end is None else want.end - want.start
+        calls = max(1, -(-span // (PAGE * length))) * len(want.symbols)
+        return Cost(calls, WEIGHTS["klines"] * calls)
 
     def _klines(self, symbol: str, want: Want, interval: str) -> Generator[Request, Answer, None]:
         step, start = interval_us(interval) // MILLISECOND, _milliseconds(want.start)

@@ -16,7 +16,7 @@ import numpy as np
 from tickhouse.core.batches import NO_ID, BarBatch, Parsed, RawBatch, TickBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.model import Hole, Ids, Kind, State, Want, interval_us
-from tickhouse.core.requests import About, Answer, Pace, Request, Subscription
+from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.feeds._csv_columns import Columns, compacted, read_columns, sorted_rejects, usable
 from tickhouse.feeds._csv_files import first_line, read
 from tickhouse.feeds._csv_layout import Layout
@@ -36,6 +36,8 @@ class Csv:
 
     about = About("Files", "none", "files", "whose the files are")
     channels: Mapping[str, str] = {"ticks": "one line of a file, a tick", "bars": "one line of a file, a bar"}
+    ways = Ways()
+    channel = ""
     pace = Pace()
 
     def __init__(self, layout: Layout) -> None:
@@ -94,6 +96,10 @@ class Csv:
         """A file is loaded whole."""
         self._refuse()
 
+    def cost(self, want: Want) -> Cost:
+        """A file is loaded whole."""
+        self._refuse()
+
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
         """A file has nothing to ask for."""
         self._refuse()
@@ -108,9 +114,13 @@ class Csv:
 
 
 def open(**options: Any) -> Csv:
-    """The feed of a layout given as texts, as `Layout.to_detail` writes them. Raises `BadSetting`.
+    """The feed of a layout given as texts, as `Layout.to_detail` writes them; without any the lines are time, symbol, price, size.
+
+    Raises `BadSetting`.
 
     >>> open(kind="ticks", columns="time,price,size", symbol="AAPL").layout.width
     3
     """
-    return Csv(Layout.from_detail({name: str(value) for name, value in options.items()}))
+    plain = not {"kind", "columns"} & set(options)
+    given = {"kind": "ticks", "columns": "time,symbol,price,size"} if plain else options
+    return Csv(Layout.from_detail({name: str(value) for name, value in given.items()}))

@@ -96,7 +96,7 @@ class Journal(Protocol):
         """Every registered group with its position."""
 
     def resume(self, key: str) -> str | None:
-        """The value last journaled under that key by an entry's `resume`."""
+        """The value last journaled under that key by an entry's `resume` or `notes`."""
 
     def ledger(self) -> Mapping[tuple[str, str], int]:
         """Totals since the house began by (source, name); names: received, parsed, control, rejected (messages), rows and

@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import zstandard
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import U8, BarBatch, RawBatch, TickBatch
+from tickhouse.core.batches import U8, BarBatch, RawBatch, TickBatch, moved
 from tickhouse.core.marks import Mark
 
 Column = NDArray[Any]
@@ -157,6 +158,32 @@ def encode_marks(marks: tuple[Mark, ...]) -> bytes:
 def decode_marks(blob: bytes) -> tuple[Mark, ...]:
     """The marks of a JSON list."""
     return _marks.decode(blob)
+
+
+def encode_tables(*tables: pa.Table | None) -> bytes | None:
+    """Tables of few rows, None where one has none, as Arrow streams one after the other; None when all are empty."""
+    if not any(table is not None and table.num_rows for table in tables):
+        return None
+    parts = []
+    for table in tables:
+        sink = pa.BufferOutputStream()
+        if table is not None and table.num_rows:
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+        stream = sink.getvalue().to_pybytes()
+        parts += [len(stream).to_bytes(4, "little"), stream]
+    return _zstd.shrink(b"".join(parts))
+
+
+def decode_tables(blob: bytes, first: int) -> list[pa.Table | None]:
+    """The tables with journal positions, where the record begins at `first`."""
+    data, start, found = _zstd.grow(blob), 0, []
+    while start < len(data):
+        size = int.from_bytes(data[start : start + 4], "little")
+        stream = data[start + 4 : start + 4 + size]
+        found.append(moved(pa.ipc.open_stream(stream).read_all(), first) if size else None)
+        start += 4 + size
+    return found
 
 
 def _used(symbols: Sequence[str], codes: Column) -> tuple[list[str], Column]:

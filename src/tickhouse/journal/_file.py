@@ -10,7 +10,12 @@ from tickhouse.core.errors import BadQuery, BadSetting, Busy, CorruptLog, DiskFu
 from tickhouse.journal._checkpoints import Checkpoints
 
 FORMAT = 2
-UPGRADES = {1: "ALTER TABLE quarantine ADD COLUMN lane TEXT NOT NULL DEFAULT ''"}
+UPGRADES = {
+    1: (
+        "ALTER TABLE quarantine ADD COLUMN lane TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE records ADD COLUMN tables BLOB",
+    )
+}
 """What makes a file of one format one of the next."""
 PAGE = 16_384
 BUSY_SECONDS = 30.0
@@ -21,7 +26,7 @@ SCHEMA = """
 CREATE TABLE records (
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, source TEXT NOT NULL, channel TEXT NOT NULL, lane TEXT NOT NULL,
     received_at INTEGER NOT NULL, event_min INTEGER, event_max INTEGER, total INTEGER NOT NULL, checks BLOB NOT NULL,
-    marks BLOB, bars BLOB, ticks BLOB, raw BLOB NOT NULL);
+    marks BLOB, bars BLOB, ticks BLOB, raw BLOB NOT NULL, tables BLOB);
 CREATE INDEX records_by_event ON records (source, event_max, event_min) WHERE event_max IS NOT NULL;
 CREATE TABLE groups (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE resumes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -150,7 +155,8 @@ class JournalFile:
         self._writer.execute("BEGIN IMMEDIATE")
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         for older in range(version, FORMAT) if version else ():
-            self._writer.execute(UPGRADES[older])
+            for statement in UPGRADES[older]:
+                self._writer.execute(statement)
         if version == 0:
             if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise BadSetting(

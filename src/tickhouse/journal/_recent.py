@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tickhouse.core.batches import BarBatch, Entry, Record
+from tickhouse.core.batches import BarBatch, Entry, Record, moved
 from tickhouse.journal import Topic
 
 MOST_RECORDS = 1024
@@ -79,7 +79,10 @@ def records(entry: Entry, first: int) -> tuple[Record, Record]:
     received = int(raw.received_at[-1]) if len(raw) else 0
     about = (first, len(raw), raw.source, raw.channel, raw.lane, received)
     ticks = entry.ticks.journaled(first) if entry.ticks else None
-    rows = Record(*about, ticks=ticks, bars=_journaled(entry.bars, first), marks=entry.marks)
+    rows = Record(
+        *about, ticks=ticks, bars=_journaled(entry.bars, first), marks=entry.marks,
+        observations=moved(entry.observations, first), actions=moved(entry.actions, first),
+    )  # fmt: skip
     return Record(*about, replace(raw, first=first), entry.kinds), rows
 
 

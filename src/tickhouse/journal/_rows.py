@@ -18,8 +18,8 @@ from tickhouse.journal import _codec as codec
 from tickhouse.journal._accounts import events
 
 HEAD = "first, count, source, channel, lane, received_at, event_min, event_max, total, checks"
-COLUMNS: dict[Topic, str] = {"raw": f"{HEAD}, raw", "ticks": f"{HEAD}, marks, bars, ticks"}
-INSERT = f"INSERT INTO records ({HEAD}, marks, bars, ticks, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+COLUMNS: dict[Topic, str] = {"raw": f"{HEAD}, raw", "ticks": f"{HEAD}, marks, bars, ticks, tables"}
+INSERT = f"INSERT INTO records ({HEAD}, marks, bars, ticks, tables, raw) VALUES ({', '.join('?' * 15)})"  # noqa: S608
 ABOUT = 9
 """How many columns come before the checksums."""
 RAW_CHECK, ROWS_CHECK = slice(0, 8), slice(8, 16)
@@ -39,7 +39,7 @@ class Sealed:
     size: int
     raw_sum: bytes
     rows_sum: bytes
-    blobs: tuple[bytes | None, bytes | None, bytes | None, bytes]
+    blobs: tuple[bytes | None, ...]
 
     def row(self, first: int, total: int) -> Row:
         """The row of this entry at its position, where `total` counts the bytes up to and with it."""
@@ -53,11 +53,12 @@ def seal(entry: Entry) -> Sealed:
     marks = codec.encode_marks(entry.marks) if entry.marks else None
     bars = codec.encode_bars(entry.bars) if entry.bars else None
     ticks = codec.encode_ticks(entry.ticks) if entry.ticks else None
+    tables = codec.encode_tables(entry.observations, entry.actions)
     messages = codec.encode_raw(raw, entry.kinds)
-    blobs = (marks, bars, ticks, messages)
+    blobs = (marks, bars, ticks, tables, messages)
     about = (raw.source, raw.channel, raw.lane, int(raw.received_at[-1]), *events(entry))
     size = sum(len(blob) for blob in blobs if blob is not None)
-    return Sealed(about, len(raw), size, _sum(messages).digest(), _rows_sum(marks, bars, ticks), blobs)
+    return Sealed(about, len(raw), size, _sum(messages).digest(), _rows_sum(marks, bars, ticks, tables), blobs)
 
 
 def fault(topic: Topic, row: Row) -> str | None:
@@ -81,12 +82,13 @@ def opened(topic: Topic, row: Row) -> Record:
         like = RawBatch(source, channel, lane, _NOTHING.view(np.uint8), _NOTHING, _NOTHING, _NOTHING, first)
         raw, kinds = codec.decode_raw(row[ABOUT + 1], like)
         return Record(first, count, source, channel, lane, received_at, raw, kinds)
-    marks, bars, ticks = row[ABOUT + 1 :]
+    marks, bars, ticks, tables = row[ABOUT + 1 :]
+    observations, actions = codec.decode_tables(tables, first) if tables else (None, None)
     return Record(
         first, count, source, channel, lane, received_at,
         ticks=codec.decode_ticks(ticks, first) if ticks else None,
         bars=codec.decode_bars(bars, first) if bars else None,
-        marks=codec.decode_marks(marks) if marks else (),
+        marks=codec.decode_marks(marks) if marks else (), observations=observations, actions=actions,
     )  # fmt: skip
 
 
@@ -96,9 +98,10 @@ def quarantine_check(item: Quarantined, kind: int) -> bytes:
     return _sum(_head((*columns, item.lane) if item.lane else columns)).digest()
 
 
-def _rows_sum(marks: bytes | None, bars: bytes | None, ticks: bytes | None) -> bytes:
+def _rows_sum(marks: bytes | None, bars: bytes | None, ticks: bytes | None, tables: bytes | None) -> bytes:
     total = _sum()
-    for blob in (marks, bars, ticks):
+    blobs = (marks, bars, ticks) if tables is None else (marks, bars, ticks, tables)
+    for blob in blobs:
         total.update(b"-" if blob is None else len(blob).to_bytes(8, "little"))
         total.update(blob or b"")
     return total.digest()

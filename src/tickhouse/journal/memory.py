@@ -176,6 +176,7 @@ class MemoryJournal:
         first, raw = self._end, entry.raw
         if entry.resume:
             self._resumes[entry.resume[0]] = entry.resume[1]
+        self._resumes.update(entry.notes)
         if not len(raw):
             return first
         size = raw.size + 64 * len(entry.ticks or ())

@@ -248,6 +248,8 @@ def _insert(
                 connection.executemany(REFUSE, (_refused_row(item, kind) for item, kind in refused(entry, first)))
         if entry.resume:
             connection.execute(RESUME, entry.resume)
+        if entry.notes:
+            connection.executemany(RESUME, entry.notes)
         first += len(entry.raw)
         firsts.append(first)
     return firsts

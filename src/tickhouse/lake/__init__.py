@@ -42,8 +42,11 @@ class Lake(Protocol):
         The same records give the same names and the same bytes; an object that exists is left as it is.
         """
 
-    def objects(self, kind: str = "bronze", source: str | None = None) -> Iterator[LakeObject]:
-        """The objects there are, ordered by (source, channel, date, first), without holding them all in memory."""
+    def objects(
+        self, kind: str = "bronze", source: str | None = None, first: int = 0, last: int | None = None
+    ) -> Iterator[LakeObject]:
+        """The objects there are that reach into the positions from `first` to `last`, ordered by (source, channel, date, first),
+        without holding them all in memory."""
 
     def read(self, item: LakeObject) -> Iterator[RawBatch]:
         """The raw messages of a bronze object again, byte for byte, with their positions (one batch per run of dense
@@ -52,8 +55,11 @@ class Lake(Protocol):
     def messages(self, first: int, last: int, source: str) -> Iterator[RawBatch]:
         """The raw messages of a source between two positions, inclusive."""
 
-    def ticks(self, source: str, symbol: str, start: int, end: int) -> Iterator[TickBatch]:
-        """The archived ticks of a symbol with event times in [start, end) (us), ordered by position."""
+    def ticks(
+        self, source: str, symbol: str, start: int, end: int, first: int = 0, last: int | None = None
+    ) -> Iterator[TickBatch]:
+        """The archived ticks of a symbol with event times in [start, end) (us) and positions from `first` to `last`, ordered by
+        position. Objects that the positions rule out by their names are not touched."""
 
     def verify(self) -> tuple[int, tuple[str, ...]]:
         """Read every object: how many there are, and one sentence for each fault found."""

@@ -11,10 +11,10 @@ from tickhouse.lake import LakeObject
 
 SUFFIXES = {"bronze": ".ndjson.gz", "ticks": ".parquet"}
 
-_NAME = re.compile(
+_FOLDER = re.compile(
     r"(?P<kind>bronze|ticks)/source=(?P<source>[^/]*)(/channel=(?P<channel>[^/]*))?/date=(?P<date>\d{4}-\d\d-\d\d)"
-    r"/(?P<first>\d{20})-(?P<last>\d{20})\.(ndjson\.gz|parquet)"
 )
+_FILE = re.compile(r"(\d{20})-(\d{20})(\.ndjson\.gz|\.parquet)")
 
 
 def folder(kind: str, source: str) -> str:
@@ -34,17 +34,40 @@ def name(kind: str, about: tuple[str, str], received_at: int, span: tuple[int, i
     """
     day = datetime.fromtimestamp(received_at // SECOND, UTC).date().isoformat()
     channel = f"/channel={_safe(about[1])}" if kind == "bronze" else ""
-    return f"{folder(kind, about[0])}{channel}/date={day}/{span[0]:020d}-{span[1]:020d}{SUFFIXES[kind]}"
+    return inside(f"{folder(kind, about[0])}{channel}/date={day}", *span)
+
+
+def inside(folder: str, first: int, last: int) -> str:
+    """The name of an object in a folder, with positions first to last.
+
+    >>> inside("ticks/source=csv/date=1970-01-01", 3, 14)
+    'ticks/source=csv/date=1970-01-01/00000000000000000003-00000000000000000014.parquet'
+    """
+    return f"{folder}/{first:020d}-{last:020d}{SUFFIXES[folder.partition('/')[0]]}"
+
+
+def is_day(folder: str) -> bool:
+    """Whether a folder is one that objects are in."""
+    return _FOLDER.fullmatch(folder) is not None
+
+
+def held(folder: str, file: str) -> tuple[int, int] | None:
+    """The first and last position of a file in a folder of objects, or None when it is none of ours."""
+    match = _FILE.fullmatch(file)
+    if match is None or match[3] != SUFFIXES.get(folder.partition("/")[0]):
+        return None
+    return int(match[1]), int(match[2])
 
 
 def parsed(name: str, size: int) -> LakeObject | None:
     """The object of a name, or None when it is none of ours."""
-    match = _NAME.fullmatch(name)
-    if not match or not name.endswith(SUFFIXES[match["kind"]]):
+    folder, _, file = name.rpartition("/")
+    match, span = _FOLDER.fullmatch(folder), held(folder, file)
+    if not match or not span:
         return None
     said: dict[str, Any] = match.groupdict()
     source, channel = unquote(said["source"]), unquote(said["channel"] or "")
-    return LakeObject(name, said["kind"], source, channel, said["date"], int(said["first"]), int(said["last"]), size)
+    return LakeObject(name, said["kind"], source, channel, said["date"], *span, size)
 
 
 def made(name: str, size: int) -> LakeObject:

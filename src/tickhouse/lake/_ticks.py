@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from sys import intern
 from typing import BinaryIO
 
 import numpy as np
@@ -15,7 +15,11 @@ from tickhouse.core.batches import TickBatch
 from tickhouse.core.model import TICK, TIME
 
 SCHEMA = TICK.append(pa.field("lane", pa.string()))
+PLACES = SCHEMA.get_field_index("event_time"), SCHEMA.get_field_index("symbol")
 ROW_GROUP = 131_072
+LAST = (1 << 63) - 1
+ALWAYS, ANY = (-1 << 63, (1 << 63) - 1), ("", chr(0x10FFFF))
+"""The range of what has no statistics."""
 _DELTAS = ("event_time", "received_at", "first_id", "last_id", "raw")
 _REPEATED = [name for name in SCHEMA.names if name not in _DELTAS]
 
@@ -29,17 +33,44 @@ def write(batches: Sequence[TickBatch], out: BinaryIO) -> None:
     )  # fmt: skip
 
 
-def matching(path: Path, symbol: str, start: int, end: int) -> pa.Table | None:
-    """The ticks of a symbol with event times in [start, end) (us), or None when the file's statistics rule out any."""
-    possible = [r.possible(symbol, start, end) for r in ranges(path)]
-    if not any(possible):
-        return None
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The ticks of a symbol with event times in [start, end) (us) and positions from first to last."""
+
+    symbol: str
+    start: int
+    end: int
+    first: int = 0
+    last: int = LAST
+
+    def of(self, table: pa.Table) -> pa.Table:
+        """The rows of a table that are wanted."""
+        time, raw = table["event_time"].cast(pa.int64()), table["raw"]
+        rows = pc.and_(pc.equal(table["symbol"], self.symbol), _between(time, self.start, self.end - 1))
+        return table.filter(pc.and_(rows, _between(raw, self.first, self.last)))
+
+
+def _between(column: pa.ChunkedArray, low: int, high: int) -> pa.ChunkedArray:
+    return pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high))
+
+
+def matching(path: Path, wanted: Wanted) -> pa.Table | None:
+    """The ticks that are wanted, or None when there are none."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        table = file.read_row_groups([i for i, yes in enumerate(possible) if yes], use_threads=False)
-    time = table["event_time"].cast(pa.int64())
-    rows = pc.and_(pc.equal(table["symbol"], symbol), pc.and_(pc.greater_equal(time, start), pc.less(time, end)))
-    found = table.filter(rows)
+        groups = [i for i, one in enumerate(_ranges(file.metadata)) if one.possible(wanted)]
+        if not groups:
+            return None
+        found = wanted.of(file.read_row_groups(groups, use_threads=False))
     return found if found.num_rows else None
+
+
+def span(path: Path) -> tuple[int, int, str, str]:
+    """The lowest and highest event time (us) and symbol of an object by its statistics; as wide as can be where they do not say."""
+    with pq.ParquetFile(path) as file:
+        found = _ranges(file.metadata)
+    begin, end = zip(*(one.times or ALWAYS for one in found), strict=True)
+    low, high = zip(*(one.symbols or ANY for one in found), strict=True)
+    return min(begin), max(end), intern(min(low)), intern(max(high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +80,16 @@ class Range:
     times: tuple[int, int] | None
     symbols: tuple[str, str] | None
 
-    def possible(self, symbol: str, start: int, end: int) -> bool:
-        """Whether ticks of a symbol in a time range can be here."""
-        if self.symbols is not None and not self.symbols[0] <= symbol <= self.symbols[1]:
+    def possible(self, wanted: Wanted) -> bool:
+        """Whether ticks that are wanted can be here."""
+        if self.symbols is not None and not self.symbols[0] <= wanted.symbol <= self.symbols[1]:
             return False
-        return self.times is None or (self.times[0] < end and self.times[1] >= start)
+        return self.times is None or (self.times[0] < wanted.end and self.times[1] >= wanted.start)
 
 
-@lru_cache(maxsize=65_536)
-def ranges(path: Path) -> tuple[Range, ...]:
-    """The statistics of each row group; an object never changes, so they are read once."""
-    with pq.ParquetFile(path) as file:
-        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-        return tuple(_range(group) for group in groups)
+def _ranges(metadata: pq.FileMetaData) -> list[Range]:
+    """The statistics of each row group."""
+    return [_range(metadata.row_group(i)) for i in range(metadata.num_row_groups)]
 
 
 def split(tables: Sequence[pa.Table]) -> Iterator[TickBatch]:
@@ -92,7 +120,7 @@ def _table(batch: TickBatch) -> pa.Table:
 
 
 def _range(group: pq.RowGroupMetaData) -> Range:
-    known = {group.column(i).path_in_schema: group.column(i).statistics for i in range(group.num_columns)}
-    times, symbols = (s if s is not None and s.has_min_max else None for s in (known["event_time"], known["symbol"]))
+    found = (group.column(place).statistics for place in PLACES)
+    times, symbols = (one if one is not None and one.has_min_max else None for one in found)
     low_high = times and tuple(pa.scalar(t, TIME).cast(pa.int64()).as_py() for t in (times.min, times.max))
     return Range(low_high or None, (symbols.min, symbols.max) if symbols else None)

@@ -4,6 +4,7 @@ import errno
 import heapq
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -11,11 +12,13 @@ import pyarrow as pa
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from tickhouse.core.batches import RawBatch, Record, TickBatch
+from tickhouse.core.batches import I64, RawBatch, Record, TickBatch
 from tickhouse.core.errors import BadSetting, CorruptLog, DiskFull
 from tickhouse.lake import LakeObject, _ticks
 from tickhouse.lake import _envelope as envelope
 from tickhouse.lake import _names as names
+from tickhouse.lake._index import Day, Index
+from tickhouse.lake._ticks import LAST
 
 GZIP = 31
 """The window bits that stand for a gzip header; its time is always 0, so that the same messages give the same bytes."""
@@ -30,6 +33,7 @@ class LocalLake:
 
     def __init__(self, root: Path, compress_level: int) -> None:
         self.root, self.compress_level = root, compress_level
+        self._index = Index(root)
 
     def write(self, records: Sequence[Record]) -> list[LakeObject]:
         """See `Lake.write`. The ticks of a run come before its messages: where the messages are, the ticks are."""
@@ -52,9 +56,14 @@ class LocalLake:
             yield self._put(name, lambda out: _ticks.write(ticks, out))
         yield self._put(bronze, lambda out: self._compress(raws, out))
 
-    def objects(self, kind: str = "bronze", source: str | None = None) -> Iterator[LakeObject]:
+    def objects(
+        self, kind: str = "bronze", source: str | None = None, first: int = 0, last: int | None = None
+    ) -> Iterator[LakeObject]:
         """See `Lake.objects`."""
-        yield from self._below(self.root / (kind if source is None else names.folder(kind, source)))
+        for day in self._index.days(kind, source):
+            for row in day.between(first, LAST if last is None else last).tolist():
+                name = day.name(row)
+                yield names.made(name, (self.root / name).stat().st_size)
 
     def read(self, item: LakeObject) -> Iterator[RawBatch]:
         """See `Lake.read`."""
@@ -68,8 +77,7 @@ class LocalLake:
 
     def messages(self, first: int, last: int, source: str) -> Iterator[RawBatch]:
         """See `Lake.messages`. In order of position; only objects whose turn has come are in memory."""
-        found = (o for o in self.objects("bronze", source) if o.first <= last and o.last >= first)
-        waiting = sorted(found, key=lambda o: o.first, reverse=True)
+        waiting = sorted(self.objects("bronze", source, first, last), key=lambda o: o.first, reverse=True)
         opened: list[tuple[int, RawBatch, Iterator[RawBatch]]] = []
         while waiting or opened:
             if waiting and (not opened or waiting[-1].first <= opened[0][0]):
@@ -83,26 +91,53 @@ class LocalLake:
                     heapq.heappush(opened, (part.first, part, batches))
                     break
 
-    def ticks(self, source: str, symbol: str, start: int, end: int) -> Iterator[TickBatch]:
+    def ticks(
+        self, source: str, symbol: str, start: int, end: int, first: int = 0, last: int | None = None
+    ) -> Iterator[TickBatch]:
         """See `Lake.ticks`."""
+        wanted = _ticks.Wanted(symbol, start, end, first, LAST if last is None else last)
         together: list[pa.Table] = []
-        last = -1
-        for item in sorted(self.objects("ticks", source), key=lambda o: o.first):
-            try:
-                table = _ticks.matching(self.root / item.name, symbol, start, end)
-            except (pa.ArrowException, OSError) as error:
-                raise CorruptLog(
-                    f"the object {item.name} in {self.root} is damaged: {error}; restore it from a backup"
-                ) from error
+        until = -1
+        for low, high, name in self._possible(source, wanted):
+            with self._undamaged(name):
+                table = _ticks.matching(self.root / name, wanted)
             if table is None:
                 continue
-            if together and item.first > last:
+            if together and low > until:
                 yield from _ticks.split(together)
                 together = []
             together.append(table)
-            last = max(last, item.last)
+            until = max(until, high)
         if together:
             yield from _ticks.split(together)
+
+    def _possible(self, source: str, wanted: _ticks.Wanted) -> list[tuple[int, int, str]]:
+        """First and last position and name of the objects that may hold what is wanted, ordered by position."""
+        found = []
+        for day in self._index.days("ticks", source):
+            rows = day.between(wanted.first, wanted.last)
+            self._learn(day, rows[~day.spans["known"][rows]])
+            rows = day.possible(rows, wanted.symbol, wanted.start, wanted.end)
+            found += [(int(day.first[row]), int(day.last[row]), day.name(row)) for row in rows]
+        return sorted(found)
+
+    def _learn(self, day: Day, rows: I64) -> None:
+        """Read the spans of objects of ticks."""
+        for row in rows.tolist():
+            name = day.name(row)
+            with self._undamaged(name):
+                day.spans[row] = (*_ticks.span(self.root / name), True)
+        if len(rows):
+            self._index.keep(day)
+
+    @contextmanager
+    def _undamaged(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptLog(
+                f"the object {name} in {self.root} is damaged: {error}; restore it from a backup"
+            ) from error
 
     def verify(self) -> tuple[int, tuple[str, ...]]:
         """See `Lake.verify`."""
@@ -134,20 +169,6 @@ class LocalLake:
             return str(error.__cause__)
         except (pa.ArrowException, OSError) as error:
             return str(error)
-
-    def _below(self, folder: Path) -> Iterator[LakeObject]:
-        """The objects in a folder, in the order of their names, a folder at a time."""
-        if not folder.is_dir():
-            return
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda e: e.name)
-        for entry in found:
-            if entry.is_dir():
-                yield from self._below(Path(entry.path))
-            elif not entry.name.endswith(".tmp"):
-                item = names.parsed(Path(entry.path).relative_to(self.root).as_posix(), entry.stat().st_size)
-                if item:
-                    yield item
 
     def _compress(self, raws: Sequence[RawBatch], out: BinaryIO) -> None:
         packer = isal_zlib.compressobj(self.compress_level, wbits=GZIP)

@@ -48,6 +48,9 @@ class Engine(Protocol):
     def open_holes(self) -> tuple[Hole, ...]:
         """The trades that are known to be lost and that nothing has filled yet; they outlive a restart."""
 
+    def watermarks(self) -> Mapping[str, int]:
+        """Up to which event time (us) the live lane of each source is complete, once it has begun."""
+
     def snapshot(self) -> bytes:
         """All state, with the position, for `restore`."""
 
@@ -74,6 +77,13 @@ class Indicator(Protocol):
     def width(self) -> int:
         """How many float64 of state one series needs. A new series begins with zeros."""
 
+    @property
+    def memory(self) -> int | None:
+        """How many of the newest bars decide the state, so that feeding only these gives the same bits; None: all of them.
+
+        With a number the engine keeps no copy of the state as of midnight, and feeds so many stored bars again for a correction.
+        """
+
     def update(
         self, state: NDArray[np.float64], row: NDArray[np.int64], bars: Mapping[str, NDArray[Any]]
     ) -> NDArray[np.float64]:
@@ -95,6 +105,10 @@ class Detector(Protocol):
     @property
     def width(self) -> int:
         """How many float64 of state one series needs."""
+
+    @property
+    def memory(self) -> int | None:
+        """How many of the newest bars decide the state, as in an indicator; None: all of them."""
 
     def update(
         self, state: NDArray[np.float64], row: NDArray[np.int64], bars: Mapping[str, NDArray[Any]]

@@ -16,7 +16,7 @@ from tickhouse.process.catalog import apply, indicator, names_of
 from tickhouse.process.corrections import Again, known_since
 from tickhouse.process.rows import Keys, anomalous, anomaly_rows, indicator_rows
 from tickhouse.process.said import Said
-from tickhouse.process.series import FIELDS, SeriesTable
+from tickhouse.process.series import FIELDS, NEVER, SeriesTable
 
 Tables = tuple[pa.Table | None, pa.Table | None]
 SERIES_AT_ONCE = 500
@@ -29,6 +29,7 @@ class Analysis:
     A bar newer than all of its series goes on from the state. A bar at or before the newest one (a correction, or an old bar
     seen for the first time) makes the series start again from the start of its day, or from its first bar, over the bars as
     they are now; then only rows that changed come out, with the next version. All late bars of one call count as one correction.
+    The state at the start of the day is a copy, or, where a few bars decide it, made again of the last bars before.
     """
 
     def __init__(self, indicators: Sequence[Indicator], detectors: Sequence[Detector], history: History | None) -> None:
@@ -54,6 +55,15 @@ class Analysis:
         joined = _joined([one for one, _ in said]), _joined([one for _, one in said])
         self._said.add_rows(*joined)
         return joined
+
+    def known(self, bars: BarBatch, before: int) -> None:
+        """Hear of bars that are public and come to `closed` later: a correction until then sees them, stored or not."""
+        self._said.up_to(before)
+        self._said.add(bars)
+
+    def stored(self, before: int) -> None:
+        """All rows that came out up to a journal position are stored; what was remembered of them is let go."""
+        self._said.up_to(before)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays of numbers. Rows not stored yet are not in it: store each output before the next call."""
@@ -115,6 +125,7 @@ class Analysis:
             inside = columns["start"] >= self._series.day_start(row)
             row, code, columns = row[inside], code[inside], {name: values[inside] for name, values in columns.items()}
             self._series.to_anchor(np.unique(rows))
+            self._recall(row_of, query)
         else:
             self._series.to_nothing(np.unique(rows))
         values, verdicts = self._fed(row, columns)
@@ -128,6 +139,15 @@ class Analysis:
         asked = replace(query, start=int(late.start.min()))
         said = again.indicators(self._names, self._said.indicators(asked)) if self._names else None
         return said, again.anomalies(self._detectors, self._said.anomalies(asked)) if self._detectors else None
+
+    def _recall(self, row_of: Mapping[str, int], query: Query) -> None:
+        """Feed the last bars before the day of each series again to what remembers no more than these."""
+        symbols = np.array(query.symbols, object)
+        day = self._series.day_start(np.array([row_of[symbol] for symbol in query.symbols], np.int64))
+        for end in np.unique(day[day != NEVER]).tolist() if self._series.memory else ():
+            asked = replace(query, symbols=tuple(symbols[day == end]), start=None, end=end, last=self._series.memory)
+            found, code, columns = self._said.bars(asked)
+            self._series.recall(np.array([row_of[symbol] for symbol in found], np.int64)[code], columns)
 
 
 def compute(table: pa.Table, labels: Sequence[str]) -> dict[str, F64]:

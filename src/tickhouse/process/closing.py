@@ -19,7 +19,7 @@ from tickhouse.core.kernels.tumbling import CLOSED, STALE
 from tickhouse.core.model import Hole
 from tickhouse.process.again import Again
 from tickhouse.process.coverage import BLIND, LIVE, QUIET
-from tickhouse.process.emitted import NO_BARS, Emitted, Key, succeeding
+from tickhouse.process.emitted import NO_BARS, Emitted, Key, Run, succeeding
 from tickhouse.process.lane import Lane
 from tickhouse.process.painting import paint, repaint_blind
 from tickhouse.process.source import Source
@@ -73,12 +73,13 @@ class Moment:
             windows.set_due()
 
     def emit(self, bars: NDArray[Any]) -> None:
-        """Make bars of ticks public. Those of a load that are older than their series wait in `Lane.held` for the analysis."""
+        """Make bars of ticks public. The analysis of those of a load that are older than their series waits, in `Lane.held`."""
         group = self.emitted.add(bars)
         newer = self.source.newer(group)
         if newer or self.lane.live:
-            self.emitted.analyse(group, newer)
+            self.emitted.analyse(group, Run.NEWER if newer else Run.LATE)
         else:
+            self.emitted.analyse(group, Run.HELD)
             self.lane.held.append(group)
             self.release(HELD)
 
@@ -87,7 +88,7 @@ class Moment:
         held = self.lane.held
         while sum(map(len, held)) >= max(least, 1):
             rows = np.concatenate(held)
-            self.emitted.analyse(rows[:HELD], newer=False)
+            self.emitted.analyse(rows[:HELD], Run.LATE)
             held[:] = [rows[HELD:]] if len(rows) > HELD else []
 
     def _settle(self, since: int) -> None:

@@ -11,6 +11,7 @@ from tickhouse.core.batches import I32, I64, U8
 from tickhouse.core.kernels import stretches
 from tickhouse.core.kernels.stretches import RUN
 from tickhouse.core.model import COVERAGE, TIME, Cover
+from tickhouse.process.growth import longer, room
 
 COVERS = (Cover.LIVE, Cover.QUIET, Cover.BLIND, Cover.DELAYED, Cover.BACKFILLED)
 LIVE, QUIET, BLIND, DELAYED, BACKFILLED = range(5)
@@ -43,9 +44,9 @@ class Coverage:
     def grow(self, rows: int) -> None:
         """Make room for `rows` series."""
         if rows > len(self.now):
-            more = np.zeros(max(rows, 2 * len(self.now)) - len(self.now), RUN)
-            more["state"] = NOTHING
-            self.now, self.past = np.append(self.now, more), np.append(self.past, more)
+            had, more = len(self.now), room(len(self.now), rows)
+            self.now, self.past = longer(self.now, more), longer(self.past, more)
+            self.now["state"][had:] = self.past["state"][had:] = NOTHING
 
     def paint(self, rows: I64, start: I64, end: I64, state: U8, traded: NDArray[np.bool_]) -> None:
         """Say of some series, each once, that [start, end) has a state; it follows on what was painted before."""

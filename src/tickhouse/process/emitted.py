@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,14 @@ Key = tuple[int, int, int]
 NO_BARS = np.zeros(0, BARS)
 
 
+class Run(Enum):
+    """What the analysis makes of bars: they go on their series, they correct them, or they wait and are only known of."""
+
+    NEWER = "newer"
+    LATE = "late"
+    HELD = "held"
+
+
 class Named(Protocol):
     """A source and its symbols; a code is a place among them."""
 
@@ -39,7 +48,7 @@ class Emitted:
     def __init__(self, source: Named, history: History) -> None:
         self.source = source
         self.groups: list[NDArray[Any]] = []
-        self.runs: list[tuple[bool, list[NDArray[Any]]]] = []
+        self.runs: list[tuple[Run, list[NDArray[Any]]]] = []
         self._history = history
         self._newest: dict[Key, Any] = {}
         self._indexed = 0
@@ -50,12 +59,15 @@ class Emitted:
         self.groups.append(group)
         return group
 
-    def analyse(self, group: NDArray[Any], newer: bool) -> None:
-        """Add bars to what is analysed. Bars newer than all before them may be joined, the others are one correction each group."""
-        if newer and self.runs and self.runs[-1][0]:
-            self.runs[-1][1].append(group)
-        else:
-            self.runs.append((newer, [group]))
+    def analyse(self, group: NDArray[Any], run: Run) -> None:
+        """Add bars to what is analysed. Those that correct nothing join others of their run since the last correction."""
+        for kind, groups in reversed(self.runs):
+            if kind is Run.LATE:
+                break
+            if kind is run:
+                groups.append(group)
+                return
+        self.runs.append((run, [group]))
 
     def newest(self, wanted: Iterable[Key], before: int) -> dict[Key, Any]:
         """The newest version of bars, where there is one: those of this call, else those stored up to position `before`."""

@@ -15,7 +15,7 @@ from tickhouse.core.kernels.tumbling import ACCEPTED, DUPLICATE
 from tickhouse.core.model import State
 from tickhouse.process.closing import Moment
 from tickhouse.process.coverage import LIVE
-from tickhouse.process.emitted import Key, from_batch, succeeding
+from tickhouse.process.emitted import Key, Run, from_batch, succeeding
 from tickhouse.process.lane import Lane
 
 AT_ONCE = 50_000
@@ -65,7 +65,7 @@ def _publish(moment: Moment, rows: NDArray[Any]) -> None:
     totals[DUPLICATE] += len(rows) - len(made)
     if len(made):
         group = moment.emitted.add(made)
-        moment.emitted.analyse(group, moment.source.newer(group))
+        moment.emitted.analyse(group, Run.NEWER if moment.source.newer(group) else Run.LATE)
         for lane in moment.source.lanes.values():
             _supersede(lane, made)
     _cover(moment, rows)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import I32, I64
 from tickhouse.core.kernels import identity
 from tickhouse.core.kernels.identity import FREE, GAP, LATER, LOST, REFUSED, SEEN
+from tickhouse.process.growth import longer, room
 from tickhouse.process.windows import Columns
 
 MOST_PAST = 4
@@ -44,10 +45,8 @@ class DenseIds:
         rows += range(self._used, self._used + fresh)
         self._used += fresh
         if self._used > len(self.ids):
-            more = max(16, 2 * self._used)
-            ids = np.zeros(more, SEEN)
-            ids[: len(self.ids)] = self.ids
-            self.ids, self._changes = ids, np.append(self._changes, np.zeros(more - len(self._changes), np.int64))
+            more = room(len(self.ids), self._used)
+            self.ids, self._changes = longer(self.ids, more), longer(self._changes, more)
         self.ids[rows] = BLANK
         self.ids["peer"][rows] = rows
         peers = self.ids["peer"]
@@ -72,13 +71,13 @@ class DenseIds:
 
         Ids that another lane has seen are none.
         """
-        room = 64
+        most = 64
         while True:
-            found = np.empty((room, 2), np.int64)
+            found = np.empty((most, 2), np.int64)
             n = int(identity.settle(self.ids, self.gaps, rows, before, found))
-            if n <= room:
+            if n <= most:
                 break
-            room = n
+            most = n
         losses = []
         peers = self.ids["peer"]
         for index, place in found[:n].tolist():

@@ -11,6 +11,7 @@ from tickhouse.core.kernels.bars import BARS
 from tickhouse.core.kernels.tumbling import NEVER
 from tickhouse.process.coverage import Coverage, Stretches
 from tickhouse.process.evidence import FAR, NO_LINE, Evidence
+from tickhouse.process.growth import longer, room
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.rules import Rules
 from tickhouse.process.state import part
@@ -69,9 +70,9 @@ class Lane:
         """Give the next rows to symbols that have none."""
         first, self.rows, top = self.rows, self.rows + len(codes), int(codes.max())
         if top >= len(self.row_of):
-            self.row_of = np.append(self.row_of, np.full(max(16, 2 * top) - len(self.row_of), -1, np.int32))
+            self.row_of = longer(self.row_of, room(len(self.row_of), top + 1), -1)
         if self.rows > len(self.code):
-            self._grow(max(16, 2 * self.rows))
+            self._grow(room(len(self.code), self.rows))
         self.windows.grow(self.rows)
         self.coverage.grow(self.rows)
         self.row_of[codes] = np.arange(first, self.rows)
@@ -80,12 +81,8 @@ class Lane:
             self.ids[first : self.rows] = self.dense.add(codes.tolist())
 
     def _grow(self, rows: int) -> None:
-        more = rows - len(self.code)
-        self.code, self.ids, self.channel = (
-            np.append(old, np.zeros(more, np.int32)) for old in (self.code, self.ids, self.channel)
-        )
-        self.line = np.append(self.line, np.full(more, NO_LINE, np.int16))
-        self.edge = np.append(self.edge, np.full(more, FAR, np.int64))
+        self.code, self.ids, self.channel = (longer(old, rows) for old in (self.code, self.ids, self.channel))
+        self.line, self.edge = longer(self.line, rows, NO_LINE), longer(self.edge, rows, FAR)
 
     def judge(self, c: Columns, begin: int, end: int) -> None:
         """Say of ticks whether they are new."""
@@ -140,9 +137,7 @@ class Lane:
 
     def watched(self, rows: I64, start: I64, end: I64) -> tuple[F64, NDArray[np.bool_]]:
         """Which part of each window was watched, as far as no trade ids prove more; and whether the next id may prove more."""
-        own = self.edge[rows]
-        edge = np.where(own != FAR, own, self.began)
-        begin = np.maximum(start, edge)
+        begin = np.maximum(start, self.since_each(rows))
         if self.dense is not None:
             for i in np.flatnonzero(begin > start).tolist():
                 if self.dense.knows_earlier(int(self.ids[rows[i]])):
@@ -161,8 +156,12 @@ class Lane:
 
     def since(self, row: int) -> int:
         """Since when a series is watched."""
-        edge = int(self.edge[row])
-        return edge if edge != FAR else self.began
+        return int(self.since_each(np.array([row]))[0])
+
+    def since_each(self, rows: I64) -> I64:
+        """`since` of several."""
+        own = self.edge[rows]
+        return np.where(own != FAR, own, self.began)
 
     def _say(self, row: I64, *stretch: NDArray[Any]) -> None:
         self.stretches.say(self.code[row], self.channel[row], *stretch)

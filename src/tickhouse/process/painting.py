@@ -54,6 +54,9 @@ def _paint_live(lane: Lane, start: int, end: int) -> None:
     if not len(rows):
         return
     starts, ends = np.full(len(rows), start), np.full(len(rows), end)
+    fresh = np.flatnonzero(lane.coverage.now["state"][rows] == NOTHING)
+    since = lane.since_each(rows[fresh])
+    starts[fresh] = np.where((since > start) & (since < end), since, start)
     state = _states(lane, rows, starts, ends, traded[rows])
     late = (state == LIVE) & (2 * slots["delayed"][rows] > slots["ticks"][rows])
     lane.coverage.paint(rows, starts, ends, np.where(late, DELAYED, state).astype(np.uint8), traded[rows])

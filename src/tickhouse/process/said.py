@@ -53,7 +53,10 @@ class Said:
         self._anomalies += [anomalies] if anomalies is not None else []
 
     def bars(self, query: Query) -> tuple[list[str], I64, dict[str, NDArray[Any]]]:
-        """The newest version of each bar asked for, by symbol and start: the symbols, each bar's place in them, the columns."""
+        """The newest version of each bar asked for, by symbol and start: the symbols, each bar's place in them, the columns.
+
+        `last` counts for each symbol. A question about indicators or anomalies has none.
+        """
         kept = [_only(batch, query) for batch in self._bars if batch.source == query.source]
         parts = [batch.to_arrow().cast(BAR) for batch in kept if len(batch)]
         stored = [self._history.bars(replace(query, before=self._before))] if self._history else []
@@ -64,6 +67,8 @@ class Said:
         order = np.lexsort((np.arange(len(code)), version, start, code))
         code, start = code[order], start[order]
         newest = np.append((code[1:] != code[:-1]) | (start[1:] != start[:-1]), np.ones(min(len(code), 1), bool))
+        if query.last is not None:
+            newest[newest] = _last(code[newest], query.last)
         chosen = order[newest]
         columns = {
             name: table[name].fill_null(np.nan).to_numpy()[chosen].astype(np.float64)
@@ -99,8 +104,16 @@ class Said:
 def _only(batch: BarBatch, query: Query) -> BarBatch:
     """The bars of a batch that are asked for."""
     wanted = [i for i, symbol in enumerate(batch.symbols) if symbol in query.symbols]
-    since = True if query.start is None else batch.start >= query.start
-    return batch.take(np.isin(batch.symbol, wanted) & since & (batch.interval == interval_us(query.interval or "")))
+    inside = np.isin(batch.symbol, wanted) & (batch.interval == interval_us(query.interval or ""))
+    inside &= True if query.start is None else batch.start >= query.start
+    inside &= True if query.end is None else batch.start < query.end
+    return batch.take(inside)
+
+
+def _last(code: I64, count: int) -> NDArray[np.bool_]:
+    """Which of ascending codes are among the last `count` of their kind."""
+    left: I64 = np.searchsorted(code, code, side="right") - np.arange(len(code))
+    return left <= count
 
 
 def _joined(schema: pa.Schema, tables: list[pa.Table], query: Query) -> pa.Table:
@@ -114,6 +127,8 @@ def _matching(table: pa.Table, query: Query) -> pa.Table:
     keep = pc.and_(keep, pc.is_in(table["symbol"], pa.array(query.symbols, pa.string())))
     if query.start is not None:
         keep = pc.and_(keep, pc.greater_equal(table["start"], pa.scalar(query.start).cast(TIME)))
+    if query.end is not None:
+        keep = pc.and_(keep, pc.less(table["start"], pa.scalar(query.end).cast(TIME)))
     return table.filter(keep)
 
 

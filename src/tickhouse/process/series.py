@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import F64, I64, BarBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.process import Detector, Indicator
+from tickhouse.process.growth import longer, room
 from tickhouse.process.state import ANEW
 
 DAY_US = 86_400_000_000
@@ -27,19 +28,23 @@ Key = tuple[str, int]
 class SeriesTable:
     """Rows of state, and of each an *anchor*: a copy as of the start of the UTC day of its newest bar.
 
+    Members whose state a few bars decide have no anchor: they are fed these bars again (`recall`), at most `memory` of them.
     `newest` is the start of the newest bar of each series. What a row says depends only on the bars that its series was fed,
     not on how they were cut.
     """
 
     def __init__(self, members: Sequence[Indicator | Detector]) -> None:
         self._members = list(members)
+        self.memory = max((one.memory for one in members if one.memory is not None), default=0)
         self._outputs = np.cumsum([0, *(len(getattr(one, "outputs", VERDICT)) for one in members)])
         self._rows: dict[Key, dict[str, int]] = {}
         self._count = 0
         self.newest: I64 = np.empty(0, np.int64)
         self._day: I64 = np.empty(0, np.int64)
         self._states: list[F64] = [np.zeros((0, one.width)) for one in members]
-        self._anchors: list[F64] = [np.zeros((0, one.width)) for one in members]
+        self._anchors: dict[int, F64] = {
+            i: np.zeros((0, one.width)) for i, one in enumerate(members) if one.memory is None
+        }
 
     def __len__(self) -> int:
         return self._count
@@ -74,8 +79,8 @@ class SeriesTable:
         earlier = np.flatnonzero(day < last[rows])
         self._feed(rows, bars, earlier, out)
         turned = np.unique(rows[turning])
-        for state, anchor in zip(self._states, self._anchors, strict=True):
-            anchor[turned] = state[turned]
+        for i, anchor in self._anchors.items():
+            anchor[turned] = self._states[i][turned]
         self._day = last
         self._feed(rows, bars, np.flatnonzero(day == last[rows]), out)
         np.maximum.at(self.newest, rows, bars["start"])
@@ -87,9 +92,15 @@ class SeriesTable:
         return np.where(day == NEVER, NEVER, np.where(day == NEVER, 0, day) * DAY_US)
 
     def to_anchor(self, rows: I64) -> None:
-        """Put series back to the start of the day of their newest bar."""
-        for state, anchor in zip(self._states, self._anchors, strict=True):
-            state[rows] = anchor[rows]
+        """Put series back to the start of the day of their newest bar; what has no anchor is put back by `recall`."""
+        for i, state in enumerate(self._states):
+            state[rows] = self._anchors[i][rows] if i in self._anchors else 0.0
+
+    def recall(self, rows: I64, bars: Mapping[str, NDArray[Any]]) -> None:
+        """Feed what has no anchor the last `memory` bars before the day of each series, those of a series in order of start."""
+        for i, one in enumerate(self._members):
+            if i not in self._anchors:
+                one.update(self._states[i], rows, bars)
 
     def to_nothing(self, rows: I64) -> None:
         """Put series back to before their first bar."""
@@ -106,33 +117,39 @@ class SeriesTable:
             "newest": self.newest[: self._count].copy(),
             "day": self._day[: self._count].copy(),
         }
-        for i, (state, anchor) in enumerate(zip(self._states, self._anchors, strict=True)):
-            arrays[f"state.{i}"], arrays[f"anchor.{i}"] = state[: self._count].copy(), anchor[: self._count].copy()
+        for kind, held in (("state", enumerate(self._states)), ("anchor", self._anchors.items())):
+            arrays |= {f"{kind}.{i}": array[: self._count].copy() for i, array in held}
         return arrays
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from a snapshot. Raises `SettingsError` when it was made with other indicators or detectors."""
+        """Go on from a snapshot, also of a version that kept an anchor of every member.
+
+        Raises `SettingsError` when it was made with other indicators or detectors.
+        """
         made = json.loads(arrays["members"].tobytes())
         if made != self._labels():
             raise SettingsError(
                 f"the stored state has {', '.join(made)}, the settings have {', '.join(self._labels())}; "
                 f"put the settings back, or {ANEW}"
             )
+        lost = [self._members[i].label for i in self._anchors if f"anchor.{i}" not in arrays]
+        if lost:
+            raise SettingsError(
+                f"the stored state was made when {', '.join(lost)} remembered a few bars only; "
+                "put the old definition back, or begin a new house"
+            )
         named = json.loads(arrays["series"].tobytes())
         self._rows = {(source, interval): dict(known) for source, interval, known in named}
         self.newest, self._day = arrays["newest"].copy(), arrays["day"].copy()
         self._count = len(self.newest)
         self._states = [arrays[f"state.{i}"].copy() for i in range(len(self._members))]
-        self._anchors = [arrays[f"anchor.{i}"].copy() for i in range(len(self._members))]
+        self._anchors = {i: arrays[f"anchor.{i}"].copy() for i in self._anchors}
 
     def _grow(self, count: int) -> None:
-        """Room for `count` series and half as many more."""
-        more = count + count // 2 - len(self.newest)
-        self.newest, self._day = (np.append(old, np.full(more, NEVER)) for old in (self.newest, self._day))
-        self._states, self._anchors = (
-            [np.concatenate((old, np.zeros((more, old.shape[1])))) for old in kind]
-            for kind in (self._states, self._anchors)
-        )
+        more = room(len(self.newest), count)
+        self.newest, self._day = (longer(old, more, NEVER) for old in (self.newest, self._day))
+        self._states = [longer(old, more) for old in self._states]
+        self._anchors = {i: longer(old, more) for i, old in self._anchors.items()}
 
     def _feed(self, rows: I64, bars: Mapping[str, NDArray[Any]], chosen: I64, out: F64) -> None:
         if not len(chosen):

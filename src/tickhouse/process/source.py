@@ -11,6 +11,7 @@ from tickhouse.core.kernels import bars as kernels
 from tickhouse.core.kernels.tumbling import NEVER, NO_PRICE, NO_VOLUME
 from tickhouse.core.model import Ids
 from tickhouse.process.coverage import Stretches
+from tickhouse.process.growth import longer, room
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.lane import Lane
 from tickhouse.process.rules import Rules
@@ -167,8 +168,7 @@ class Source:
     def _latest(self, interval: int) -> I64:
         latest = self.latest.get(interval, np.zeros(0, np.int64))
         if len(latest) < len(self.codes):
-            more = np.full(max(16, 2 * len(self.codes)) - len(latest), NEVER, np.int64)
-            latest = self.latest[interval] = np.append(latest, more)
+            latest = self.latest[interval] = longer(latest, room(len(latest), len(self.codes)), NEVER)
         return latest
 
     def ledger(self) -> dict[tuple[str, str], int]:
@@ -191,7 +191,7 @@ class Source:
             "channels": list(self.stretches.channels),
         }
         for interval, latest in self.latest.items():
-            arrays[f"latest.{interval}"] = latest
+            arrays[f"latest.{interval}"] = latest[: len(self.codes)]
         for number, (since, until, codes) in enumerate(self.past):
             values["past"].append([since, until])
             arrays[f"past.{number}"] = codes

@@ -1,8 +1,10 @@
 """State as bytes and back: arrays in numpy's own format, everything else as JSON. Nothing is pickled."""
 
 import io
+import zlib
 from collections.abc import Mapping
 from typing import Any
+from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
@@ -32,7 +34,7 @@ def unpacked(state: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         with np.load(io.BytesIO(state), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return arrays, msgspec.json.decode(arrays.pop(VALUES).tobytes())
-    except (ValueError, OSError, KeyError, EOFError, msgspec.DecodeError) as error:
+    except (ValueError, OSError, KeyError, EOFError, BadZipFile, zlib.error, msgspec.DecodeError) as error:
         raise SettingsError(f"the stored state of the engine cannot be read; restore a backup, or {ANEW}") from error
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import F64, I32, I64, U8, TickBatch
 from tickhouse.core.kernels import tumbling
 from tickhouse.core.kernels.tumbling import CLEAN, CLOSED, DIRTY, EMPTY, NEVER, OPEN, SECOND, SLOT, STALE, VOID
+from tickhouse.process.growth import longer, room
 from tickhouse.process.rules import Rules
 
 FAR = np.iinfo(np.int64).max
@@ -79,10 +80,10 @@ class Windows:
     def grow(self, rows: int) -> None:
         """Make room for `rows` series."""
         if rows > len(self.slots):
-            more = max(rows, 2 * len(self.slots), 16)
-            self.slots = _longer(self.slots, more)
+            more = room(len(self.slots), rows)
+            self.slots = longer(self.slots, more)
             self.touched, self.opened, self.dirtied = (
-                _longer(old, more * self.per_row) for old in (self.touched, self.opened, self.dirtied)
+                longer(old, more * self.per_row) for old in (self.touched, self.opened, self.dirtied)
             )
         self.rows = rows
 
@@ -102,8 +103,8 @@ class Windows:
         """
         if self.watermark == NEVER:
             odd = end - begin
-        room = 2 * odd * len(self.plan) + int(self.counts[tumbling.DIRTIED])
-        missed = np.empty((room, 3), np.int64)
+        most = 2 * odd * len(self.plan) + int(self.counts[tumbling.DIRTIED])
+        missed = np.empty((most, 3), np.int64)
         self.counts[tumbling.MISSED] = 0
         call, most_ahead, accepts_late = how
         tumbling.fold(
@@ -222,9 +223,3 @@ class Windows:
     def newest(self) -> int:
         """No event time that moved the watermark is after it."""
         return int(self.clock[tumbling.TOP])
-
-
-def _longer(old: NDArray[Any], length: int) -> NDArray[Any]:
-    new = np.zeros((length, *old.shape[1:]), old.dtype)
-    new[: len(old)] = old
-    return new

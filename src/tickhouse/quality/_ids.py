@@ -34,19 +34,13 @@ class Sorted:
         found: I64 = self.rows[1:][self.same & (self.first[1:] > self.last[:-1] + 1)]
         return found
 
-    @property
-    def missing(self) -> int:
-        """How many ids are missing between the lowest and the highest of each symbol."""
-        gaps = self.first[1:] - self.last[:-1] - 1
-        return int(gaps[self.same & (gaps > 0)].sum())
-
 
 def in_order(batch: TickBatch) -> Sorted | None:
     """The ids of a batch in order; None where there are none to compare.
 
     >>> batch = TickBatch.of("binance", [{"symbol": "A", "event_time": 0, "price": 1.0, "last_id": i} for i in (7, 9, 7)])
-    >>> in_order(batch).repeats.tolist(), in_order(batch).missing
-    ([2], 1)
+    >>> in_order(batch).repeats.tolist(), in_order(batch).jumps.tolist()
+    ([2], [1])
     """
     if len(batch) < 2 or int(batch.last_id.max()) == NO_ID:
         return None

@@ -30,8 +30,7 @@ class Duplicates:
         rows = ids.repeats
         if len(rows) <= self.min_share * len(batch):
             return []
-        detail = f"{len(rows)} of {len(batch)} ticks repeat an id ({len(rows) / len(batch):.1%})"
-        return remarked(NAME, "repeated", detail, rows, "info")
+        return remarked(NAME, "repeated", "the id of a tick came before", rows, "info")
 
     def bars(self, batch: BarBatch) -> list[Verdict]:
         """Nothing: a bar may come again."""

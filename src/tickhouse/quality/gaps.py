@@ -28,10 +28,7 @@ class Gaps:
         if self.sources is not None and batch.source not in self.sources:
             return []
         ids = in_order(batch)
-        if ids is None or not len(rows := ids.jumps):
-            return []
-        detail = f"{ids.missing} ids are missing in {len(rows)} places"
-        return remarked(NAME, "missing", detail, rows, "info")
+        return [] if ids is None else remarked(NAME, "missing", "ids are missing before a tick", ids.jumps, "info")
 
     def bars(self, batch: BarBatch) -> list[Verdict]:
         """Nothing: holes between bars are the engine's coverage."""

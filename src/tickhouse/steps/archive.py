@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from tickhouse.core import observe
 from tickhouse.core.batches import Record
 from tickhouse.journal import Journal
 from tickhouse.lake import Lake
@@ -42,7 +43,7 @@ class Archive:
         began = self.position
         for record in self.joined(max_messages):
             for run in self.roller.add(record):
-                self.lake.write(run)
+                self._write(run)
             self.position = record.end
         self._commit()
         return self.position - began
@@ -57,7 +58,7 @@ class Archive:
     def flush(self) -> None:
         """Write the open runs, as at the end of a load or a clean stop."""
         for run in self.roller.flush():
-            self.lake.write(run)
+            self._write(run)
         self._commit()
 
     def joined(self, max_messages: int) -> list[Record]:
@@ -68,6 +69,12 @@ class Archive:
             replace(r, ticks=ticks[r.first].ticks, marks=ticks[r.first].marks) if r.first in ticks else r for r in raws
         ]
 
+    def _write(self, run: Sequence[Record]) -> None:
+        for item in self.lake.write(run):
+            observe.count("lake_objects", kind=item.kind)
+
     def _commit(self) -> None:
         safe = self.roller.safe
-        self.journal.commit(GROUP, self.position if safe is None else safe)
+        position = self.position if safe is None else safe
+        self.journal.commit(GROUP, position)
+        observe.gauge("journal_position", position, group=GROUP)

@@ -2,21 +2,26 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from tickhouse.core.errors import BadSetting, SettingsError
+from tickhouse.core.errors import BadSetting, DiskFull, Final, SettingsError
 from tickhouse.core.settings import Settings
+from tickhouse.steps.notes import made
 
 
 def copy(settings: Settings, to: Path) -> tuple[int, int]:
     """Copy a house of files into a new folder; returns the number of files and their bytes.
 
     The warm store is copied before the journal: what the copy's stores lack, its journal still has. Objects of the lake are
-    written once and never change. Raises `SettingsError` for a place that is taken or a house that is not made of files.
+    written once and never change. Raises `SettingsError` for a place that is taken or a house that is not made of files,
+    `DiskFull`.
     """
     if to.exists() and any(to.iterdir()):
         raise BadSetting("to", str(to), "an empty or new folder")
-    to.mkdir(parents=True, exist_ok=True)
+    if to.resolve().is_relative_to(settings.data.resolve()):
+        raise BadSetting("to", str(to), "a folder outside of the house")
+    made(to)
     databases = [_file(settings.warm_url), _file(settings.journal_url)]
     for path in databases:
         _database(path, to / path.name)
@@ -36,5 +41,13 @@ def _file(url: str) -> Path:
 
 
 def _database(path: Path, to: Path) -> None:
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as source, sqlite3.connect(to) as target:
-        source.backup(target, pages=4096)
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(to)) as target,
+        ):
+            source.backup(target, pages=4096)
+    except sqlite3.Error as error:
+        full = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+        kind = DiskFull if full else Final
+        raise kind(f"{path} was not copied to {to}: {error}; the copy is not whole, remove it and try again") from error

@@ -14,6 +14,8 @@ from tickhouse.journal import Journal
 from tickhouse.journal._accounts import NAMES, tally
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
+from tickhouse.steps.lines import Lines
+from tickhouse.steps.quotes import Note, Quotes, joined
 from tickhouse.steps.refusals import noted
 
 
@@ -22,6 +24,7 @@ class Ingest:
 
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
+        self._quotes, self._lines = Quotes(journal), Lines(journal)
         self.taken: Counter[str] = Counter()
         """What was taken in here, by the names of the ledger."""
 
@@ -53,20 +56,32 @@ class Ingest:
         """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""
         if raw.channel == LINK:
             evidence = tuple(marks.decode(payload) for payload in raw.payloads())
-            if raw.lane == LIVE:
+            notes: tuple[Note, ...] = ()
+            if raw.lane == LIVE and evidence:
                 self.suite.marks(raw.source, evidence)
+                notes = self._lines.note(raw.source, evidence, int(raw.received_at[-1]))
             for mark in evidence:
                 self.lanes.learn(raw.source, raw.lane, mark)
-            return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence)
+            return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence, notes=notes)
         return self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
 
     def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
         """The entry of a parsed batch without the rows that quality refuses."""
+        parsed, notes = self._with_ticks_of_quotes(raw, parsed)
         ticks, refused, missed = self._judge_ticks(raw, parsed.ticks)
         bars, refused_bars = self._judge_bars(parsed.bars)
         rejects = _numbered(raw, (*parsed.rejects, *refused, *refused_bars))
         invalid = len(parsed.ticks or ()) - len(ticks or ()) + len(parsed.bars or ()) - len(bars or ())
-        return Entry(raw, parsed.kinds, ticks, bars, missed, rejects, invalid)
+        return Entry(
+            raw, parsed.kinds, ticks, bars, missed, rejects, invalid, notes=notes,
+            observations=parsed.observations, actions=parsed.actions,
+        )  # fmt: skip
+
+    def _with_ticks_of_quotes(self, raw: RawBatch, parsed: Parsed) -> tuple[Parsed, tuple[Note, ...]]:
+        if parsed.quotes is None or not parsed.quotes.num_rows:
+            return parsed, ()
+        ticks, notes = self._quotes.ticks(parsed.quotes, raw.lane)
+        return replace(parsed, ticks=joined(parsed.ticks, ticks)), notes
 
     def _judge_ticks(
         self, raw: RawBatch, batch: TickBatch | None

@@ -1,7 +1,9 @@
 """Quality as a time series, and the metrics of what runs: a point every few seconds."""
 
+from pathlib import Path
 from typing import Any
 
+from tickhouse.core import observe
 from tickhouse.steps.ledger import ledger
 
 
@@ -21,3 +23,10 @@ class Measure:
         totals = ledger(self.pipeline.journal, self.pipeline.warm)
         values = {(source, name): float(value) for source, row in totals.items() for name, value in row.items()}
         self.pipeline.warm.measure(self.pipeline.clock.now(), values)
+        observe.gauge("journal_bytes", _size(self.pipeline.settings.journal_url))
+
+
+def _size(url: str) -> int:
+    """The bytes of a journal in a file; 0 for one that has none."""
+    path = url.removeprefix("sqlite:///")
+    return sum(file.stat().st_size for file in (Path(path), Path(f"{path}-wal")) if file.is_file())

@@ -12,6 +12,21 @@ from tickhouse.journal import Journal
 NOTE = "house.json"
 
 
+def made(data: Path) -> Path:
+    """The folder of a house, made if need be. Raises `BadSetting` when it cannot be."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting("data", str(data), f"a folder that can be made and written ({error.strerror})") from error
+    return data
+
+
+def is_house(settings: Settings) -> bool:
+    """Whether the folder of the settings is a house: whether its journal was ever begun."""
+    url, file = settings.journal_url, "sqlite:///"
+    return settings.data.is_dir() and (not url.startswith(file) or Path(url.removeprefix(file)).is_file())
+
+
 def note(data: Path, **facts: Any) -> None:
     """Write facts down, whole or not at all; what was written before stays."""
     path = data / NOTE

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from tickhouse.core.batches import RawBatch, TickBatch
@@ -13,6 +12,7 @@ from tickhouse.lake import Lake
 from tickhouse.steps.archive import GROUP as ARCHIVE
 from tickhouse.stores import Warm
 
+FOREVER = 1 << 62
 Found = tuple[int, RawBatch, int]
 """A position, a raw batch that holds it, and its index there."""
 
@@ -35,15 +35,17 @@ class Past:
         """Stored anomalies."""
         return self.warm.anomalies(query)
 
-    def ticks(self, source: str, symbol: str, start: int, end: int, before: int | None = None) -> Sequence[TickBatch]:
-        """All ticks of a symbol with event times in [start, end) and positions below `before`, ordered by position."""
+    def ticks(
+        self, source: str, symbol: str, start: int, end: int, before: int | None = None, first: int = 0
+    ) -> Sequence[TickBatch]:
+        """All ticks of a symbol with event times in [start, end) and positions from `first` to below `before`, by position."""
         kept = [record for record in self.journal.window(source, symbol, start, end) if record.ticks is not None]
         # Asked after the journal was read: what it let go meanwhile is in the lake.
-        begin = self.journal.begin()
-        batches = [_below(batch, begin) for batch in self.lake.ticks(source, symbol, start, end)] if begin else []
-        batches += [_only(r.ticks, symbol, start, end) for r in kept if r.ticks is not None and r.first >= begin]
-        limited = batches if before is None else [_below(batch, before) for batch in batches]
-        return [batch for batch in limited if len(batch)]
+        begin, until = self.journal.begin(), FOREVER if before is None else before
+        batches = list(self.lake.ticks(source, symbol, start, end, first, min(begin, until) - 1)) if begin else []
+        recent = [_only(r.ticks, symbol, start, end) for r in kept if r.ticks is not None and r.first >= begin]
+        batches += [batch.take((batch.raw >= first) & (batch.raw < until)) for batch in recent]
+        return [batch for batch in batches if len(batch)]
 
     def messages(self, source: str, positions: Sequence[int]) -> Iterator[Found]:
         """Messages of a source at positions, which rise; those that nobody has any more are left out."""
@@ -61,7 +63,7 @@ class Past:
 
     def _archived(self, source: str, positions: Sequence[int]) -> Iterator[Found]:
         """Messages from the lake; each object that may hold one of them is read once."""
-        near = (o for o in self.lake.objects("bronze", source) if o.first <= positions[-1] and o.last >= positions[0])
+        near = self.lake.objects("bronze", source, positions[0], positions[-1])
         waiting = sorted(near, key=lambda o: o.first, reverse=True)
         opened: list[_Reading] = []
         for position in positions:
@@ -120,8 +122,3 @@ def _only(batch: TickBatch, symbol: str, start: int, end: int) -> TickBatch:
         return batch.take(slice(0, 0))
     code = list(batch.symbols).index(symbol)
     return batch.take((batch.symbol == code) & (batch.event_time >= start) & (batch.event_time < end))
-
-
-def _below(batch: TickBatch, position: int) -> TickBatch:
-    inside = np.asarray(batch.raw < position)
-    return batch if inside.all() else batch.take(inside)

@@ -16,6 +16,8 @@ from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
 from tickhouse.quality._suite import Suite, mute
+from tickhouse.steps.counted import Counted
+from tickhouse.steps.gathered import Gathered
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
@@ -39,6 +41,7 @@ class Process:
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
         self._ledger: dict[tuple[str, str], int] = {}
+        self._counted, self._gathered = Counted(warm.ledger()), Gathered()
         self._checkpointed = self._written = self._told = clock.monotonic()
 
     def recover(self) -> int:
@@ -65,15 +68,15 @@ class Process:
             if record.ticks is not None:
                 self.hot.ticks(record.ticks)
         began = self.clock.monotonic()
-        output = self._judged(records, self.engine.process(records))
+        output = _with_tables(records, self._judged(records, self.engine.process(records)))
         observe.timing("process_seconds", self.clock.monotonic() - began)
         self._ledger.update(output.ledger)
+        self._gathered.add(output.findings)
         self._keep(output)
         for batch in (*output.bars, *output.forming):
             self.hot.bars(batch)
         self.publish(records, output)
-        for batch in output.bars:
-            observe.count("bars", len(batch), source=batch.source, interval="all")
+        self._counted.output(output)
         return output
 
     @property
@@ -113,6 +116,7 @@ class Process:
             self._told = now
             observe.gauge("journal_position", self.engine.position, group=GROUP)
             observe.gauge("journal_end", self.journal.end())
+            self._counted.watermarks(self.engine.watermarks())
         if now - self._checkpointed > self.checkpoint_seconds:
             self._store(output or Output(self.engine.position), self.engine.snapshot())
         elif output is not None and (has_rows(output) or now - self._written > 1.0):
@@ -121,7 +125,8 @@ class Process:
     def _store(self, output: Output, state: bytes | None) -> None:
         if not self.write:
             return
-        self._insist(replace(output, ledger=self._ledger), state)
+        found = self._gathered.take() if state is not None else None
+        self._insist(replace(output, ledger=self._ledger, findings=found), state)
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written
@@ -139,7 +144,20 @@ class Process:
                 time.sleep(busy.retry_after or 0.1)
 
 
+def _with_tables(records: Sequence[Record], output: Output) -> Output:
+    """The output with what needs no engine: observations and actions go to the stores as they came."""
+    observations = [record.observations for record in records if record.observations is not None]
+    actions = [record.actions for record in records if record.actions is not None]
+    if not observations and not actions:
+        return output
+    return replace(
+        output,
+        observations=pa.concat_tables(observations) if observations else None,
+        actions=pa.concat_tables(actions) if actions else None,
+    )
+
+
 def has_rows(output: Output) -> bool:
-    """Whether there is anything in it to store."""
-    tables = (output.indicators, output.anomalies, output.findings, output.coverage)
+    """Whether there is anything in it to store at once; findings wait for the checkpoint."""
+    tables = (output.indicators, output.anomalies, output.coverage, output.observations, output.actions)
     return bool(output.bars) or any(table is not None for table in tables)

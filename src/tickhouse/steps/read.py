@@ -1,24 +1,27 @@
 """One house as its readers see it: the `House` of `surfaces`, answered from the stores, the journal and the lake."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tickhouse.core.asking import explain
 from tickhouse.core.batches import Output, Record, TickBatch
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadQuery, NoData, TickhouseError
 from tickhouse.core.model import BAR, TICK, Query, interval_us
+from tickhouse.core.values import Values
 from tickhouse.steps import locks
 from tickhouse.steps.archive import GROUP as ARCHIVE
+from tickhouse.steps.beside import Beside
 from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
-from tickhouse.steps.past import Past
+from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.process import GROUP as PROCESS
 from tickhouse.surfaces import Columns, Listener
-
-FOREVER = 1 << 62
+from tickhouse.surfaces import sql as statements
 
 
 class Reader:
@@ -27,6 +30,7 @@ class Reader:
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.past: Past = pipeline.past
+        self._beside = Beside(self.past, pipeline.settings.process.indicators)
         self._listeners: list[Listener] = []
 
     @property
@@ -53,9 +57,7 @@ class Reader:
             raise BadQuery("ticks are asked for one symbol at a time")
         symbol, end = query.symbols[0], query.end if query.end is not None else FOREVER
         start = query.start if query.start is not None else 0
-        sources = (
-            [query.source] if query.source else [row["source"] for row in self.symbols() if row["symbol"] == symbol]
-        )
+        sources = [query.source] if query.source else self._sources(symbol)
         parts = [b.to_arrow().cast(TICK) for s in sources for b in self.past.ticks(s, symbol, start, end, query.before)]
         if not parts:
             return TICK.empty_table()
@@ -69,9 +71,22 @@ class Reader:
             return table.slice(max(0, table.num_rows - query.last))
         return table.slice(0, query.limit) if query.limit is not None else table
 
+    def _sources(self, symbol: str) -> list[str]:
+        """The sources that have bars of a symbol; all there are where it has none yet."""
+        known = [row["source"] for row in self.symbols() if row["symbol"] == symbol]
+        return known or sorted({source for source, _ in self.pipeline.journal.ledger()})
+
     def indicators(self, query: Query) -> pa.Table:
         """Stored indicator rows."""
         return self.past.indicators(query)
+
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+        """Indicators beside bars, stored or computed; see `steps.beside`."""
+        return self._beside.values(bars, wanted, as_of)
+
+    def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
+        """The values in indicator rows."""
+        return self._beside.picked(rows, wanted)
 
     def anomalies(self, query: Query) -> pa.Table:
         """Stored anomalies."""
@@ -84,6 +99,14 @@ class Reader:
     def coverage(self, query: Query) -> pa.Table:
         """Stored coverage."""
         return self.pipeline.warm.coverage(query)
+
+    def observations(self, query: Query) -> pa.Table:
+        """Stored values of economic series."""
+        return self.pipeline.warm.observations(query)
+
+    def actions(self, query: Query) -> pa.Table:
+        """Stored splits and dividends."""
+        return self.pipeline.warm.actions(query)
 
     def metrics(self, query: Query) -> pa.Table:
         """Quality metrics over time."""
@@ -109,6 +132,26 @@ class Reader:
         """Every symbol with its source, intervals, first and last bar."""
         return list(self.pipeline.warm.symbols())
 
+    def told(self, ask: Callable[[Query], pa.Table], query: Query) -> pa.Table:
+        """The answer of one of the methods above. Raises `UnknownSymbol` or `NoData` when it is empty because a symbol or the
+        interval is not here.
+        """
+        table = ask(query)
+        if not table.num_rows:
+            self._explain(query)
+        return table
+
+    def _explain(self, query: Query) -> None:
+        rows = self.symbols() if query.symbols else ()
+        for symbol in query.symbols:
+            explain(rows, symbol, query.interval)
+
+    def sql(self, statement: str) -> statements.Answer:
+        """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
+        warm, lake = self.pipeline.settings.warm_url.removeprefix("sqlite:///"), self.pipeline.lake
+        place = statements.Place(Path(warm), lake.url("ticks"), lake.url("bronze"))
+        return statements.query(place, statement)
+
     def trace(
         self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
     ) -> dict[str, Any]:
@@ -122,11 +165,13 @@ class Reader:
         query = Query((symbol,), interval, source, begin, begin + 1, versions=True)
         versions = self.past.bars(query).to_pylist()
         if not versions:
+            self._explain(query)
             raise NoData(f"there is no {interval} bar of {symbol} at that time")
         bar = versions[-1]
         versions = [version for version in versions if version["source"] == bar["source"]]
-        ticks = self.ticks(Query((symbol,), source=bar["source"], start=begin, end=begin + length))
-        traded = set(ticks["raw"].to_pylist())
+        first, last = min(one["first_raw"] for one in versions), max(one["last_raw"] for one in versions)
+        ticks = self.past.ticks(bar["source"], symbol, begin, begin + length, last + 1, first)
+        traded = {position for batch in ticks for position in batch.raw.tolist()}
         whole = {one["first_raw"] for one in versions if one["first_raw"] == one["last_raw"]} - traded
         positions = [*sorted(whole), *sorted(traded)]
         messages = [
@@ -136,7 +181,7 @@ class Reader:
         ]  # fmt: skip
         coverage = self.coverage(Query((symbol,), source=bar["source"], start=begin, end=begin + length)).to_pylist()
         return {
-            "bar": bar, "versions": versions, "coverage": coverage, "ticks": ticks.num_rows,
+            "bar": bar, "versions": versions, "coverage": coverage, "ticks": sum(map(len, ticks)),
             "raw": {"count": len(positions), "shown": len(messages), "messages": messages},
         }  # fmt: skip
 
@@ -144,6 +189,9 @@ class Reader:
         """What is going on in the house."""
         journal, data = self.pipeline.journal, self.pipeline.settings.data
         end, groups = journal.end(), dict(journal.groups())
+        done = self.pipeline.warm.position(PROCESS)
+        # what is stored is done, though the journal is kept up to the checkpoint before it
+        come = groups | ({PROCESS: max(done or 0, groups[PROCESS])} if PROCESS in groups else {})
         return {
             "house": str(data),
             "simulated": self.simulated,
@@ -152,9 +200,9 @@ class Reader:
                 "begin": journal.begin(),
                 "end": end,
                 "groups": groups,
-                "behind": {g: end - p for g, p in groups.items()},
+                "behind": {group: end - position for group, position in come.items()},
             },
-            "process": {"position": self.pipeline.warm.position(PROCESS)},
+            "process": {"position": done},
             "archive": {"position": groups.get(ARCHIVE)},
             "symbols": len(self.symbols()),
             "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},

@@ -21,7 +21,8 @@ Known = Callable[[], list[dict[str, Any]]]
 
 
 class Recent:
-    """Asks one feed for the closed bars of the last `seconds`, of each interval, and only for what the house lacks."""
+    """Asks one feed for the closed bars of the last `seconds`, of each interval that its provider has, and only for what the house
+    lacks."""
 
     def __init__(self, feed: tuple[Feed, Pace], transport: "Transport", take: Take, known: Known) -> None:
         (self.feed, self.pace), self.transport, self.take, self.known = feed, transport, take, known
@@ -30,7 +31,7 @@ class Recent:
         """Fetch and take in; returns how many answers. A provider that will not answer is said, and costs only these bars."""
         answers = 0
         try:
-            for interval in intervals:
+            for interval in (interval for interval in intervals if interval in self.feed.ways.bars):
                 for start, part in self._lacking(symbols, interval, seconds, now).items():
                     answers += await self._ask(part, interval, start, now)
         except TickhouseError as error:
@@ -50,7 +51,7 @@ class Recent:
     async def _ask(self, symbols: Sequence[str], interval: str, start: int, now: int) -> int:
         lane = f"load:recent:{interval}:{start}"
         end = now - now % interval_us(interval)
-        want = Want(tuple(symbols), "kline", start, end, {"interval": interval})
+        want = Want(tuple(symbols), self.feed.ways.bars[interval], start, end, {"interval": interval})
         batches = [self._mark(Event.BEGIN, lane, now)]
         async for request, answer in self.transport.ask(
             self.feed.name, self.pace, self.feed.classify, self.feed.history(want)

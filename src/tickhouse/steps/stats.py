@@ -16,7 +16,10 @@ KEPT_LAGS = 20_000
 
 @dataclass(slots=True)
 class Stats:
-    """Fed by the process step with what it published; read from any thread."""
+    """Fed by the process step with what it published; read from any thread.
+
+    `bars` counts those whose window ended since the start, `history` those that are older, `corrected` the corrections of both.
+    """
 
     clock: Clock
     began: float = 0.0
@@ -25,8 +28,10 @@ class Stats:
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_LAGS))
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=200))
 
+    began_at: int = 0
+
     def __post_init__(self) -> None:
-        self.began = self.clock.monotonic()
+        self.began, self.began_at = self.clock.monotonic(), self.clock.now()
 
     def published(self, records: Sequence[Record], output: Output) -> None:
         """Count what one step did."""
@@ -36,7 +41,9 @@ class Stats:
                 self.ticks += len(record.ticks)
                 self.lags.extend(((now - record.ticks.received_at[-50:]) / 1000.0).tolist())
         for bars in output.bars:
-            self.counts["bars"] += len(bars)
+            past = int(np.count_nonzero(bars.start + bars.interval <= self.began_at))
+            self.counts["history"] += past
+            self.counts["bars"] += len(bars) - past
             self.counts["corrected"] += int(np.count_nonzero(bars.state == State.CORRECTED))
         if output.anomalies is not None:
             self.counts["anomalies"] += output.anomalies.num_rows
@@ -62,6 +69,6 @@ class Stats:
         seconds = max(self.clock.monotonic() - self.began, 1 / SECOND)
         return {
             "seconds": round(seconds, 2), "ticks": self.ticks, "ticks_per_second": round(self.ticks / seconds, 1),
-            "bars": self.counts["bars"], "corrected": self.counts["corrected"], "anomalies": self.counts["anomalies"],
-            "holes": self.counts["holes"], "lag_ms": self.lag_ms(),
+            **{name: self.counts[name] for name in ("bars", "history", "corrected", "anomalies", "holes")},
+            "lag_ms": self.lag_ms(),
         }  # fmt: skip

@@ -60,6 +60,13 @@ class Warm(Protocol):
     def coverage(self, query: Query) -> pa.Table:
         """Coverage, schema `model.COVERAGE`: the stretches that overlap the range."""
 
+    def observations(self, query: Query) -> pa.Table:
+        """Values of economic series, schema `model.OBSERVATION`; `symbols` are series. The newest vintage of each date, with
+        `as_of` the newest one of that day in UTC or before, with `versions` every one."""
+
+    def actions(self, query: Query) -> pa.Table:
+        """Splits and dividends, schema `model.ACTION`, by (symbol, date)."""
+
     def symbols(self) -> list[dict[str, Any]]:
         """Every (symbol, source) with its intervals, first and last bar start."""
 
@@ -79,6 +86,9 @@ class Warm(Protocol):
         Old are bars, of one interval or of all, that start before it, with their indicators and anomalies; findings and
         metrics of a moment before it; stretches of coverage that end by it.
         """
+
+    def verify(self) -> tuple[int, tuple[str, ...]]:
+        """Read everything: how many rows there are, and one sentence for each fault found in the structure of the file."""
 
     def upgrade(self) -> str:
         """Bring the tables to the newest version and return its name."""

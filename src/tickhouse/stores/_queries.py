@@ -5,10 +5,12 @@ walk along the key, whatever the number of rows, and a page stops as soon as it 
 """
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, exists, not_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Date, Select, Table, bindparam, exists, not_, select, tuple_
 
+from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadQuery
 from tickhouse.core.model import Query
 from tickhouse.core.times import instant
@@ -46,9 +48,19 @@ def after(table: Table, query: Query, skip: int = 0) -> ColumnElement[bool]:
     """Beyond the last row of the page before; the first `skip` columns of the key are known to be equal."""
     assert query.after is not None
     names, given = key(table)[skip:], query.after[skip:]
-    wanted = [instant(v, 0) if n in ("start", "at") else v for n, v in zip(names, given, strict=False)]
-    columns = [table.c[name] for name in names[: len(wanted)]]
+    columns = [table.c[name] for name in names[: len(given)]]
+    wanted = [_typed(column, value) for column, value in zip(columns, given, strict=False)]
     return tuple_(*columns) > tuple_(*(bindparam(None, v, c.type) for c, v in zip(columns, wanted, strict=True)))
+
+
+def _typed(column: ColumnElement[Any], value: Any) -> Any:
+    """A part of a key as its column has it. Raises `BadQuery`."""
+    if isinstance(column.type, Date) and isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise BadQuery(f"after must be the key of a row; {value!r} is no day") from None
+    return instant(value, 0) if column.key in ("start", "at") else value
 
 
 def series(connection: Connection, query: Query) -> Iterator[Series]:
@@ -171,3 +183,39 @@ def coverage(names: list[str], query: Query, symbol: str, longest: int) -> Selec
     if query.last is None:
         return found.order_by(*order)
     return found.order_by(*(column.desc() for column in order)).limit(query.last)
+
+
+def observations(table: Table, names: list[str], query: Query) -> Select[Any]:
+    """Observations by key; of each date the newest vintage that was there."""
+    c = table.c
+    where = _dated(table, c.series, query)
+    where += [after(table, query)] if query.after is not None else []
+    until = None if query.as_of is None else _day(query.as_of)
+    where += [c.vintage <= until] if until else []
+    if not query.versions:
+        later = table.alias("later")
+        same = [later.c[name] == c[name] for name in ("series", "date", "source")]
+        newer = [*same, later.c.vintage > c.vintage, *([later.c.vintage <= until] if until else [])]
+        where.append(not_(exists(select(1).select_from(later).where(*newer))))
+    found = select(*shown(table, names)).where(*where).order_by(*(c[name] for name in key(table)))
+    return found.limit(query.limit) if query.limit is not None else found
+
+
+def actions(table: Table, names: list[str], query: Query) -> Select[Any]:
+    """Splits and dividends by key."""
+    found = select(*shown(table, names)).where(*_dated(table, table.c.symbol, query))
+    return found.order_by(*(table.c[name] for name in key(table)))
+
+
+def _dated(table: Table, name: ColumnElement[Any], query: Query) -> list[ColumnElement[bool]]:
+    c = table.c
+    where: list[ColumnElement[bool]] = [name.in_(query.symbols)] if query.symbols else []
+    where += [c.source == query.source] if query.source else []
+    where += [c.date >= _day(query.start)] if query.start is not None else []
+    where += [c.date < _day(query.end)] if query.end is not None else []
+    return where + ([c.position <= query.before] if query.before is not None else [])
+
+
+def _day(us: int) -> date:
+    """The day of a moment in UTC."""
+    return datetime.fromtimestamp(us / SECOND, UTC).date()

@@ -1,6 +1,7 @@
 """Arrow tables to plain rows for a database, and back."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import repeat
 from typing import Any
 
@@ -9,7 +10,18 @@ import pyarrow as pa
 from sqlalchemy import Table
 
 from tickhouse.core.batches import Output
-from tickhouse.stores._tables import ANOMALIES, BARS, COVERAGE, COVERED, FINDINGS, INDICATORS, LEDGER, SYMBOLS
+from tickhouse.stores._tables import (
+    ACTIONS,
+    ANOMALIES,
+    BARS,
+    COVERAGE,
+    COVERED,
+    FINDINGS,
+    INDICATORS,
+    LEDGER,
+    OBSERVATIONS,
+    SYMBOLS,
+)  # fmt: skip
 
 Rows = list[tuple[Any, ...]]
 
@@ -30,6 +42,9 @@ def of_output(output: Output) -> Iterator[tuple[Table, Rows]]:
     ]
     for kind, table in tables:
         yield kind, rows(kind, table, output.position)
+    for kind, table in ((OBSERVATIONS, output.observations), (ACTIONS, output.actions)):
+        if table is not None and table.num_rows:
+            yield kind, rows(kind, table, output.position)
     yield SYMBOLS, spans(table for kind, table in tables if kind in (BARS, INDICATORS, ANOMALIES))
     yield COVERED, longest(table for kind, table in tables if kind is COVERAGE)
     yield LEDGER, [(source, name, total, output.position) for (source, name), total in output.ledger.items()]
@@ -37,7 +52,7 @@ def of_output(output: Output) -> Iterator[tuple[Table, Rows]]:
 
 def rows(kind: Table, table: pa.Table, position: int) -> Rows:
     """The rows of an Arrow table as tuples in the order of `kind`'s columns, each with the position at its end."""
-    table = clustered(table)
+    table = clustered(table) if "symbol" in table.column_names else table
     columns = [values(table[c.name], ABSENT.get(c.name)) for c in kind.columns if c.name != "position"]
     return list(zip(*columns, repeat(position, table.num_rows), strict=True))
 
@@ -54,6 +69,8 @@ def values(column: pa.ChunkedArray, absent: object = None) -> list[Any]:
     """A column as plain values: times as microseconds, null as `absent`."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    elif pa.types.is_date(column.type):
+        column = column.cast(pa.string())
     elif pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
     if not column.null_count:
@@ -103,7 +120,9 @@ def to_arrow(schema: pa.Schema, found: Sequence[Sequence[Any]]) -> pa.Table:
 
 
 def _typed(column: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
-    """Some databases keep a flag as 0 or 1."""
+    """Some databases keep a flag as 0 or 1, and a day as text."""
+    if pa.types.is_date(kind):
+        return [date.fromisoformat(value) if isinstance(value, str) else value for value in column]
     return [bool(value) for value in column] if pa.types.is_boolean(kind) else column
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )  # fmt: skip
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test holds it against `migrations/`."""
 
 METADATA = MetaData()
@@ -108,4 +108,10 @@ OBSERVATIONS = _table(
     "observations", "series date source vintage",
     _text("series"), _text("source"), Column("date", Date, nullable=False), _real("value"),
     Column("vintage", Date, nullable=False), _whole("raw"), _whole("position"),
+)  # fmt: skip
+
+ACTIONS = _table(
+    "actions", "symbol date source kind",
+    _text("symbol"), _text("source"), Column("date", Date, nullable=False), _text("kind"), _real("value"),
+    _whole("raw"), _whole("position"),
 )  # fmt: skip

@@ -10,7 +10,8 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 
 from tickhouse.core.batches import Output
-from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, TIME, Query
+from tickhouse.core.errors import Final
+from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, TIME, Query
 from tickhouse.stores import Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
 
 METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
@@ -24,13 +25,15 @@ class Database:
 
     `reader` and `writer` are engines on the same database; a transaction of `writer` takes the lock for writing when it
     begins. `save` writes rows (tuples in the order of the table's columns) by key, replacing what is there as
-    `_upsert.upsert` says. `translated` turns the database's errors into ours.
+    `_upsert.upsert` says. `translated` turns the database's errors into ours. `check` has the database look for faults in itself
+    and returns a sentence for each.
     """
 
     reader: Engine
     writer: Engine
     save: Callable[[Connection, Table, _rows.Rows], None]
     translated: Callable[[], AbstractContextManager[None]]
+    check: Callable[[Connection], list[str]]
 
 
 class SqlWarm:
@@ -103,6 +106,23 @@ class SqlWarm:
                     break
         return found.table()
 
+    def observations(self, query: Query) -> pa.Table:
+        """Values of economic series, schema `model.OBSERVATION`, by (series, date, source, vintage).
+
+        `symbols` are series, `start` and `end` bound the dates. The newest vintage of each date, or with `as_of` the newest
+        of that day in UTC or before; with `versions` every one.
+        """
+        query = _queries.checked(_tables.OBSERVATIONS, query)
+        found = _queries.observations(_tables.OBSERVATIONS, OBSERVATION.names, query)
+        with self._reading() as connection:
+            return _rows.to_arrow(OBSERVATION, connection.execute(found).all())
+
+    def actions(self, query: Query) -> pa.Table:
+        """Splits and dividends, schema `model.ACTION`, by (symbol, date)."""
+        found = _queries.actions(_tables.ACTIONS, ACTION.names, query)
+        with self._reading() as connection:
+            return _rows.to_arrow(ACTION, connection.execute(found).all())
+
     def symbols(self) -> list[dict[str, Any]]:
         """Every (symbol, source) with its intervals, first and last bar start (us)."""
         s = _tables.SYMBOLS.c
@@ -133,6 +153,18 @@ class SqlWarm:
         """Delete some of what is older than a time (us), in one short transaction; returns how many rows went."""
         with self._writing() as connection:
             return _trim.trim(connection, kept, before, interval)
+
+    def verify(self) -> tuple[int, tuple[str, ...]]:
+        """Read everything: how many rows there are, and one sentence for each fault found in the structure of the file."""
+        rows, faults = 0, list[str]()
+        try:
+            with self._reading() as connection:
+                faults += self._database.check(connection)
+                for table in _tables.METADATA.sorted_tables:
+                    rows += connection.execute(select(func.count()).select_from(table)).scalar_one()
+        except Final as error:
+            faults.append(str(error))
+        return rows, tuple(faults)
 
     def upgrade(self) -> str:
         """Bring the tables to the newest version and return its name."""

@@ -25,6 +25,9 @@ from tickhouse.stores._warm import Database, SqlWarm
 BUSY_MS = 10_000
 """How long a write waits for another one before it is `Busy`."""
 
+NAMED = 20
+"""How many faults SQLite names."""
+
 PRAGMAS = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
@@ -48,7 +51,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
         raise BadSetting("warm.url", url, "the path of a file, such as sqlite:///data/warm.db")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     reader = engine(path)
-    warm = SqlWarm(Database(reader, reader.execution_options(begin="BEGIN IMMEDIATE"), _save, _translated))
+    warm = SqlWarm(Database(reader, reader.execution_options(begin="BEGIN IMMEDIATE"), _save, _translated, _check))
     if upgrade:
         warm.upgrade()
     return warm
@@ -79,6 +82,12 @@ def _begin(connection: Connection) -> None:
 def _save(connection: Connection, table: Table, rows: Rows) -> None:
     if rows:
         connection.exec_driver_sql(_statement(table), rows)
+
+
+def _check(connection: Connection) -> list[str]:
+    """What SQLite finds wrong with its tables and indexes."""
+    rows = connection.exec_driver_sql(f"PRAGMA integrity_check({NAMED})").scalars()
+    return [f"the warm store's file: {line}" for line in rows if line != "ok"]
 
 
 @lru_cache

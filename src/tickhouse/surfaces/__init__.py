@@ -3,12 +3,13 @@
 Everything here reads through `House`, which the pipeline implements; a surface knows no store by name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from tickhouse.core.model import Query
+from tickhouse.core.values import Values
 
 Columns = Mapping[str, list[Any]]
 """Rows as columns of equal length: plain values by name, times in UTC microseconds."""
@@ -33,6 +34,15 @@ class House(Protocol):
     def indicators(self, query: Query) -> pa.Table:
         """Indicator rows of schema `model.INDICATOR`."""
 
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+        """Indicators beside the rows of `bars`, as they were believed at `as_of`: stored ones, others computed from the series.
+
+        `wanted` are names such as `sma(20)`, `bollinger`, or `all`. Raises `BadSetting`, which names the known ones.
+        """
+
+    def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
+        """The values wanted of rows of `indicators`. Raises `BadSetting`, or `BadQuery` for one that is not kept."""
+
     def anomalies(self, query: Query) -> pa.Table:
         """Anomalies of schema `model.ANOMALY`."""
 
@@ -41,6 +51,9 @@ class House(Protocol):
 
     def coverage(self, query: Query) -> pa.Table:
         """Coverage of schema `model.COVERAGE`."""
+
+    def observations(self, query: Query) -> pa.Table:
+        """Values of economic series of schema `model.OBSERVATION`; the query's symbols are series."""
 
     def metrics(self, query: Query) -> pa.Table:
         """Quality metrics as a time series: at, source, name, value."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tickhouse.core import observe
 from tickhouse.core.errors import TickhouseError
 from tickhouse.surfaces._changes import Change, Filter, Merged, frame, message
 from tickhouse.surfaces.problems import of
@@ -89,6 +90,7 @@ class Client:
                 self._merged.add(waiting.items)
             self._waiting = []
         self._merged.add(change.items)
+        observe.count("conflated", len(change.items))
         if len(self._merged.firm) > MOST_FIRM:
             self.restart(reset=True)
 

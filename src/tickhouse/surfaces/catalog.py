@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tickhouse.core.asking import explain
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import NoData, UnknownSymbol, nearest
 from tickhouse.surfaces import House
 
 KEEP_SECONDS = 1.0
@@ -31,22 +31,7 @@ class Catalog:
 
     def explain(self, symbol: str, interval: str | None = None) -> None:
         """Raise why there is nothing: `UnknownSymbol`, or `NoData` for an interval that is not kept; else return."""
-        rows = self.rows()
-        mine = [row for row in rows if row["symbol"] == symbol]
-        if not mine:
-            known = sorted({row["symbol"] for row in rows})
-            near = nearest(symbol, known)
-            hint = (
-                f"; did you mean {near}?"
-                if near
-                else f"; there are {_some(known)}"
-                if known
-                else "; it is empty so far"
-            )
-            raise UnknownSymbol(f"this house has no symbol {symbol}{hint}")
-        intervals = list(dict.fromkeys(i for row in mine for i in row["intervals"]))
-        if interval and intervals and interval not in intervals:
-            raise NoData(f"{symbol} has no bars of {interval} here; it has {', '.join(intervals)}")
+        explain(self.rows(), symbol, interval)
 
 
 def _spelled(row: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +44,3 @@ def _spelled(row: dict[str, Any]) -> dict[str, Any]:
         "first": first,
         "last": last,
     }
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

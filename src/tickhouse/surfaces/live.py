@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import structlog
 
+from tickhouse.core import observe
 from tickhouse.core.model import Query
 from tickhouse.surfaces import Columns
 from tickhouse.surfaces._changes import COLUMNS, Change, Filter, Item, Merged, Recent, items_of, message
@@ -110,6 +111,17 @@ class Hub:
             loop.call_soon_threadsafe(self._flush)
         except RuntimeError:
             log.debug("changes after the loop closed are not sent")
+
+    def enter(self, client: Client) -> None:
+        """A client has come."""
+        self.clients.add(client)
+        observe.count("clients")
+        observe.gauge("clients_now", len(self.clients))
+
+    def exit(self, client: Client) -> None:
+        """A client has left."""
+        self.clients.discard(client)
+        observe.gauge("clients_now", len(self.clients))
 
     def join(self, client: Client) -> None:
         """Send a client every change from now on."""

@@ -124,19 +124,22 @@ def of_http(request: Request, error: HTTPException) -> Problem:
 def of_validation(request: Request, error: RequestValidationError) -> Problem:
     """The problem of parameters that cannot be used: each one with what was given and what is allowed."""
     known = parameters(request)
-    errors = []
+    errors: list[dict[str, Any]] = []
+    said: list[str] = []
     for one in error.errors():
         name = str(one["loc"][-1])
+        given = None if one["type"] == "missing" else _shown(one.get("input"))
         if one["type"] == "extra_forbidden":
             allowed, what = ", ".join(known), f"there is no parameter {name!r}"
+        elif one["type"] == "missing":
+            allowed, what = "a value", f"{name}: not given, and it must be"
         else:
             allowed = one["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            what = f"{name}: got {_shown(one.get('input'))!r}, expected {allowed}"
-        errors.append({"parameter": name, "given": _shown(one.get("input")), "allowed": allowed, "detail": what})
-    tail = f"; known are {', '.join(known)}" if known and any("there is no" in e["detail"] for e in errors) else ""
-    detail = "; ".join(e["detail"] for e in errors) + tail
-    for one in errors:
-        del one["detail"]
+            what = f"{name}: got {given!r}, expected {allowed}"
+        errors.append({"parameter": name, "given": given, "allowed": allowed})
+        said.append(what)
+    tail = f"; known are {', '.join(known)}" if known and any("there is no" in what for what in said) else ""
+    detail = "; ".join(said) + tail
     return Problem("bad-parameter", detail, {"errors": errors})
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from tickhouse.core import symbols as spelling
+from tickhouse.core.asking import listed, question
 from tickhouse.core.clock import SECOND
-from tickhouse.core.errors import BadQuery, BadSetting
+from tickhouse.core.errors import BadSetting
 from tickhouse.core.model import Query, interval_us
 from tickhouse.core.times import EXPECTED, instant
 
@@ -15,7 +16,7 @@ MOST_ROWS = 10_000
 MOST_SYMBOLS = 2_000
 EARLIEST = -62_135_596_800 * SECOND
 LATEST = 253_402_300_799 * SECOND
-INDICATOR = re.compile(r"[a-z][a-z0-9_]{0,31}(\([0-9., ]{0,40}\))?(\.[a-z][a-z0-9_]{0,31})?")
+INDICATOR = re.compile(r"[a-z][a-z0-9_]{0,31}(\([a-z0-9_=., ]{0,60}\))?(\.[a-z][a-z0-9_]{0,31})?")
 
 
 def symbol(text: str) -> str:
@@ -33,17 +34,6 @@ def interval(text: str) -> str:
     except BadSetting as bad:
         raise ValueError(bad.expected) from bad
     return text
-
-
-def listed(given: Any) -> list[str]:
-    """The parts of one text or several, split at commas that are not inside brackets.
-
-    >>> listed("sma(20),bollinger(20,2)")
-    ['sma(20)', 'bollinger(20,2)']
-    """
-    texts = [given] if isinstance(given, str) else [str(text) for text in given]
-    parts = [part.strip() for text in texts for part in re.split(r",(?![^()]*\))", text)]
-    return [part for part in parts if part]
 
 
 def _time(given: Any) -> str:
@@ -100,6 +90,7 @@ Indicators = Annotated[
 Interval = Annotated[str, AfterValidator(interval), _json(pattern=r"^[1-9]\d{0,3}[smhdw]$", examples=["1m"])]
 Last = Annotated[str, BeforeValidator(_last), _json(examples=["60", "6h"])]
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+Series = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", examples=["GDP"])]
 Form = Literal["json", "csv", "arrow"]
 
 
@@ -128,10 +119,7 @@ class Paged(Formed):
 
     def query(self, now: int, symbols: tuple[str, ...] = (), **more: Any) -> Query:
         """The question with its times as UTC microseconds. Raises `BadQuery`."""
-        start, end = (None if text is None else instant(text, now) for text in (self.start, self.end))
-        if start is not None and end is not None and start >= end:
-            raise BadQuery(f"start {self.start} is not before end {self.end}")
-        return Query(symbols, source=self.source, start=start, end=end, **more)
+        return question(now, symbols, start=self.start, end=self.end, source=self.source, **more)
 
 
 class LatestAsk(Formed):
@@ -154,8 +142,7 @@ class Versioned(Paged):
 
     def query(self, now: int, symbols: tuple[str, ...] = (), **more: Any) -> Query:
         """The question with its times as UTC microseconds. Raises `BadQuery`."""
-        as_of = None if self.as_of is None else instant(self.as_of, now)
-        return super().query(now, symbols, as_of=as_of, versions=self.versions, **more)
+        return super().query(now, symbols, as_of=self.as_of, versions=self.versions, **more)
 
 
 class BarsAsk(Versioned):
@@ -163,7 +150,11 @@ class BarsAsk(Versioned):
 
     interval: Interval = Field("1m", description="The length of the bars.")
     last: Last | None = Field(None, description="The newest so many bars, or so much time back from the newest bar.")
-    indicators: Indicators = Field((), description="Indicators to add to each bar, or `all`.")
+    indicators: Indicators = Field(
+        (),
+        description="Indicators beside each closed bar: `all` that are kept, or names; one that is not kept is computed. "
+        "In CSV and Arrow each value is a column, and `vwap()` is the indicator vwap.",
+    )
 
 
 class IndicatorsAsk(Versioned):
@@ -171,7 +162,7 @@ class IndicatorsAsk(Versioned):
 
     interval: Interval = Field("1m", description="The length of the bars.")
     last: Last | None = Field(None, description="The newest so many rows, or so much time back from the newest.")
-    indicators: Indicators = Field(("all",), description="Only these.")
+    indicators: Indicators = Field(("all",), description="Only these of the kept ones.")
 
 
 class AnomaliesAsk(Versioned):
@@ -179,6 +170,10 @@ class AnomaliesAsk(Versioned):
 
     symbols: Symbols = Field((), description="Only of these symbols.")
     interval: Interval | None = Field(None, description="Only of bars of this length.")
+
+
+class SeriesAsk(Versioned):
+    """Values of an economic series by date; `versions` are vintages."""
 
 
 class CoverageAsk(Paged):

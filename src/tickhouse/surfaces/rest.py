@@ -23,6 +23,8 @@ from tickhouse.surfaces.queries import (
     MetricsAsk,
     Nothing,
     QualityAsk,
+    Series,
+    SeriesAsk,
     Symbol,
     TicksAsk,
     TraceAsk,
@@ -63,7 +65,7 @@ def _responses(model: Any, many: bool = True) -> dict[int | str, dict[str, Any]]
     return shown
 
 
-Named = Annotated[Symbol, Path(description="A symbol such as BTC-USDT; any spelling of it will do.")]
+Named = Annotated[Symbol, Path(description="A symbol such as BTC-USDT; btc-usdt and btc_usdt are the same.")]
 
 
 def router(room: Room) -> APIRouter:
@@ -108,6 +110,15 @@ def _tables(routes: APIRouter, room: Room) -> None:
     async def anomalies(request: Request, ask: Annotated[AnomaliesAsk, Query()]) -> Response:
         """What the detectors said, by symbol, interval and start."""
         return await _paged(room, request, ask.format, lambda where: tables.anomalies(ask, where))
+
+    @routes.get("/series/{series}", tags=["data"], responses=_responses(schemas.Rows[schemas.Value]))
+    async def series(
+        request: Request,
+        series: Annotated[Series, Path(description="A series such as GDP.")],
+        ask: Annotated[SeriesAsk, Query()],
+    ) -> Response:
+        """Values of an economic series by date, oldest first: as they are known now, or `as_of` a day, or every vintage."""
+        return await _paged(room, request, ask.format, lambda where: tables.series(series, ask, where))
 
     @routes.get("/coverage/{symbol}", tags=["trust"], responses=_responses(schemas.Rows[schemas.Stretch]))
     async def coverage(request: Request, symbol: Named, ask: Annotated[CoverageAsk, Query()]) -> Response:

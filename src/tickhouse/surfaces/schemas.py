@@ -1,5 +1,6 @@
 """The shapes of answers, for the OpenAPI document only: rows are encoded straight from columns."""
 
+import datetime as dt
 from typing import Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -28,7 +29,7 @@ class Rows(BaseModel, Generic[T]):
     next: str | None = Field(description="Where the next page is; null at the end.")
     symbol: str | None = None
     interval: str | None = None
-    absent: list[str] | None = Field(None, description="Indicators that were asked for and that no row has.")
+    absent: list[str] | None = Field(None, description="Values of indicators that were asked for and that no row has.")
 
 
 class Bar(BaseModel):
@@ -92,6 +93,17 @@ class Anomaly(BaseModel):
     threshold: float | None
     retracted: bool
     known_at: AwareDatetime
+
+
+class Value(BaseModel):
+    """One value of an economic series, as believed from `vintage` on; null where its provider says that it has none."""
+
+    series: str
+    source: str
+    date: dt.date
+    value: float | None
+    vintage: dt.date
+    raw: int | None = Field(description="The journal position of the message it came from.")
 
 
 class Stretch(BaseModel):
@@ -186,4 +198,4 @@ class Status(BaseModel):
 
     simulated: bool
     at: AwareDatetime = Field(description="The clock of the house.")
-    ledger: dict[str, dict[str, int]] | None = None
+    ledger: dict[str, dict[str, int | bool]] | None = None

@@ -1,40 +1,35 @@
-"""Read-only SQL over the warm store and the lake, with limits on time and memory."""
+"""Read-only SQL over the warm store and the lake, with limits on time, memory and the size of the answer.
 
-import re
+A statement runs in a process of its own, because DuckDB's limit of memory does not hold for single large values nor for what
+is fetched: what a statement breaks is that process and not ours.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-import duckdb
 import pyarrow as pa
 
 from tickhouse.core.errors import BadQuery
 
-TABLES = (
-    "bars",
-    "indicators",
-    "anomalies",
-    "findings",
-    "coverage",
-    "ledger",
-    "quality_metrics",
-    "symbols",
-    "observations",
-)
-TIMES = ("start", "end", "known_at", "at", "event_time", "received_at", "first_start", "last_start")
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one statement may use."""
+    """What one statement may use: seconds, bytes of memory, and how many rows and bytes it may answer."""
 
     seconds: float = 30.0
-    memory: str = "1GB"
+    memory: int = 1 << 30
     rows: int = 1_000_000
+    bytes: int = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,103 +41,58 @@ class Place:
     bronze: str | None = None
 
 
-def query(place: Place, statement: str, limits: Limits | None = None) -> pa.Table:
-    """The answer to one SELECT. Tables: bars, indicators, anomalies, findings, coverage, ledger, quality_metrics, symbols
-    (times as TIMESTAMP WITH TIME ZONE), every version of a row in `versions.<table>`, `ticks` and `bronze` from the lake.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows, and a sentence when these are not all of them."""
 
-    Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, or needs more than the limits.
+    table: pa.Table
+    cut: str | None = None
+
+
+def query(place: Place, statement: str, limits: Limits | None = None) -> Answer:
+    """The answer to one SELECT. Tables: bars, indicators, anomalies, findings, coverage, ledger, quality_metrics, symbols
+    (times as TIMESTAMP WITH TIME ZONE), observations and actions; every version of a row in `versions.<table>`, every vintage in
+    `versions.observations`; `ticks` and `bronze` from the lake.
+
+    Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, reads elsewhere, or needs more than the limits.
     """
     limits = limits or Limits()
-    with _connected(place, limits) as connection:
-        try:
-            found = connection.extract_statements(statement)
-            if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
-                raise BadQuery("one SELECT statement at a time; this house is read only here")
-            answer = connection.execute(found[0])
-            return answer.to_arrow_table().slice(0, limits.rows)
-        except duckdb.InterruptException:
-            raise BadQuery(f"the statement ran longer than {limits.seconds:g} s; ask for less") from None
-        except duckdb.Error as error:
-            raise BadQuery(str(error).strip()) from error
+    job = {"warm": str(place.warm), "ticks": place.ticks, "bronze": place.bronze, "statement": statement}
+    until = time.monotonic() + limits.seconds
+    with TemporaryDirectory(prefix="tickhouse-sql-") as spill, _process(limits.seconds) as process:
+        assert process.stdin and process.stdout and process.stderr
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(json.dumps(job | asdict(limits) | {"spill": spill}).encode())
+        with suppress(pa.ArrowInvalid, OSError):
+            table = pa.ipc.open_stream(process.stdout).read_all()
+        said, status = process.stderr.read().decode(), process.wait()
+    if status < 0:
+        if status == -signal.SIGXCPU or time.monotonic() >= until:
+            raise BadQuery(f"the statement ran longer than {limits.seconds:g} s; ask for less")
+        raise BadQuery("the statement needs more memory than there is; ask for less")
+    if status > 0:
+        raise RuntimeError(f"the process of a statement failed: {said}")
+    verdict = json.loads(said)
+    if "refused" in verdict:
+        raise BadQuery(verdict["refused"])
+    return Answer(table, verdict["cut"])
 
 
 @contextmanager
-def _connected(place: Place, limits: Limits) -> Iterator[Any]:
-    connection = duckdb.connect(config={"memory_limit": limits.memory, "autoinstall_known_extensions": False})
-    timer = threading.Timer(limits.seconds, connection.interrupt)
+def _process(seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for a statement, which ends with the block and after so many seconds."""
+    command = [sys.executable, "-P", "-m", "tickhouse.surfaces._sql_process"]
+    # the pool that Arrow takes by default sets a gigabyte aside at its first use
+    own = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env={**os.environ, **own}, **pipes)  # type: ignore[call-overload]
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.load_extension(str(_sqlite_extension()))
-        connection.execute(f"ATTACH {_quoted(place.warm)} AS warm (TYPE sqlite, READ_ONLY)")
-        _views(connection, place)
-        folders = [str(Path(re.split(r"[*?\[]", glob)[0]).resolve()) for glob in (place.ticks, place.bronze) if glob]
-        allowed = ", ".join(_quoted(folder) for folder in folders)
-        connection.execute(f"SET allowed_directories = [{allowed}]")
-        connection.execute(f"SET allowed_paths = [{', '.join(_quoted(p) for p in _files(place.warm))}]")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        timer.start()
-        yield connection
+        yield process
     finally:
         timer.cancel()
-        connection.close()
-
-
-def _views(connection: Any, place: Place) -> None:
-    rows = connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'warm' ORDER BY column_index"
-    ).fetchall()
-    columns: dict[str, list[str]] = {}
-    for table, column in rows:
-        columns.setdefault(table, []).append(column)
-    connection.execute("CREATE SCHEMA versions")
-    for table in TABLES:
-        if table in columns:
-            names = [name for name in columns[table] if name != "position"]
-            # a table without rowid is counted by a column, so the view names one
-            every = f'SELECT {", ".join(_shown(n) for n in names)} FROM warm."{table}" WHERE "{names[0]}" IS NOT NULL'
-            connection.execute(f'CREATE VIEW versions."{table}" AS {every}')
-            connection.execute(f'CREATE VIEW "{table}" AS {every} {_newest(names)}')
-    if place.ticks and _any(place.ticks):
-        connection.execute(
-            f"CREATE VIEW ticks AS SELECT * FROM read_parquet({_quoted(place.ticks)}, hive_partitioning = true)"
-        )
-    if place.bronze and _any(place.bronze):
-        connection.execute(
-            f"CREATE VIEW bronze AS SELECT * FROM read_json({_quoted(place.bronze)}, format = 'newline_delimited', "
-            "columns = {position: 'BIGINT', source: 'VARCHAR', channel: 'VARCHAR', lane: 'VARCHAR', received_at: 'BIGINT', "
-            "payload: 'JSON', text: 'VARCHAR', base64: 'VARCHAR'})"
-        )
-
-
-def _shown(name: str) -> str:
-    return f'make_timestamptz("{name}") AS "{name}"' if name in TIMES else f'"{name}"'
-
-
-def _newest(columns: list[str]) -> str:
-    if "version" not in columns:
-        return ""
-    keys = [name for name in ("symbol", "interval", "start", "source", "detector") if name in columns]
-    quoted = ", ".join(f'"{key}"' for key in keys)
-    return f"QUALIFY row_number() OVER (PARTITION BY {quoted} ORDER BY version DESC) = 1"
-
-
-def _any(glob: str) -> bool:
-    root, _, rest = glob.partition("*")
-    folder = Path(root)
-    return folder.is_dir() and next(folder.rglob("*" + rest.rsplit("*", 1)[-1]), None) is not None
-
-
-def _files(warm: Path) -> list[str]:
-    path = warm.resolve()
-    return [str(path), f"{path}-wal", f"{path}-shm", f"{path}-journal"]
-
-
-def _quoted(text: object) -> str:
-    return "'" + str(text).replace("'", "''") + "'"
-
-
-def _sqlite_extension() -> Path:
-    folder = resources.files("duckdb_extension_sqlite_scanner")
-    with resources.as_file(folder) as root:
-        return next(Path(root).rglob("*.duckdb_extension"))
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()

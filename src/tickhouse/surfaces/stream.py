@@ -7,11 +7,12 @@ import msgspec
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tickhouse.core.asking import listed
 from tickhouse.core.errors import nearest
 from tickhouse.surfaces._changes import COLUMNS, INTERVALED, Filter, Part, message
 from tickhouse.surfaces._client import Client
 from tickhouse.surfaces.live import Hub
-from tickhouse.surfaces.queries import MOST_SYMBOLS, interval, listed, symbol
+from tickhouse.surfaces.queries import MOST_SYMBOLS, interval, symbol
 
 MOST_INTERVALS = 16
 MOST_ROWS = 20_000
@@ -44,11 +45,11 @@ def router(hub: Hub) -> APIRouter:
             await _refuse(socket, hub, str(refused))
             return
         client = Client(socket, hub, wanted, last)
-        hub.clients.add(client)
+        hub.enter(client)
         try:
             await client.serve(_listen(socket, client, hub), resume)
         finally:
-            hub.clients.discard(client)
+            hub.exit(client)
 
     return routes
 

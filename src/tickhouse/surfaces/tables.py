@@ -9,14 +9,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tickhouse.core.asking import back
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import BadQuery
-from tickhouse.core.model import BAR, Query, interval_us
+from tickhouse.core.errors import BadQuery, UnknownSymbol
+from tickhouse.core.model import BAR, Query
+from tickhouse.core.symbols import series_names
+from tickhouse.core.values import Values, absent, flat, nested
 from tickhouse.surfaces import House, cursors
-from tickhouse.surfaces._joined import Indicators
 from tickhouse.surfaces.catalog import Catalog
 from tickhouse.surfaces.formats import Answer, rows, to_arrow, to_csv
-from tickhouse.surfaces.queries import AnomaliesAsk, BarsAsk, IndicatorsAsk, Paged, TicksAsk
+from tickhouse.surfaces.queries import AnomaliesAsk, BarsAsk, IndicatorsAsk, Paged, SeriesAsk, TicksAsk
 
 Fetch = Callable[[Query], pa.Table]
 
@@ -26,6 +28,7 @@ KEYS: dict[str, dict[str, type]] = {
     "indicators": VERSIONED,
     "anomalies": {**VERSIONED, "detector": str},
     "coverage": {"symbol": str, "start": int, "source": str, "channel": str},
+    "observations": {"series": str, "date": str, "source": str, "vintage": str},
     "findings": {"at": int, "source": str, "symbol": str, "check": str, "severity": str, "raw": int, "message": str},
     "metrics": {"at": int, "source": str, "name": str},
     "ticks": {"event_time": int, "skip": int},
@@ -69,6 +72,12 @@ class Page:
     nested: Mapping[str, list[Any]] | None = None
     flat: pa.Table | None = None
 
+    def beside(self, name: str, values: Values) -> "Page":
+        """The page with values of indicators: an object called `name` in JSON, else a column each."""
+        members = {**(self.members or {}), "absent": absent(values)}
+        objects = {name: nested(values, self.table.num_rows)}
+        return replace(self, members=members, nested=objects, flat=flat(self.table, values))
+
 
 class Tables:
     """Every question to a house that is answered with rows."""
@@ -84,13 +93,11 @@ class Tables:
         if after is None and query.last is None and query.as_of is None and not ask.versions:
             table = self._with_forming(table, query)
         self._explain(table, symbol, ask.interval)
-        members: dict[str, Any] = {"symbol": symbol, "interval": ask.interval}
-        shown = table.select(BAR_COLUMNS)
+        members = {"symbol": symbol, "interval": ask.interval}
+        page = Page(table.select(BAR_COLUMNS), after, members)
         if not ask.indicators:
-            return Page(shown, after, members)
-        joined = Indicators.beside(table, self.house.indicators, query, ask.indicators)
-        members["absent"] = joined.absent
-        return Page(shown, after, members, {"indicators": joined.nested()}, joined.flat(shown))
+            return page
+        return page.beside("indicators", self.house.beside(table, ask.indicators, query.as_of))
 
     def indicators(self, symbol: str, ask: IndicatorsAsk, where: Where) -> Page:
         """Indicator rows of one symbol."""
@@ -98,10 +105,9 @@ class Tables:
         query = self._lasting(query, ask, self.house.indicators)
         table, after = self._some(self.house.indicators, query, ask, where, "indicators")
         self._explain(table, symbol, ask.interval)
-        joined = Indicators(table["values"].to_pylist(), ask.indicators)
         shown = table.select(["symbol", "interval", "start", "source", "version", "known_at"])
-        members = {"symbol": symbol, "interval": ask.interval, "absent": joined.absent}
-        return Page(shown, after, members, {"values": joined.nested()}, joined.flat(shown))
+        page = Page(shown, after, {"symbol": symbol, "interval": ask.interval})
+        return page.beside("values", self.house.picked(table, ask.indicators))
 
     def ticks(self, symbol: str, ask: TicksAsk, where: Where) -> Page:
         """Ticks of one symbol by event time."""
@@ -123,6 +129,14 @@ class Tables:
             for symbol in ask.symbols:
                 self.catalog.explain(symbol, ask.interval)
         return Page(table, after)
+
+    def series(self, series: str, ask: SeriesAsk, where: Where) -> Page:
+        """Values of one economic series."""
+        query = ask.query(self.clock.now(), series_names([series]))
+        table, after = self._some(self.house.observations, query, ask, where, "observations")
+        if not table.num_rows and not self.house.observations(Query(query.symbols, limit=1)).num_rows:
+            raise UnknownSymbol(f"this house has no economic series {series}")
+        return Page(table, after, {"series": series})
 
     def coverage(self, symbol: str, ask: Paged, where: Where) -> Page:
         """What is known about the time of one symbol."""
@@ -182,17 +196,13 @@ class Tables:
         """The query with its `last`: a number of rows, or a length of time back from the newest row."""
         if ask.last is None:
             return query
+        if not ask.last.isdigit():
+            return back(query, ask.last, fetch)
         if ask.start is not None:
             raise BadQuery("last and start exclude each other; last counts back from the newest")
-        if ask.last.isdigit():
-            if ask.cursor:
-                raise BadQuery("last gives one page; it does not go with cursor")
-            return replace(query, last=int(ask.last))
-        newest = fetch(replace(query, last=1))
-        if not newest.num_rows:
-            return query
-        start = pc.max(newest["start"].cast(pa.int64())).as_py() + interval_us(ask.interval) - interval_us(ask.last)
-        return replace(query, start=start)
+        if ask.cursor:
+            raise BadQuery("last gives one page; it does not go with cursor")
+        return replace(query, last=int(ask.last))
 
     def _with_forming(self, table: pa.Table, query: Query) -> pa.Table:
         """The last page with the bars that are forming now, which pages do not have."""

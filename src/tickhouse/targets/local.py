@@ -26,13 +26,15 @@ ARCHIVE_SECONDS, BEHIND = 1.0, 10_000
 
 
 class Local:
-    """Runs roles of one pipeline until it is told to stop or a step fails."""
+    """Runs roles of one pipeline until it is told to stop or a step fails; with `once` until each polled feed was asked once."""
 
-    def __init__(self, pipeline: Pipeline, roles: Sequence[str] = ROLES) -> None:
+    def __init__(self, pipeline: Pipeline, roles: Sequence[str] = ROLES, *, once: bool = False) -> None:
         unknown = set(roles) - set(ROLES)
         if unknown:
             raise SettingsError(f"no role named {', '.join(sorted(unknown))}; the roles are {', '.join(ROLES)}")
-        self.pipeline, self.roles = pipeline, tuple(dict.fromkeys(roles))
+        if once and "ingest" not in roles:
+            raise SettingsError("a single round is the work of the role ingest; run that role once")
+        self.pipeline, self.roles, self.once = pipeline, tuple(dict.fromkeys(roles)), once
         self.publish: list[Published] = []
         self.ready = threading.Event()
         self.process: Process | None = None
@@ -55,8 +57,8 @@ class Local:
 
     @property
     def health(self) -> Mapping[str, Health]:
-        """How each line was when it ended."""
-        return self._intake.health if self._intake else {}
+        """How each line is, or was when it ended."""
+        return (self._intake.health or self.pipeline.transport.health) if self._intake else {}
 
     def stop(self) -> None:
         """End cleanly: what was received is journaled, processed and archived. Safe from any thread or signal."""
@@ -77,7 +79,9 @@ class Local:
                 task.add_done_callback(lambda _: self._stop.set())
             self.ready.set()
             try:
-                if self._intake:
+                if self._intake and self.once:
+                    await self._intake.once(self._stop)
+                elif self._intake:
                     await self._intake.run(self._stop, "ingest" in self.roles, "process" in self.roles)
                 else:
                     await self._stop.wait()

@@ -20,7 +20,7 @@ def _returns(state: Any, row: Any, close: Any, period: int, sigmas: float) -> An
     for i in range(row.size):
         series = state[row[i]]
         previous = series[PREVIOUS]
-        series[PREVIOUS] = close[i]
+        series[PREVIOUS] = close[i] if close[i] != 0 else np.nan  # zero says that there was no bar
         if previous == 0:
             continue
         value = np.log(close[i] / previous)
@@ -58,6 +58,10 @@ class Returns:
     @property
     def width(self) -> int:
         return self.period + 2
+
+    @property
+    def memory(self) -> int:
+        return self.period + 1
 
     def update(self, state: F64, row: I64, bars: Mapping[str, Any]) -> F64:
         values: F64 = _returns(state, row, bars["close"], self.period, float(self.sigmas))

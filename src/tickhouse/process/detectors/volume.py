@@ -53,6 +53,10 @@ class Volume:
     def width(self) -> int:
         return self.period + 1
 
+    @property
+    def memory(self) -> int:
+        return self.period
+
     def update(self, state: F64, row: I64, bars: Mapping[str, Any]) -> F64:
         values: F64 = _volume(state, row, bars["volume"], self.period, float(self.sigmas))
         return values

@@ -25,7 +25,7 @@ watched; blind time after the last id counts until the next id proves that nothi
 **Sums** are double-double, so bars do not depend on the order of arrival, bit for bit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,7 +40,7 @@ from tickhouse.core.model import Hole
 from tickhouse.process import History, given, state, turns
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
-from tickhouse.process.emitted import Emitted
+from tickhouse.process.emitted import Emitted, Run
 from tickhouse.process.evidence import FAR
 from tickhouse.process.lane import Lane
 from tickhouse.process.rules import Rules
@@ -53,6 +53,12 @@ class Analyses(Protocol):
 
     def closed(self, bars: BarBatch, before: int) -> tuple[pa.Table | None, pa.Table | None]:
         """Indicator and anomaly rows that follow from closed or corrected bars."""
+
+    def known(self, bars: BarBatch, before: int) -> None:
+        """Hear of bars that are public and come to `closed` later: a correction until then sees them, stored or not."""
+
+    def stored(self, before: int) -> None:
+        """All that was said up to a journal position is stored and need not be remembered."""
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays."""
@@ -75,6 +81,8 @@ class Embedded:
         """Take records in and say what follows. The caller stores each output before it calls again."""
         self._calls += 1
         call = _Call(self.position)
+        if self._analysis is not None:
+            self._analysis.stored(self.position)
         for record in records:
             if record.end > self.position:
                 self._take(record, call)
@@ -90,6 +98,15 @@ class Embedded:
                 for row, first, last, begin, end in lane.dense.losses(lane.ids[: lane.rows]):
                     holes.append(Hole(source.name, source.symbols[int(lane.code[row])], first, last, begin, end))
         return tuple(holes)
+
+    def watermarks(self) -> Mapping[str, int]:
+        """Up to which event time the live lane of each source is complete, once it has begun."""
+        marks = (
+            (name, source.lanes[LIVE].windows.watermark)
+            for name, source in self._sources.items()
+            if LIVE in source.lanes
+        )
+        return {name: mark for name, mark in marks if mark not in (NEVER, FAR)}
 
     def snapshot(self) -> bytes:
         """All state, with the position."""
@@ -206,9 +223,11 @@ class Embedded:
             if batch is not None:
                 bars.append(batch)
             if self._analysis is not None:
-                for _, groups in emitted.runs:
+                for run, groups in emitted.runs:
                     part = emitted.batch(groups)
-                    if part is not None:
+                    if part is not None and run is Run.HELD:
+                        self._analysis.known(part, call.past)
+                    elif part is not None:
                         said, odd = self._analysis.closed(part, call.past)
                         indicators.append(said)
                         anomalies.append(odd)

@@ -53,6 +53,7 @@ class Atr:
 
     period: int = 14
     outputs: ClassVar[tuple[str, ...]] = ("value",)
+    memory: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         check_bars(self, period=self.period)

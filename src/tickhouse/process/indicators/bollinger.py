@@ -56,6 +56,10 @@ class Bollinger:
     def width(self) -> int:
         return self.period + 1
 
+    @property
+    def memory(self) -> int:
+        return self.period
+
     def update(self, state: F64, row: I64, bars: Mapping[str, Any]) -> F64:
         values: F64 = _bollinger(state, row, bars["close"], self.period, float(self.deviations))
         return values

@@ -53,6 +53,7 @@ class Ema:
     period: int = 20
     seed: str = "sma"
     outputs: ClassVar[tuple[str, ...]] = ("value",)
+    memory: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         check_bars(self, period=self.period)

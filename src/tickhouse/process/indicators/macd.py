@@ -67,6 +67,7 @@ class Macd:
     slow: int = 26
     signal: int = 9
     outputs: ClassVar[tuple[str, ...]] = ("macd", "signal", "histogram")
+    memory: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         check_bars(self, fast=self.fast, slow=self.slow, signal=self.signal)

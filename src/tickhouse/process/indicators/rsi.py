@@ -58,6 +58,7 @@ class Rsi:
 
     period: int = 14
     outputs: ClassVar[tuple[str, ...]] = ("value",)
+    memory: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         check_bars(self, least=2, period=self.period)

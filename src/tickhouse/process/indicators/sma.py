@@ -48,6 +48,10 @@ class Sma:
     def width(self) -> int:
         return self.period + 1
 
+    @property
+    def memory(self) -> int:
+        return self.period
+
     def update(self, state: F64, row: I64, bars: Mapping[str, Any]) -> F64:
         values: F64 = _sma(state, row, bars["close"], self.period)
         return values

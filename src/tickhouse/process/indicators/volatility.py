@@ -20,7 +20,7 @@ def _volatility(state: Any, row: Any, close: Any, period: int) -> Any:
     for i in range(row.size):
         series = state[row[i]]
         previous = series[PREVIOUS]
-        series[PREVIOUS] = close[i]
+        series[PREVIOUS] = close[i] if close[i] != 0 else np.nan  # zero says that there was no bar
         if previous != 0 and push(series, WINDOW, period, np.log(close[i] / previous)):
             out[i, 0] = deviation(series, WINDOW, period, mean(series, WINDOW, period), 1)
     return out
@@ -52,6 +52,10 @@ class Volatility:
     @property
     def width(self) -> int:
         return self.period + 2
+
+    @property
+    def memory(self) -> int:
+        return self.period + 1
 
     def update(self, state: F64, row: I64, bars: Mapping[str, Any]) -> F64:
         values: F64 = _volatility(state, row, bars["close"], self.period)

@@ -46,6 +46,7 @@ class Vwap:
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("value",)
+    memory: ClassVar[None] = None
 
     @property
     def label(self) -> str:

@@ -1,0 +1,100 @@
+"""What the settings choose by name, opened; what is wrong is told by the key that chose it."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tickhouse.core.errors import BadSetting, UnknownName, nearest
+from tickhouse.core.plugins import load
+from tickhouse.core.settings import FeedSettings, Settings
+from tickhouse.feeds import Feed
+from tickhouse.process import Detector, Indicator, catalog, sale_conditions
+from tickhouse.process.sale_conditions import ConditionRule
+from tickhouse.quality._suite import Suite
+from tickhouse.steps.notes import conditions
+
+T = TypeVar("T")
+
+
+def check(settings: Settings) -> None:
+    """Open everything, to see that it can be. Raises `BadSetting`, as all of these do."""
+    for kind in (feeds, indicators, detectors, rules, suite):
+        kind(settings)
+
+
+def feeds(settings: Settings) -> dict[str, Feed]:
+    """The feed of each section, by its name."""
+    return {name: _feed(name, section) for name, section in settings.feeds.items()}
+
+
+def feed(settings: Settings, name: str) -> Feed:
+    """The feed of that name: as its section says, or as it is without one."""
+    if name in settings.feeds:
+        return _feed(name, settings.feeds[name])
+    found: Feed = named(f"feeds.{name}", name, lambda text: load("feeds", text)).open()
+    return found
+
+
+def indicators(settings: Settings) -> list[Indicator]:
+    """The indicators, in order."""
+    return _each("process.indicators", settings.process.indicators, catalog.indicator)
+
+
+def detectors(settings: Settings) -> list[Detector]:
+    """The detectors, in order."""
+    return _each("process.detectors", settings.process.detectors, catalog.detector)
+
+
+def rules(settings: Settings) -> dict[str, ConditionRule]:
+    """The rule of sale conditions of each source that has one."""
+    return {
+        source: named(f"process.conditions.{source}", name, sale_conditions.load)
+        for source, name in conditions(settings).items()
+    }
+
+
+def suite(settings: Settings) -> Suite:
+    """The quality checks, with a memory of their own."""
+    _each("quality.checks", settings.quality.checks, lambda name: load("quality", name))
+    return Suite.from_names(settings.quality.checks, settings.quality.options())
+
+
+def named(key: str, text: str, opener: Callable[[str], T]) -> T:
+    """What `opener` makes of the text of a setting. Raises `BadSetting` with the key and the whole text.
+
+    >>> named("process.indicators.0", "sma(0)", catalog.indicator)
+    Traceback (most recent call last):
+    tickhouse.core.errors.BadSetting: process.indicators.0: got 'sma(0)', expected a whole number of bars from 1 to 10000 as period
+    """
+    try:
+        return opener(text)
+    except BadSetting as bad:
+        _, colon, part = bad.key.rpartition(": ")
+        raise BadSetting(key, text, f"{bad.expected} as {part}" if colon else bad.expected) from bad
+    except UnknownName as unknown:
+        raise BadSetting(key, text, _one_of(text, unknown.known)) from unknown
+
+
+def _each(key: str, texts: tuple[str, ...], opener: Callable[[str], T]) -> list[T]:
+    return [named(f"{key}.{place}", text, opener) for place, text in enumerate(texts)]
+
+
+def _feed(name: str, section: FeedSettings) -> Feed:
+    module = named(f"feeds.{name}", name, lambda text: load("feeds", text))
+    given = {
+        "symbols": section.symbols,
+        "channel": section.channel,
+        "rest_url": section.url,
+        "ws_url": section.ws_url,
+        "key": section.key,
+    }
+    try:
+        feed: Feed = module.open(**{key: value for key, value in given.items() if value is not None}, **section.options)
+    except BadSetting as bad:
+        prefix = f"feeds.{name}."
+        raise BadSetting(prefix + bad.key.removeprefix(prefix), bad.given, bad.expected) from bad
+    return feed
+
+
+def _one_of(text: str, known: list[str]) -> str:
+    near = nearest(text.partition("(")[0], known)
+    return f"one of {', '.join(known)}{f'; did you mean {near!r}?' if near else ''}"

@@ -1,0 +1,90 @@
+"""What changes in a house, row by row, as another process writes it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from tickhouse.core.batches import TickBatch
+from tickhouse.core.clock import SECOND
+from tickhouse.core.errors import BadSetting
+from tickhouse.core.model import TICK, Query
+from tickhouse.steps.process import GROUP as PROCESS
+
+if TYPE_CHECKING:
+    from tickhouse.pipeline import Pipeline
+
+T = TypeVar("T")
+
+DAY = 86_400 * SECOND
+TOPICS = ("bars", "anomalies", "ticks")
+
+
+class Follow:
+    """Follows one topic of a house. `opened` gives the house, and raises once it is closed."""
+
+    def __init__(self, opened: Callable[[], "Pipeline"], topic: str, symbols: tuple[str, ...]) -> None:
+        if topic not in TOPICS:
+            raise BadSetting("topic", topic, ", ".join(TOPICS[:-1]) + f" or {TOPICS[-1]}")
+        self.opened, self.topic, self.symbols = opened, topic, symbols
+        opened()
+
+    async def rows(self, poll: float) -> AsyncIterator[dict[str, Any]]:
+        """Every row from now on, looked for every `poll` seconds."""
+        found = self._ticks(poll) if self.topic == "ticks" else self._stored(poll)
+        async for frame in found:
+            for row in frame.iter_rows(named=True):
+                yield row
+
+    async def _stored(self, poll: float) -> AsyncIterator[pl.DataFrame]:
+        """Rows as the stores get them."""
+        seen = await self._ask(_stored_up_to)
+        while True:
+            position = await self._ask(_stored_up_to)
+            if position > seen:
+                yield await self._ask(self._since, seen)
+                seen = position
+            await asyncio.sleep(poll)
+
+    def _since(self, house: "Pipeline", position: int) -> pl.DataFrame:
+        newest = max((row["last_start"] for row in house.warm.symbols()), default=0)
+        query = Query(self.symbols, start=newest - DAY, versions=True, since=position)
+        table = house.warm.bars(query) if self.topic == "bars" else house.warm.anomalies(query)
+        return pl.DataFrame(table).sort("known_at")
+
+    async def _ticks(self, poll: float) -> AsyncIterator[pl.DataFrame]:
+        """Ticks as they are journaled: each as it came, repeated and late ones too."""
+        at = await self._ask(lambda house: house.journal.end())
+        while True:
+            batches, at = await self._ask(self._journaled, at, poll)
+            for batch in batches:
+                yield pl.DataFrame(batch.to_arrow().cast(TICK))
+
+    def _journaled(self, house: "Pipeline", position: int, poll: float) -> tuple[list[TickBatch], int]:
+        """The next ticks, waited for up to `poll` seconds, and the position after them."""
+        if not house.journal.wait(position, poll):
+            return [], position
+        records = house.journal.read("ticks", position)
+        batches = [self._mine(record.ticks) for record in records if record.ticks is not None]
+        return [batch for batch in batches if len(batch)], records[-1].end if records else position
+
+    def _mine(self, batch: TickBatch) -> TickBatch:
+        if not self.symbols:
+            return batch
+        codes = [code for code, symbol in enumerate(batch.symbols) if symbol in self.symbols]
+        return batch.take(np.isin(batch.symbol, codes))
+
+    async def _ask(self, question: Callable[..., T], *given: Any) -> T:
+        """Ask the house in a thread. Raises `SettingsError` when it was closed meanwhile."""
+        house = self.opened()
+        try:
+            return await asyncio.to_thread(question, house, *given)
+        except Exception:
+            self.opened()
+            raise
+
+
+def _stored_up_to(house: "Pipeline") -> int:
+    return house.warm.position(PROCESS) or 0

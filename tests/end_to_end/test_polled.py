@@ -1,0 +1,93 @@
+"""Polled feeds from the command line: a single round, how it ends, what is shown of the feeds."""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.core.servers import response, site
+
+GOOD = response(200, b'[{"symbol":"AAPL","price":271.5,"timestamp":1767225600,"volume":1000}]')
+REFUSED = response(401, b'{"Error Message":"Invalid API KEY."}')
+
+
+def configured(folder: Path, **feeds: dict[str, Any]) -> Path:
+    """A settings file; a table a feed."""
+    lines = ['data = "house"']
+    for name, section in feeds.items():
+        lines.append(f"[feeds.{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in section.items()]
+    path = folder / "tickhouse.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+async def tickhouse(*arguments: object) -> tuple[int, str, str]:
+    """Run a command; its status, output and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tickhouse", *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, said = await asyncio.wait_for(process.communicate(), 100)
+    return process.returncode or 0, out.decode(), said.decode()
+
+
+def gecko(i: int, _: str) -> bytes:
+    now = int(time.time())
+    return response(200, json.dumps({"bitcoin": {"usd": 60_000 + i, "last_updated_at": now}}).encode())
+
+
+async def test_a_single_round_asks_every_polled_feed_once_and_journals_what_it_got(tmp_path: Path) -> None:
+    async with site(lambda *_: GOOD) as shares, site(gecko) as coins:
+        config = configured(
+            tmp_path,
+            fmp={"symbols": ["AAPL"], "url": shares.url, "key": "k", "closed": True},
+            coingecko={"symbols": ["BTC-USD"], "url": coins.url},
+            binance={"symbols": ["BTC-USDT"], "ws_url": "ws://127.0.0.1:1"},
+        )
+        status, out, said = await tickhouse("run", "ingest", "process", "--once", "--json", "--config", config)
+        assert status == 0, said
+        assert (len(shares.requests), len(coins.requests)) == (1, 1)
+        summary = json.loads(out)
+        assert {line["line"]: line["state"] for line in summary["lines"]} == {
+            "fmp-poll": "connected", "coingecko-poll": "connected",
+        }  # fmt: skip
+        status, out, _ = await tickhouse("ticks", "BTC-USD", "--format", "json", "--config", config)
+        assert [row["price"] for row in json.loads(out)] == [60_000.0]
+        await tickhouse("run", "ingest", "process", "--once", "--json", "--config", config)
+        status, out, _ = await tickhouse("status", "--json", "--config", config)
+        ledger = json.loads(out)["ledger"]
+        assert (ledger["fmp"]["duplicate"], ledger["fmp"]["late"]) == (1, 1), "the same old quote is a certain repeat"
+        assert ledger["coingecko"]["accepted"] == 2 and all(row["balanced"] for row in ledger.values())
+
+
+async def test_a_single_round_says_by_its_status_how_it_went(tmp_path: Path) -> None:
+    async with site(lambda *_: REFUSED) as shares, site(gecko) as coins:
+        fmp = {"symbols": ["AAPL"], "url": shares.url, "key": "k", "closed": True}
+        config = configured(tmp_path, fmp=fmp, coingecko={"symbols": ["BTC-USD"], "url": coins.url})
+        status, _, said = await tickhouse("run", "ingest", "--once", "--config", config)
+        assert status == 1 and said.splitlines()[-1].startswith("tickhouse: ") and len(coins.requests) == 1
+    slow = response(429, b'{"Error Message":"Limit Reach ."}', retry_after="9000")
+    async with site(lambda *_: slow) as shares:
+        config = configured(tmp_path, fmp={**fmp, "url": shares.url})
+        status, _, said = await tickhouse("run", "ingest", "--once", "--config", config)
+        assert status == 75, said
+    for section, expected in (({"symbols": []}, "no feed of the settings is polled"), ({"market": "XNOPE"}, "XNOPE")):
+        config = configured(tmp_path, fmp={**fmp, "closed": False, **section})
+        status, _, said = await tickhouse("run", "ingest", "--once", "--config", config)
+        assert status == 2 and expected in said
+    status, _, said = await tickhouse("run", "process", "--once", "--config", config)
+    assert status == 2 and "ingest" in said
+
+
+async def test_a_closed_market_is_not_asked_by_a_single_round(tmp_path: Path) -> None:
+    """The exchange of Hong Kong and that of New York are never open at once."""
+    async with site(lambda *_: GOOD) as one:
+        fmp = {"symbols": ["AAPL"], "url": one.url, "key": "k"}
+        for market in ("XHKG", "XNYS"):
+            config = configured(tmp_path, fmp={**fmp, "market": market})
+            status, _, said = await tickhouse("run", "ingest", "--once", "--config", config)
+            assert status == 0, said
+        assert len(one.requests) <= 1

@@ -1,0 +1,55 @@
+"""`tickhouse feeds`: what there is of each provider, and how the lines of a running pipeline are."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.core.servers import response
+from tests.steps.polling import Scene, Timeline, finnhub, quote, us
+from tickhouse.cli.providers import providers, told
+from tickhouse.core.clock import ManualClock
+from tickhouse.core.plugins import names
+from tickhouse.core.settings import load
+from tickhouse.steps import locks
+
+
+def test_every_feed_is_listed_without_a_house_and_none_is_made(tmp_path: Path) -> None:
+    rows = providers(load(None, tmp_path / "none"), ManualClock(us("2026-03-07T12:00")))
+    assert [row["feed"] for row in rows] == names("feeds")
+    assert not (tmp_path / "none").exists()
+    by_name = {row["feed"]: row for row in rows}
+    assert by_name["finnhub"]["channels"] == {"trade": ["socket"], "quote": ["polled"], "candle": ["history"]}
+    assert by_name["finnhub"]["key"] == {"needed": "required", "set": False}
+    assert (by_name["yahoo"]["open"], by_name["yahoo"]["opens"]) == (False, "2026-03-09T13:30:00Z")
+    assert by_name["binance"]["open"] and by_name["frankfurter"]["every"] == 3600
+    assert by_name["fmp"]["quota"]["left"] == {"day": 250}
+    assert all(row["licence"] and row["title"] for row in rows)
+    assert "closed until 2026-03-09T13:30Z" in told(by_name["yahoo"])
+
+
+def test_the_key_is_never_shown_and_a_section_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    feeds = {"finnhub": {"key": "hush-hush", "symbols": ["AAPL"]}, "yahoo": {"channel": "nope"}}
+    rows = {row["feed"]: row for row in providers(load(None, tmp_path / "none", feeds=feeds))}
+    assert rows["finnhub"]["key"] == {"needed": "required", "set": True}
+    assert "key required, set" in told(rows["finnhub"])
+    assert "feeds.yahoo.channel" in told(rows["yahoo"])
+    assert "hush-hush" not in str(rows) + "".join(map(told, rows.values()))
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_the_lines_of_a_running_pipeline_are_shown(tmp_path: Path, down: bool) -> None:
+    failing = us("2026-03-06T15:05") if down else us("2027-01-01T00:00")
+    shares = finnhub(lambda _, now: response(503) if now >= failing else quote(100, now), "AAPL", "MSFT")
+    async with Scene(tmp_path, Timeline("2026-03-06T15:00"), shares).running() as scene:
+        await scene.until("2026-03-06T15:10")
+
+        def row() -> dict[str, object]:
+            return next(row for row in providers(scene.settings, scene.timeline.clock) if row["feed"] == "finnhub")
+
+        assert told(row()).count("not running") == 1
+        with locks.role(tmp_path, "ingest"):
+            line = row()["lines"][0]  # type: ignore[index]
+            assert (line["line"], line["up"], line["symbols"]) == ("finnhub-poll", not down, 2)
+            assert line["heard"] > "2026-03-06T15:04" and ("reason" in line) == down
+            assert ("finnhub-poll down: " if down else "finnhub-poll up") in told(row())
+            assert row()["quota"]["left"]["minute"] < 60  # type: ignore[index]
