@@ -145,10 +145,13 @@ def refuse(
 ) -> None:  # fmt: skip
     """Note that ids first to last came and were refused: nobody need ask for them, and their bars lack them.
 
-    Ids of which one was taken, those before the first that was taken, and those of a new count of the venue are left alone.
+    Left alone are ids of which one was taken, those before the first that was taken, those beyond the next one at a time
+    that nobody knows, and those of a new count of the venue.
     """
     seen = ids[r]
     if seen.top < seen.start or last < seen.start or (first <= seen.top and t > seen.top_time + patience):
+        return
+    if first > seen.top + 1 and t < 0:
         return
     p = r
     while True:
