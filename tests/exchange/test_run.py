@@ -61,7 +61,7 @@ async def test_a_dialect_can_be_ready_at_once_and_faults_may_be_of_one_alone():
         assert (await ask(exchange, "/api/v3/ping")).status_code == 200
         assert exchange.faults.slow_ms == 1
     for wrong in ({"speak": "yaho"}, {"fault": "yaho.slow=1"}, {"fault": "yahoo.slw=1"}):
-        with pytest.raises(SettingsError, match="yaho|slow"):
+        with pytest.raises(SettingsError, match=r"yaho|slow"):
             run.open({"port": 0, **wrong})
 
 
