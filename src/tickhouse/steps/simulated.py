@@ -9,7 +9,7 @@ KEY = "simulated00simulated00simulated0"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Symbols that a dialect knows on a channel, the channel of its past and how many days of it, and a symbol that there is not."""
+    """Symbols that a dialect knows on a channel, one that it does not, the channel of its past and how many days of it to ask."""
 
     channel: str
     symbols: tuple[str, ...]
