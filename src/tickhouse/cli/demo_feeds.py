@@ -29,6 +29,8 @@ def sections(names: Sequence[str], market: Mapping[str, str], pairs: Sequence[st
             found[name] = {"symbols": list(pairs), "url": market["url"], "ws_url": market["ws_url"], "recent": "3h"}
         else:
             here = {"url": f"{market['url']}/{name}", "ws_url": f"{market['ws_url']}/{name}", "key": KEY}
+            # Some feeds would be polled once a day; a demo is watched for minutes.
+            here |= {"every": "60s"} if "every" in FeedSettings.model_fields else {}
             found[name] = {"channel": ASKED[name].channel, "symbols": list(ASKED[name].symbols), **here}
     return found
 
