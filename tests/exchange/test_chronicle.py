@@ -1,12 +1,14 @@
 """Shares, currencies and the longer past: prices hang together over time, between providers, and over intervals."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from tests.exchange.asking import DAY, KEY, NOON, house, understood
-from tests.exchange.talk import ask, passed
+from tests.exchange.talk import Script, ask, passed, served
 from tickhouse.core.clock import ManualClock
 from tickhouse.core.model import Want
 from tickhouse.exchange._walk import path
@@ -196,3 +198,34 @@ def test_an_economic_series_is_told_again_until_it_is_settled_and_nothing_is_tol
     assert (
         Economy(3).believed(series, today, today, today) == present != Economy(4).believed(series, today, today, today)
     )
+
+
+async def test_a_source_without_a_floor_has_its_coins_alone(tmp_path):
+    trades = [(0, 1, 6_000_000, 10, 0, 0, 1), (0, 2, 6_100_000, 10, 61_000, 0, 2)]
+    clock = ManualClock(NOON)
+    async with served(Script(trades), clock) as exchange:
+        await passed(exchange, clock, 200)
+        price = await ask(exchange, "/coingecko/api/v3/simple/price", ids="bitcoin,solana", vs_currencies="usd")
+        share = await ask(exchange, "/yahoo/v8/finance/chart/AAPL")
+        rates = await ask(exchange, "/frankfurter/v2/rates", base="EUR", quotes="USD")
+        series = await ask(
+            exchange, "/fred/fred/series/observations", series_id="GDP", api_key="a" * 32, file_type="json"
+        )
+    assert price.json() == {"bitcoin": {"usd": 61_000}} and share.status_code == 404
+    assert rates.json()[0]["quote"] == "USD" and series.json()["count"] > 100
+
+
+def test_an_exchange_that_speaks_as_binance_alone_loads_no_calendar():
+    code = """
+import asyncio, sys
+from tickhouse.exchange import run
+import httpx
+async def main():
+    async with run.open({"port": 0, "symbols": 3}) as exchange:
+        async with httpx.AsyncClient(base_url=exchange.url) as http:
+            assert (await http.get("/api/v3/ticker/price")).status_code == 200
+    print(*sys.modules)
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"exchange_calendars", "pandas", "tickhouse.exchange.yahoo"} & set(done.stdout.split())

@@ -8,22 +8,23 @@ import pytest
 
 from tests.exchange.asking import house, sent, understood
 from tests.exchange.talk import passed
-from tickhouse.cli.demo_feeds import OTHERS, named, sections
+from tickhouse.cli.demo_feeds import named, sections
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import SettingsError, UnknownName
 from tickhouse.core.model import Want
 from tickhouse.core.settings import FeedSettings, Settings
 from tickhouse.exchange.limits import Limits
 from tickhouse.steps import chosen
+from tickhouse.steps.simulated import ASKED
 
 
 def test_all_are_every_provider_and_a_name_that_is_none_is_said():
-    assert named("all") == ["binance", *OTHERS] and named("yahoo, fred") == ["yahoo", "fred"]
+    assert named("all") == list(ASKED) and named("yahoo, fred") == ["yahoo", "fred"]
     with pytest.raises(UnknownName, match="yaho"):
         named("yaho")
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", [name for name in ASKED if name != "binance"])
 async def test_a_section_opens_a_feed_that_is_answered_with_all_of_its_symbols(tmp_path, name):
     async with house(tmp_path) as here:
         here.exchange.doorman.limits = Limits(ping_every=1e9)

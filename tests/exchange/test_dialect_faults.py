@@ -26,7 +26,6 @@ HISTORY = {
 }  # fmt: skip
 CASES = [(name, "poll", want) for name, want in POLLED.items()] + [(n, "history", w) for n, w in HISTORY.items()]
 cases = pytest.mark.parametrize(("name", "way", "want"), CASES, ids=[f"{name}-{way}" for name, way, _ in CASES])
-SEEDS = range(2)
 REFUSALS = {
     ("alpha_vantage", "error_bodies"): TickhouseError, ("finnhub", "error_bodies"): RateLimited,
     ("fmp", "error_bodies"): RateLimited, ("binance", "error_bodies"): TickhouseError,
@@ -49,23 +48,25 @@ async def test_a_server_in_trouble_is_a_classified_error(tmp_path, name, way, wa
     expected = {"too_many": RateLimited, "server_errors": Unreachable}.get(kind) or REFUSALS.get(
         (name, kind), Unreachable
     )
-    for seed in SEEDS:
-        async with house(tmp_path / str(seed), Faults(**{kind: 1.0}, seed=seed)) as here:
-            error = await outcome(here, name, way, want)
-            assert isinstance(error, expected), error
-            assert not here.exchange.sent.of(name) and here.exchange.account.counts[kind] >= 1
+    async with house(tmp_path, Faults(**{kind: 1.0}, seed=len(name))) as here:
+        error = await outcome(here, name, way, want)
+        assert isinstance(error, expected), error
+        assert not here.exchange.sent.of(name) and here.exchange.account.counts[kind] >= 1
 
 
 @cases
 @pytest.mark.parametrize("kind", ["half_answers", "bad_answers", "changed_answers"])
 async def test_a_spoiled_answer_is_an_error_or_a_reject_and_never_a_row(tmp_path, name, way, want, kind):
-    for seed in SEEDS:
-        async with house(tmp_path / str(seed), Faults(**{kind: 1.0}, seed=seed)) as here:
+    async with house(tmp_path, Faults(**{kind: 1.0})) as here:
+        for _ in range(3):
             pages = await outcome(here, name, way, want)
+            if isinstance(pages, RateLimited | Unreachable):
+                break  # some garbage is a web page, after which the host is left alone
             noticed = isinstance(pages, TickhouseError) or any(page.rejects for page in pages)
             assert noticed and here.exchange.account.counts[kind] >= 1
             if kind != "changed_answers" and not isinstance(pages, TickhouseError):
                 assert not any(page.ticks or page.bars or page.quotes or page.observations for page in pages)
+        assert not here.exchange.sent.of(name)
 
 
 @cases

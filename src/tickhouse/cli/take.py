@@ -1,4 +1,4 @@
-"""Commands that take data in: load, replay, parse."""
+"""Commands that take data in, or look at what would: load, replay, parse, certify."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ Files = Annotated[list[Path], typer.Argument(help="One file or several.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (load, replay, parse):
+    for command in (load, replay, parse, certify):
         app.command()(command)
 
 
@@ -140,4 +140,21 @@ def parse(
             typer.echo(f"message {reject['message']} rejected: {reject['reason']}: {cell(reject['detail'])}")
         typer.echo(f"{len(answer['rows'])} rows, {answer['kind']}")
     if "error" in answer:
+        raise typer.Exit(1)
+
+
+def certify(
+    feed: Annotated[str, typer.Argument(help="A feed by its name, or the module of one, such as mypackage.myfeed.")],
+    as_json: Json = False,
+) -> None:
+    """Whether a feed can be trusted: a suite of cards on the simulated exchange, or on messages that it brings.
+
+    Ends with status 1 when a card failed.
+
+    Example: tickhouse certify yahoo
+    Example: tickhouse certify mypackage.myfeed --json
+    """
+    from tickhouse.cli.certifying import show
+
+    if not show(feed, as_json):
         raise typer.Exit(1)

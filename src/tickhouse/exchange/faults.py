@@ -25,6 +25,8 @@ MESSAGE = (
 """Faults of the socket, in the order in which they are tried; each is a share of messages, and a message has at most one."""
 ANSWER = ("error_bodies", "too_many", "server_errors", "slow", "half_answers", "bad_answers", "changed_answers")
 """Faults of REST; each is a share of requests."""
+STORMY = ANSWER[:5]
+"""Those of a storm: an answer that cannot be understood is given up for a while, not asked for again at once."""
 NONE, DUPLICATE, DISORDER, LATE, MALFORMED, HALF, CHANGED, BAD, GAP, MUTE, DISCONNECT = range(11)
 LOG = 20_000
 """How many of the newest faults are remembered one by one."""
@@ -83,7 +85,7 @@ class Faults:
 
     @classmethod
     def storm(cls, share: float, seed: int = 0) -> "Faults":
-        """Everything at once: this share of messages and of requests is spoiled, and now and then the line breaks.
+        """Much at once: this share of messages and of requests is spoiled, and now and then the line breaks.
 
         >>> round(Faults.storm(0.3).gaps, 6)
         0.05
@@ -91,7 +93,7 @@ class Faults:
         each = share / 6
         rare = dict.fromkeys(("late", "mutes", "disconnects"), share / 1000)
         often = dict.fromkeys(("duplicates", "disorder", "malformed", "half_frames", "changed_fields", "gaps"), each)
-        return cls(**often, **rare, **dict.fromkeys(ANSWER, share / len(ANSWER)), gap_trades=1, seed=seed)
+        return cls(**often, **rare, **dict.fromkeys(STORMY, share / len(STORMY)), gap_trades=1, seed=seed)
 
     @property
     def on_messages(self) -> bool:

@@ -6,7 +6,7 @@ without keeping any. Trades begin when somebody first asks for one of them (`wak
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class Floor:
         self.awake, self.began = False, 0
         self._hours: dict[tuple[str, bool], tuple[int, Hours]] = {}
         self._next_id = np.ones(len(self.listed), np.int64)
+        self._at_minute = lru_cache(4)(self._logarithms)
 
     @property
     def instruments(self) -> Sequence[Instrument]:
@@ -104,9 +105,18 @@ class Floor:
         code = random.permutation(code)
         units = 10.0 ** self._decimals[code]
         sells = random.random(len(code)) < 0.5
-        price = np.rint(self.value(code, time) * units + np.where(sells, -0.6, 0.6)).astype(np.int64)
+        price = np.rint(self._live(code, time) * units + np.where(sells, -0.6, 0.6)).astype(np.int64)
         quantity = np.where(self._is_share[code], _sizes(random, len(code)), 1)
         return self._numbered(code, np.maximum(price, 1), quantity, time, sells)
+
+    def _live(self, code: I64, time: I64) -> F64:
+        """The fair prices of trades: between two minutes logarithms are straight, so only those of whole minutes are made."""
+        minute = time // MINUTE
+        before, after = np.empty(len(time)), np.empty(len(time))
+        for one in np.unique(minute).tolist():
+            rows = minute == one
+            before[rows], after[rows] = self._at_minute(one)[code[rows]], self._at_minute(one + 1)[code[rows]]
+        return np.asarray(np.exp(before + (after - before) * (time / MINUTE - minute)), np.float64)
 
     def minutes(self, place: int, starts: I64) -> Klines:
         """Bars of a minute each of one instrument from before there were trades; the minutes must be open ones."""
@@ -155,6 +165,11 @@ class Floor:
         ids[by] = self._next_id[code[by]] + np.arange(len(code)) - np.repeat(np.cumsum(counts) - counts, counts)
         self._next_id += counts
         return Trades(code, ids, price, quantity, time, sells, ids.copy())
+
+    def _logarithms(self, minute: int) -> F64:
+        """The logarithms of all prices at a minute since 1970."""
+        places = np.arange(len(self.listed))
+        return np.asarray(np.log(self.value(places, np.full(len(places), minute * MINUTE))), np.float64)
 
     def _walk(self, walks: I64, place: int | I64) -> int | I64:
         return int(walks[place]) if isinstance(place, int) else walks[place]
