@@ -61,6 +61,10 @@ class Analysis:
         self._said.up_to(before)
         self._said.add(bars)
 
+    def up_to(self, before: int) -> None:
+        """Let go of rows: by the next call everything is stored that was said of the journal up to the position `before`."""
+        self._said.up_to(before)
+
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays of numbers. Rows not stored yet are not in it: store each output before the next call."""
         return self._series.snapshot()
