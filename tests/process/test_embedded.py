@@ -3,13 +3,18 @@
 import math
 from random import Random
 
+import numpy as np
 import pytest
 
 from tests.process.house import MINUTE, SECOND, T0, Feeder, House, Row, given, rows_of, tick
 from tickhouse.core.batches import LIVE, REFILL, Record
 from tickhouse.core.errors import SettingsError
+from tickhouse.core.kernels.tumbling import SLOT
 from tickhouse.core.marks import Event
 from tickhouse.core.model import Ids
+from tickhouse.process import state
+from tickhouse.process.analysis import Analysis
+from tickhouse.process.catalog import default_indicators, detector
 from tickhouse.process.rules import Rules
 from tickhouse.process.sale_conditions import ConditionRule
 
@@ -427,16 +432,57 @@ def test_records_before_the_position_are_passed_over(feeder):
     assert not output.bars and output.ledger["s", "accepted"] == 2
 
 
+def test_a_snapshot_whose_slots_are_laid_out_otherwise_is_read(feeder):
+    """As of versions in which a slot kept the number of the call that touched it."""
+    house, other = House(NONE), House(NONE)
+    records = [
+        feeder.ticks([tick(1, 3), tick(70, 5), tick(80, 7)]),
+        feeder.ticks([tick(90, 2), tick(30, 9), tick(400)]),
+    ]
+    house.run(records[0])
+    arrays, values = state.unpacked(house.engine.snapshot())
+    old = [(name, "i4" if name == "touched" else kind[0]) for name, kind in (SLOT.fields or {}).items()]
+    slots = arrays["source.0.lane.0.windows.slots"].astype(np.dtype(old, align=True))
+    slots["touched"] = 1
+    other.engine.restore(state.packed(arrays | {"source.0.lane.0.windows.slots": slots}, values))
+    assert [rows_of(bars) for bars in other.run(records[1]).bars] == [
+        rows_of(bars) for bars in house.run(records[1]).bars
+    ]
+    assert other.engine.snapshot() == house.engine.snapshot()
+
+
+def test_the_state_of_a_symbol_takes_less_than_five_kilobytes(feeder):
+    """With the usual intervals, horizon, indicators and detectors, however symbols come."""
+    house = House(DENSE, lambda house: Analysis(default_indicators(), [detector("returns"), detector("volume")], house))
+    for number in range(400):
+        house.run(
+            feeder.ticks([tick(number / 10, symbol=f"S{number}", id=5), tick(number / 10, symbol=f"S{number}", id=7)])
+        )
+    house.run(feeder.mark(Event.ALIVE, 400))
+    source = house.engine._sources["s"]
+    held = [source.lanes["live"].windows, source.lanes["live"].coverage, source.dense, house.engine._analysis._series]
+    arrays = [array for one in held for array in flat(vars(one).values()) if isinstance(array, np.ndarray)]
+    assert sum(array.nbytes for array in arrays) / 400 < 5000
+
+
+def flat(values):
+    """The values, and those in lists and dictionaries among them."""
+    for value in values:
+        yield from (
+            flat(value.values() if isinstance(value, dict) else value) if isinstance(value, dict | list) else [value]
+        )
+
+
 def test_a_snapshot_of_other_rules_is_refused_with_the_rule_that_differs():
     house = House(NONE)
     house.run(Feeder().ticks([tick(1)]))
-    state = house.engine.snapshot()
+    stored = house.engine.snapshot()
     for other, name in (
         (Rules(intervals_us=(MINUTE,)), "intervals"),
         (Rules(lateness_us=1), "lateness_us"),
         (DENSE, "ids"),
     ):
         with pytest.raises(SettingsError, match=name):
-            House(other).engine.restore(state)
+            House(other).engine.restore(stored)
     with pytest.raises(SettingsError, match="cannot be read"):
         house.engine.restore(b"nonsense")

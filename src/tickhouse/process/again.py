@@ -91,7 +91,7 @@ def folded(c: Columns, lengths: tuple[int, ...], widths: list[int]) -> NDArray[A
     missed = np.empty((len(c.row) * len(lengths), 3), np.int64)
     tumbling.fold(
         slots, plan, c.row, c.new, c.event_time, c.received_at, c.price, c.size, c.first_id, c.last_id, c.raw,
-        c.condition, c.meaning, 0, len(c.row), 1, -1, 0, True, touched, opened, dirtied, missed, np.zeros(7, np.int64),
+        c.condition, c.meaning, 0, len(c.row), -1, 0, True, touched, opened, dirtied, missed, np.zeros(7, np.int64),
     )  # fmt: skip
     return slots
 

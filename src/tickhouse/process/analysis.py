@@ -61,8 +61,8 @@ class Analysis:
         self._said.up_to(before)
         self._said.add(bars)
 
-    def stored(self, before: int) -> None:
-        """All rows that came out up to a journal position are stored; what was remembered of them is let go."""
+    def up_to(self, before: int) -> None:
+        """Let go of rows: by the next call everything is stored that was said of the journal up to the position `before`."""
         self._said.up_to(before)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:

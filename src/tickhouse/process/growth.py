@@ -12,13 +12,13 @@ LEAST = 16
 def room(have: int, needed: int) -> int:
     """For how many rows to make room where there is room for `have` and `needed` are too many.
 
-    What comes at once gets what it takes and no more. One row at a time leaves at most an eighth unused (or `LEAST` rows) and
-    copies each row about nine times in all.
+    What comes at once gets what it takes and no more. One row at a time leaves at most a sixteenth unused (or `LEAST` rows) and
+    copies each row about seventeen times in all.
 
     >>> room(0, 1000), room(1000, 1001), room(0, 1)
-    (1000, 1125, 16)
+    (1000, 1062, 16)
     """
-    return max(needed, have + max(have // 8, LEAST))
+    return max(needed, have + max(have // 16, LEAST))
 
 
 def longer(old: NDArray[Any], length: int, blank: Any = 0) -> NDArray[Any]:

@@ -204,7 +204,7 @@ class DenseIds:
         return [(max(a, first), min(b, last)) for a, b in ranges if max(a, first) <= min(b, last)]
 
     def _enlarge(self) -> None:
-        gaps = np.zeros(max(256, 2 * (int(self.ids["count"][: self._used].sum()) + 8 * self._used + 64)), GAP)
+        gaps = np.zeros(max(256, 2 * (int(self.ids["count"][: self._used].sum()) + 2 * self._used + 64)), GAP)
         if len(gaps) <= len(self.gaps):
             gaps = np.zeros(2 * len(self.gaps), GAP)
         self.pool[0] = identity.compact(self.ids, self.gaps, gaps, self._used)

@@ -95,8 +95,8 @@ class Windows:
         )
         return int(stop), int(odd)
 
-    def fold(self, c: Columns, begin: int, end: int, how: tuple[int, int, bool], odd: int) -> NDArray[np.int64]:
-        """Fold ticks in; `how` is the call's number, `most_ahead`, and whether late ticks are accepted.
+    def fold(self, c: Columns, begin: int, end: int, how: tuple[int, bool], odd: int) -> NDArray[np.int64]:
+        """Fold ticks in; `how` is `most_ahead`, and whether late ticks are accepted.
 
         Returns (row, interval index, start) of windows that must be computed again from the past. At most `odd` ticks are
         outside the open windows.
@@ -106,10 +106,10 @@ class Windows:
         most = 2 * odd * len(self.plan) + int(self.counts[tumbling.DIRTIED])
         missed = np.empty((most, 3), np.int64)
         self.counts[tumbling.MISSED] = 0
-        call, most_ahead, accepts_late = how
+        most_ahead, accepts_late = how
         tumbling.fold(
             self.slots, self.plan, c.row, c.new, c.event_time, c.received_at, c.price, c.size, c.first_id, c.last_id, c.raw,
-            c.condition, c.meaning, begin, end, call, most_ahead, self.rules.lag_us, accepts_late,
+            c.condition, c.meaning, begin, end, most_ahead, self.rules.lag_us, accepts_late,
             self.touched, self.opened, self.dirtied, missed, self.counts,
         )  # fmt: skip
         return missed[: self.counts[tumbling.MISSED]]
@@ -208,7 +208,8 @@ class Windows:
         """Go on from a snapshot of the same rules."""
         self.clock, self.plan = arrays["clock"].copy(), arrays["plan"].copy()
         self.grow(len(arrays["slots"]))
-        self.slots[: self.rows] = arrays["slots"]
+        for name in SLOT.names or ():
+            self.slots[name][: self.rows] = arrays["slots"][name]
         self.slots["touched"] = 0
         for name, place in (("opened", tumbling.OPENED), ("dirtied", tumbling.DIRTIED)):
             self.counts[place] = len(arrays[name])

@@ -21,14 +21,14 @@ SLOT = np.dtype(
         ("open_time", "i8"), ("open_id", "i8"), ("close_time", "i8"), ("close_id", "i8"),
         ("volume", "f8"), ("volume_low", "f8"), ("value", "f8"), ("value_low", "f8"),
         ("trades", "i8"), ("first_raw", "i8"), ("last_raw", "i8"), ("known_at", "i8"), ("completeness", "f8"),
-        ("version", "i4"), ("ticks", "i4"), ("delayed", "i4"), ("touched", "i4"),
-        ("state", "u1"), ("priced", "u1"), ("dirty", "u1"),
+        ("version", "i4"), ("ticks", "i4"), ("delayed", "i4"),
+        ("touched", "u1"), ("state", "u1"), ("priced", "u1"), ("dirty", "u1"),
     ],
     align=True,
 )  # fmt: skip
 """One window of one series. `volume` and `value` (price times size) are double-double sums; `version` is the newest that
-was made public, -1 for none; `ticks` counts rows and `delayed` those that came later than the allowed lag; `touched` is the call
-that changed it last."""
+was made public, -1 for none; `ticks` counts rows and `delayed` those that came later than the allowed lag; `touched` is whether it
+is in the list of slots that changed since that was asked for last."""
 
 EMPTY, OPEN, CLOSED, STALE = 0, 1, 2, 3
 """The states of a slot; a stale one is known to differ from the newest version of its bar and is not used any more."""
@@ -135,7 +135,7 @@ def miss(missed: Any, counts: Any, row: int, k: int, start: int) -> None:
 def fold(
     slots: Any, plan: Any, row: Any, new: Any, event_time: Any, received_at: Any, price: Any, size: Any,
     first_id: Any, last_id: Any, raw: Any, condition: Any, meaning: Any, begin: int, end: int,
-    call: int, most_ahead: int, lag: int, accepts_late: bool,
+    most_ahead: int, lag: int, accepts_late: bool,
     touched: Any, opened: Any, dirtied: Any, missed: Any, counts: Any,
 ) -> None:  # fmt: skip
     """Fold the ticks begin to end that are `new` into the windows of every interval; the watermark stands still meanwhile.
@@ -175,8 +175,8 @@ def fold(
             put(slot, t, received_at[i], price[i], size[i], first_id[i], last_id[i], raw[i], flags)
             if received_at[i] - t > lag:
                 slot.delayed += 1
-            if slot.touched != call:
-                slot.touched = call
+            if slot.touched == 0:
+                slot.touched = 1
                 touched[counts[TOUCHED]] = r * per_row + place
                 counts[TOUCHED] += 1
             if slot.state == CLOSED and slot.dirty != DIRTY:
@@ -216,7 +216,7 @@ def take_due(slots: Any, plan: Any, opened: Any, count: int, due: Any, starts: A
 
 @kernel
 def forming(slots: Any, plan: Any, touched: Any, count: int, code: Any, integers: Any, floats: Any) -> int:
-    """The open windows among `touched` as columns; returns how many.
+    """The open windows among `touched` as columns; returns how many. From now on none is touched.
 
     `integers` has the rows symbol code, interval, start, trades, first_raw, last_raw, known_at; `floats` has open, high, low,
     close, volume, vwap. `code` maps rows to symbol codes.
@@ -227,6 +227,7 @@ def forming(slots: Any, plan: Any, touched: Any, count: int, code: Any, integers
     for i in range(count):
         name = touched[i]
         slot = flat[name]
+        slot.touched = 0
         if slot.state != OPEN or slot.priced == 0:
             continue
         place, k = name % per_row, 0

@@ -57,8 +57,8 @@ class Analyses(Protocol):
     def known(self, bars: BarBatch, before: int) -> None:
         """Hear of bars that are public and come to `closed` later: a correction until then sees them, stored or not."""
 
-    def stored(self, before: int) -> None:
-        """All that was said up to a journal position is stored and need not be remembered."""
+    def up_to(self, before: int) -> None:
+        """Let go of rows: by the next call everything is stored that was said of the journal up to the position `before`."""
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays."""
@@ -75,19 +75,18 @@ class Embedded:
         self._analysis, self._history = analysis, history
         self._again = Again(rules, history)
         self._sources: dict[str, Source] = {}
-        self._calls = 0
 
     def process(self, records: Sequence[Record]) -> Output:
         """Take records in and say what follows. The caller stores each output before it calls again."""
-        self._calls += 1
         call = _Call(self.position)
-        if self._analysis is not None:
-            self._analysis.stored(self.position)
         for record in records:
             if record.end > self.position:
                 self._take(record, call)
                 self.position = record.end
-        return self._output(call)
+        output = self._output(call)
+        if self._analysis is not None:
+            self._analysis.up_to(self.position)
+        return output
 
     def open_holes(self) -> tuple[Hole, ...]:
         """The losses of the live lanes that nothing has filled yet."""
@@ -166,7 +165,7 @@ class Embedded:
         lane = source.lane(batch.lane)
         columns = Columns.of(batch, source.rows(lane, batch, channel), source.meaning(batch.conditions), new)
         ahead = self.rules.max_ahead_us if lane.live and not refill else -1
-        how, windows, begin, n = (self._calls, ahead, refill), lane.windows, 0, len(batch)
+        how, windows, begin, n = (ahead, refill), lane.windows, 0, len(batch)
         while begin < n:
             stop, odd = (n, n) if refill else windows.advance(columns, begin, ahead)
             if stop > begin:
