@@ -1,7 +1,9 @@
 """The command line in this process: quicker than a process of its own where that is not what is tested."""
 
+import io
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +32,35 @@ class CommandLine:
             main()
         said = self.capsys.readouterr()
         return Said(int(end.value.code or 0), said.out, said.err)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did, with the names that a finished process has."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    raw: bytes
+    """Standard output, before it was decoded."""
+
+
+def run(*arguments: object, cwd: Path | None = None) -> Done:
+    """Run a command where no fixture is at hand, or its output is no text."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("argv", ["tickhouse", *map(str, arguments)]), ("stdout", out), ("stderr", err)):
+            patch.setattr(sys, name, value)
+        if cwd is not None:
+            patch.chdir(cwd)
+        with pytest.raises(SystemExit) as end:
+            main()
+    raw, said = (stream.buffer.getvalue() for stream in (out, err))
+    return Done(int(end.value.code or 0), raw.decode(errors="replace"), said.decode(), raw)
+
+
+def good(*arguments: object, cwd: Path | None = None) -> str:
+    """What a command prints that must not fail."""
+    done = run(*arguments, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

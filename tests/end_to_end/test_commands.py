@@ -2,23 +2,11 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
 
+from tests.cli.inside import good, run
 from tests.end_to_end.tape import write
-
-
-def run(*arguments: object, cwd=None) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "tickhouse", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd)
-
-
-def good(*arguments: object, cwd=None) -> str:
-    done = run(*arguments, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +63,8 @@ def test_indicator_rows_are_an_object_in_json_and_columns_elsewhere(house):
 
 @pytest.mark.parametrize("form", ["csv", "table", "arrow", "parquet"])
 def test_bars_come_in_every_form(house, form):
-    done = subprocess.run(
-        [sys.executable, "-m", "tickhouse", "bars", "SYM1-USDT", "-f", form, "--data", str(house[0])],
-        capture_output=True,
-        check=True,
-    )
-    assert len(done.stdout) > 500
+    done = run("bars", "SYM1-USDT", "-f", form, "--data", house[0])
+    assert done.returncode == 0 and len(done.raw) > 500
 
 
 def test_ticks_are_those_of_the_tape(house):

@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 
 import tickhouse as th
+from tests.cli.inside import good
 from tests.end_to_end.tape import write
 from tickhouse.core.errors import BadQuery, BadSetting, NoData, SettingsError, UnknownSymbol
 
 
 def load(tape, data) -> None:
+    """Load by another process."""
     command = [sys.executable, "-m", "tickhouse", "load", str(tape.path), "--as", "binance", "--data", str(data)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
@@ -24,7 +26,7 @@ def load(tape, data) -> None:
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
     tape = write(folder / "tape.ndjson", trades=40_000, symbols=3, rate=20)
-    load(tape, folder / "house")
+    good("load", tape.path, "--as", "binance", "--data", folder / "house")
     return folder / "house", tape
 
 

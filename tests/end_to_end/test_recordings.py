@@ -1,23 +1,13 @@
 """Recorded market data through the command line, compared with what others computed from them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import tickhouse as th
-
-
-def tickhouse(*arguments: object) -> str:
-    """Run the command and return what it printed; fails with what it said when it fails."""
-    command = [sys.executable, "-m", "tickhouse", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
+from tests.cli.inside import good
 
 CAPTURES = [
     "combined_dot_btc_eth_usdt_2021-04-04", "combined_4_pairs_2021-08-14", "combined_10_pairs_2021-04-17",
@@ -33,7 +23,7 @@ def frames(path: Path) -> list[dict]:
 def test_a_recorded_socket_gives_bars_that_equal_its_own_klines(name, recordings, tmp_path):
     """Trades of the capture, grouped by the trade ids of its klines, equal the klines; so do the bars that are complete."""
     path = recordings / "binance" / "ws" / f"{name}.ndjson"
-    tickhouse("load", path, "--as", "binance", "--data", tmp_path / "house")
+    good("load", path, "--as", "binance", "--data", tmp_path / "house")
     seen = frames(path)
     trades = [f for f in seen if f.get("e") == "aggTrade"]
     klines = {(k["s"], k["t"]): k for f in seen if f.get("e") == "kline" for k in [f["k"]] if k["i"] == "1m" and k["x"]}
@@ -59,7 +49,7 @@ def test_a_recorded_socket_gives_bars_that_equal_its_own_klines(name, recordings
 def test_a_bar_of_a_capture_that_began_in_its_middle_is_partial(recordings, tmp_path):
     """The first minute of each capture holds only part of the trades its kline counts, and says so."""
     path = recordings / "binance" / "ws" / f"{CAPTURES[0]}.ndjson"
-    tickhouse("load", path, "--as", "binance", "--data", tmp_path / "house")
+    good("load", path, "--as", "binance", "--data", tmp_path / "house")
     with th.open(tmp_path / "house") as house:
         first = house.bars("BTC-USDT", "1m").to_dicts()[0]
     assert 0 < first["completeness"] < 1
@@ -71,7 +61,7 @@ def test_a_day_of_spy_prints_gives_the_vendors_minute_bars(recordings, tmp_path)
     day = recordings / "bulk" / "equity_ticks" / "SPY_trades_20131008.parquet"
     house_path = tmp_path / "house"
     answer = json.loads(
-        tickhouse("load", day, "--source", "tape", "--conditions", "us-equities", "--json", "--data", house_path)
+        good("load", day, "--source", "tape", "--conditions", "us-equities", "--json", "--data", house_path)
     )
     prints = pl.read_parquet(day)
     assert answer[0]["rows"] == prints.height and answer[0]["rejected"] == answer[0]["invalid"] == 0
@@ -93,8 +83,8 @@ def test_a_day_of_spy_prints_gives_the_vendors_minute_bars(recordings, tmp_path)
 def test_a_csv_of_bars_loads_and_comes_back(recordings, tmp_path):
     """45,000 bars with microsecond times."""
     path = recordings / "csv" / "btc_perp_ftx_1m_2022-01.csv"
-    tickhouse("load", path, "--symbol", "BTC-PERP", "--interval", "1m", "--data", tmp_path / "house")
-    out = tickhouse("bars", "BTC-PERP", "--format", "json", "--last", 3, "--data", tmp_path / "house")
+    good("load", path, "--symbol", "BTC-PERP", "--interval", "1m", "--data", tmp_path / "house")
+    out = good("bars", "BTC-PERP", "--format", "json", "--last", 3, "--data", tmp_path / "house")
     rows = json.loads(out)
     last = pl.read_csv(path).tail(1).to_dicts()[0]
     assert rows[-1]["close"] == last["close"] and rows[-1]["start"].endswith("Z") and len(rows) == 3

@@ -49,21 +49,21 @@ class Session:
         chosen.check(settings)
         self.settings, self.quiet = settings, quiet
         self.pipeline = Pipeline(settings)
+        try:
+            self._begin(roles, once)
+        except BaseException:
+            self.pipeline.close()
+            raise
+        self.address: str | None = None
+
+    def _begin(self, roles: Sequence[str], once: bool) -> None:
+        """Everything beside the house. Settings that do not fit what it has are refused before anything is bound or journaled."""
         if {"process", "serve"} & set(roles):
-            self._check()
+            self.pipeline.check()
         self.reader = Reader(self.pipeline)
         self.stats = Stats(SystemClock())
         self.local = Local(self.pipeline, roles, once=once)
         self.local.publish += [self.stats.published, self.reader.published]
-        self.address: str | None = None
-
-    def _check(self) -> None:
-        """Refuse settings that do not fit what the house has, before anything is bound or journaled."""
-        try:
-            self.pipeline.check()
-        except BaseException:
-            self.pipeline.close()
-            raise
 
     def run(self, seconds: float | None = None) -> dict[str, Any]:
         """Run and return the summary. Raises what made a step fail."""

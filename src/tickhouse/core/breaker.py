@@ -2,6 +2,9 @@
 
 from tickhouse.core.clock import Clock
 
+RESOLUTION = 1e-6
+"""Seconds that no clock tells apart: less is nothing to wait for."""
+
 
 class Breaker:
     """Closed: everything passes. After `failures` failures in a row it opens and nothing passes for `rest` seconds. Then
@@ -31,7 +34,7 @@ class Breaker:
         if not self._until:
             return 0.0
         wait = max(self._until, self._probe_until) - now
-        if wait > 0:
+        if wait > RESOLUTION:
             return wait
         self._probe_until = now + self._rest
         return 0.0
