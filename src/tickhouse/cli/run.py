@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tickhouse.cli.common import TEMPORARY, Config, Data, Json, emit_json, settings
+from tickhouse.core import memory
 
 if TYPE_CHECKING:
     from tickhouse.cli.session import Session
@@ -43,6 +44,7 @@ def demo(
     Example: tickhouse demo --for 30s --rate 500
     Example: tickhouse demo --feeds all
     """
+    memory.frugal()
     from tickhouse.cli.demo import Demo
 
     made = Demo(rate=rate, symbols=symbols, seed=seed, fault=fault, port=port, data=data, feeds=feeds)
@@ -57,6 +59,7 @@ def up(for_: For = None, port: Annotated[int | None, typer.Option("--port", min=
 
     Example: tickhouse up --data mine --for 10m
     """
+    memory.frugal()
     from tickhouse.cli.session import Session
     from tickhouse.targets.local import ROLES
 
@@ -80,6 +83,7 @@ def run(
     Example: tickhouse run ingest --data mine
     Example: tickhouse run ingest process archive --once
     """
+    memory.frugal()
     from tickhouse.cli.session import Session
 
     found = settings(data, config, metrics__port=metrics_port)
