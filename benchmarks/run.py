@@ -59,27 +59,28 @@ FULL = {
 SHARE = ("main", "columnar", "load", "main_1000", "main_10000", "main_20m")
 """Those that keep their inputs for each other."""
 PATIENCE = 1200.0
+"""Seconds that a benchmark may take beside the time for which it is told to watch."""
 
 
-def run(command: str, work: Path | None) -> tuple[dict[str, Any] | None, str]:
-    """The figures of one benchmark, or None and what went wrong."""
+def run(command: str, work: Path | None, watched: float) -> tuple[dict[str, Any] | None, str]:
+    """The figures of one benchmark, or None and what went wrong. One that watches for hours has so many seconds more."""
     module, *arguments = shlex.split(command)
     arguments += ["--work", str(work)] if work else []
     child = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *arguments],
-        capture_output=True, text=True, check=False, timeout=PATIENCE,
+        capture_output=True, text=True, check=False, timeout=PATIENCE + watched,
     )  # fmt: skip
     if child.returncode:
         return None, child.stderr.strip()[-2000:]
     return json.loads(child.stdout), ""
 
 
-def all_of(plan: dict[str, str], work: Path) -> tuple[dict[str, Any], list[str]]:
+def all_of(plan: dict[str, str], work: Path, watched: float) -> tuple[dict[str, Any], list[str]]:
     """Run a plan, one after the other; the figures with their commands, and the names of those that failed."""
     figures, failed = {}, []
     for name, command in plan.items():
         began = time.monotonic()
-        found, trouble = run(command, work if name in SHARE else None)
+        found, trouble = run(command, work if name in SHARE else None, watched)
         took = time.monotonic() - began
         print(
             f"{name:12} {took:6.1f} s  {'FAILED' if found is None else 'ok'}  python -m benchmarks.{command}",
@@ -118,7 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         work = given.work or Path(place)
         work.mkdir(parents=True, exist_ok=True)
-        figures, failed = all_of({name: plan[name] for name in only}, work.resolve())
+        figures, failed = all_of({name: plan[name] for name in only}, work.resolve(), given.hours * 3600)
     if given.full:
         earlier = json.loads(RAW.read_text()) if given.only and RAW.exists() else {}
         RAW.write_text(json.dumps({**earlier, **figures}, indent=1) + "\n")
