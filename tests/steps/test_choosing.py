@@ -56,7 +56,7 @@ def test_it_is_what_the_rule_says_over_the_whole_history(steps: list[tuple[int, 
         seen.append((now, verdicts))
         active = chosen(seen, active)
         assert choice.step(now, verdicts) == active
-        assert active < choice.wanted(now) <= len(verdicts), "the one in use and those before it are asked"
+        assert active < choice.wanted <= len(verdicts), "the one in use and those before it are asked"
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from((GOOD, BAD))), min_size=2, max_size=80))
@@ -88,20 +88,24 @@ def test_a_short_fault_changes_nothing_and_a_lasting_one_does() -> None:
 def test_the_next_one_is_asked_only_when_it_is_needed() -> None:
     choice = two()
     run(choice, (0, (GOOD, UNKNOWN)))
-    assert choice.wanted(0) == 1
+    assert choice.wanted == 1
     run(choice, (1, (BAD, UNKNOWN)))
-    assert choice.wanted(5 * SECOND) == 1, "it may be over in a moment"
+    assert choice.wanted == 1, "it may be over in a moment"
     run(choice, (11, (BAD, UNKNOWN)))
-    assert choice.wanted(11 * SECOND) == 2
+    assert choice.wanted == 2
     silent = two()
     run(silent, (0, (SILENT, UNKNOWN)))
-    assert (silent.active, silent.wanted(0)) == (0, 2), "asked, to compare, and not taken"
+    assert (silent.active, silent.wanted) == (0, 2), "asked, to compare, and not taken"
+    run(silent, (1, (BAD, GOOD)))
+    assert silent.wanted == 2, "what proves it is still asked"
+    run(silent, (2, (GOOD, GOOD)))
+    assert silent.wanted == 1
 
 
 def test_when_none_is_good_it_stays_and_the_first_that_answers_is_taken() -> None:
     choice = two()
     assert run(choice, (0, (BAD, BAD)), (10, (BAD, BAD)), (500, (BAD, BAD))) == [0, 0, 0]
-    assert choice.wanted(500 * SECOND) == 2, "both are asked"
+    assert choice.wanted == 2, "both are asked"
     assert run(choice, (501, (BAD, GOOD))) == [1]
     assert run(choice, (502, (GOOD, BAD)), (511, (GOOD, BAD)), (512, (GOOD, BAD))) == [1, 1, 0], (
         "good now is better than bad"

@@ -7,6 +7,7 @@ from tickhouse.core import sessions
 from tickhouse.core.budget import Budget
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.errors import SettingsError
+from tickhouse.core.marks import HEARD
 from tickhouse.core.plugins import names, open_url
 from tickhouse.core.quantities import duration_text
 from tickhouse.core.requests import Pace, Ways
@@ -14,7 +15,7 @@ from tickhouse.core.settings import FeedSettings, Settings
 from tickhouse.core.times import rfc3339
 from tickhouse.feeds import Feed
 from tickhouse.steps import chosen, locks
-from tickhouse.steps.lines import HEARD, LineState, lines
+from tickhouse.steps.lines import LineState, lines
 
 WAYS = ("socket", "polled", "history")
 Row = dict[str, Any]

@@ -304,9 +304,10 @@ class Settings(Section):
                 held[symbol] = name
         return given
 
-    def group_of(self, symbol: str) -> GroupSettings | None:
-        """The group that a symbol is in."""
-        return next((group for group in self.groups.values() if symbol in group.symbols), None)
+    def symbols_of(self, feed: str, first: bool = False) -> tuple[str, ...]:
+        """The symbols that a feed may be asked for: its own and those of groups, with `first` of those whose first choice it is."""
+        groups = [g for g in self.groups.values() if feed in (g.feeds[:1] if first else g.feeds)]
+        return tuple(dict.fromkeys((*self.feeds[feed].symbols, *(s for group in groups for s in group.symbols))))
 
     @property
     def journal_url(self) -> str:

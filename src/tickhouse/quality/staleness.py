@@ -70,7 +70,7 @@ class Staleness:
                 self._fresh[source, mark.line] = mark
             elif mark.event is Event.ALIVE:
                 self._judge(source, mark.at)
-            else:
+            elif mark.event is not Event.SWITCHED:
                 self._fresh.pop((source, mark.line), None)
         found, self._mute = self._mute, []
         return found

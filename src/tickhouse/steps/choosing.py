@@ -33,6 +33,8 @@ class Choice:
 
     def __init__(self, feeds: int, patience: Patience, active: int = 0) -> None:
         self.patience, self.active = patience, active
+        self.wanted = active + 1
+        """How many feeds, from the first on, are to be asked: those before the one in use too, to know when they are good again."""
         self._since: list[tuple[Verdict, int]] = [(UNKNOWN, 0)] * feeds
 
     def step(self, now: int, verdicts: Sequence[Verdict]) -> int:
@@ -51,18 +53,24 @@ class Choice:
             good = [i for i, verdict in enumerate(verdicts) if verdict is GOOD]
             next_ones = [i for i, verdict in enumerate(verdicts) if i > self.active and verdict is not BAD]
             self.active = next(iter(good + next_ones), self.active)
+        self.wanted = self._wants(now)
         return self.active
 
-    def wanted(self, now: int) -> int:
-        """How many feeds, from the first on, are to be asked now.
+    def _wants(self, now: int) -> int:
+        """How many feeds are to be asked: up to the one in use, and the next after one that is silent or lost.
 
-        Those before the one in use, so that it is known when they are good again; and the next after it when it is silent, so
-        that it can be compared, or lost.
+        One that is asked already stays so until the one before it is good: it is what that is compared with.
         """
         last = self.active
-        while last + 1 < len(self._since) and (self._since[last][0] is SILENT or self._is_lost(last, now)):
+        while last + 1 < len(self._since) and (self._is_spent(last, now) or self._is_compared(last)):
             last += 1
         return last + 1
+
+    def _is_spent(self, feed: int, now: int) -> bool:
+        return self._since[feed][0] is SILENT or self._is_lost(feed, now)
+
+    def _is_compared(self, feed: int) -> bool:
+        return self._since[feed][0] is not GOOD and feed + 1 < self.wanted
 
     def _is_lost(self, feed: int, now: int) -> bool:
         return self._lasted(feed, BAD, now) >= self.patience.leave

@@ -17,6 +17,7 @@ TABLES = (
     "symbols",
     "observations",
     "actions",
+    "switches",
 )
 TIMES = ("start", "end", "known_at", "at", "event_time", "received_at", "first_start", "last_start")
 BRONZE = (
