@@ -8,6 +8,7 @@ from tests.steps.grouping import GroupScene
 from tests.steps.polling import Provider, Timeline, finnhub, quote, us
 from tickhouse.core.clock import SECOND
 from tickhouse.core.marks import Event
+from tickhouse.steps.read import Reader
 
 DAY = "2026-03-06T"
 Times = tuple[str, str]
@@ -75,6 +76,9 @@ async def test_of_a_group_one_series_is_told_and_what_was_not_heard_is_blind_in_
         [blind] = [span for span, state in spans.items() if state == "blind"]
         assert blind[0] <= "03-06 12:10" and blind[1] >= "03-06 12:20"
         assert [row[2] for row in scene.coverage_of("coingecko")][-1] == "blind", "asked no more, it is not quiet"
+        statement = "select start, source, volume, completeness from chosen.bars where interval = '1m' order by start"
+        told = Reader(scene.pipeline).sql(statement).table.to_pylist()
+        assert told == [{name: bar[name] for name in ("start", "source", "volume", "completeness")} for bar in bars]
         for bar in mine:
             if "12:10" <= f"{bar['start']:%H:%M}" < "12:20":
                 assert bar["completeness"] < 1, "a blind bar says so"

@@ -1,9 +1,10 @@
 """One series of several sources: for each window of a symbol of a group, the one source whose bar counts. Pure.
 
 Of the feeds up to the one that was in use in the window (where it changed, up to the last of them), the one with the most
-complete bar, and the more preferred one of equal ones; where none of these has a bar, of the others likewise. So a hole of the
-first choice that was refilled is its own again, no volume is ever added to another, and the answer follows from what is
-stored: the order in the settings, the switches, and the bars. `surfaces/_sql_views.py` has the same rule in SQL.
+complete bar, and the more preferred one of equal ones; where none of these has a bar, of the other feeds likewise, and where
+none has, of sources that are no feed of the group, such as files. So a hole of the first choice that was refilled is its own
+again, no volume is ever added to another, and the answer follows from what is stored: the order in the settings, the switches,
+and the bars. `surfaces/_sql_views.py` has the same rule in SQL.
 """
 
 from bisect import bisect_left, bisect_right
@@ -36,8 +37,8 @@ def pick(bars: pl.DataFrame, switches: Switches, order: Order, length: int) -> p
     pairs = zip(windows["symbol"], windows["start"].dt.epoch("us"), strict=True)
     reach = reaches(list(pairs), length, switches, order)
     ranked = ranked.join(windows.with_columns(reach=pl.Series(reach, dtype=pl.Int64)), on=["symbol", "start"])
-    rank = pl.col("rank").fill_null(len(ranks))
-    best = ranked.sort(*WINDOW, rank > pl.col("reach"), -pl.col("completeness").fill_null(0.0), rank, "source")
+    tier = pl.when(pl.col("rank").is_null()).then(2).otherwise((pl.col("rank") > pl.col("reach")).cast(pl.Int32))
+    best = ranked.sort(*WINDOW, tier, -pl.col("completeness").fill_null(0.0), "rank", "source")
     return best.unique(WINDOW, keep="first", maintain_order=True).select(*WINDOW, "source")
 
 

@@ -154,7 +154,7 @@ class Reader:
     def sql(self, statement: str) -> statements.Answer:
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
         warm, lake = self.pipeline.settings.warm_url.removeprefix("sqlite:///"), self.pipeline.lake
-        place = statements.Place(Path(warm), lake.url("ticks"), lake.url("bronze"))
+        place = statements.Place(Path(warm), lake.url("ticks"), lake.url("bronze"), self.preferred.order)
         return statements.query(place, statement)
 
     def trace(
