@@ -100,6 +100,16 @@ def _serving(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"{_times(one)} ({one['prices_heard_per_s']:,} messages/s); one client alone {_times(f['fanout']['alone'])}"
         )
         yield f"WebSocket to {one['clients']:,} clients", "", text
+    for fault, what in (("shut", "its connections break"), ("hushed", "its sockets stay open and mute")):
+        if "failover" in f:
+            one = f["failover"]["failover"]
+            asked = one["switch_after_s"] + (one["stale_after_s"] if fault == "hushed" else 0)
+            text = f"{one[fault]['to_the_next_s']} s (worst {one[fault]['worst_to_the_next_s']} s), {one[fault]['beyond_s']} s beyond that"
+            yield (
+                f"fault of the first feed ({what}) to the first price of the next on the WebSocket",
+                f"{asked:g} s are set",
+                text,
+            )
     if "stores" in f:
         s = f["stores"]
         text = "; ".join(f"{n} {rate(s[n]['store_per_s'])} ({s[n]['ratio']}x sqlite3)" for n in ("new", "again"))
