@@ -90,3 +90,41 @@ def test_the_other_feed_takes_over_and_no_volume_is_counted_twice(tmp_path: Path
             assert {row["to_source"] for row in house.warm.switches(Query()).to_pylist()} == {"binance", "finnhub"}
             both = [Reader(house).bars(Query(g.world.symbols, "5s", source)).num_rows for source in GROUP["feeds"]]
             assert min(both) > 4, "both sources have bars of their own, and can be asked for"
+
+
+@pytest.mark.slow
+def test_what_a_feed_without_ids_missed_is_asked_of_its_history_when_it_is_good_again(tmp_path: Path) -> None:
+    """Yahoo's socket is cut for three minutes; the bars of these minutes come from its chart, and count again."""
+    clock = FastClock(10.0)
+    exchange = Exchange(Market(3, 2, 100.0), clock)
+    exchange.speak = ("yahoo", "coingecko")
+    with running(exchange), gate(exchange.port) as way:
+        near, far = f"127.0.0.1:{way.port}", f"127.0.0.1:{exchange.port}"
+        feeds = {
+            "yahoo": {"channel": "stream", "url": f"http://{near}/yahoo", "ws_url": f"ws://{near}/yahoo"},
+            "coingecko": {"url": f"http://{far}/coingecko", "every": "5s", "per_minute": 0},
+        }
+        group = {"symbols": ["BTC-USD"], "feeds": ["yahoo", "coingecko"], "switch_after": "10s", "return_after": "30s",
+                 "stale_after": "30s"}  # fmt: skip
+        settings = load(
+            None, tmp_path / "house", feeds=feeds, groups={"coins": group}, process__intervals=["1m"], serve__port=0
+        )
+        g = Grouped(World(exchange, settings, clock), way)
+        with g.world.up() as up:
+            up.heard()
+            g.world.wait(130)
+            cut = clock.now()
+            g.gate.shut()
+            up.until(lambda: g.using(up, "coingecko"), 20)
+            g.world.wait(180)
+            opened = clock.now()
+            g.gate.open()
+            up.until(lambda: g.using(up, "yahoo"), 60)
+            g.world.wait(80)
+        with g.world.stopped() as house:
+            rows = Reader(house).bars(Query(("BTC-USD",), "1m")).to_pylist()
+            starts = [round(row["start"].timestamp() * SECOND) for row in rows]
+            assert len(starts) == len(set(starts)), "one bar a window"
+            missed = [row for at, row in zip(starts, rows, strict=True) if cut < at and at + 60 * SECOND < opened]
+            assert len(missed) >= 2 and {row["source"] for row in missed} == {"yahoo"}
+            assert {row["completeness"] for row in missed} == {1.0}

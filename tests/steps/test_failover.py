@@ -8,7 +8,10 @@ from tests.steps.grouping import GroupScene
 from tests.steps.polling import Provider, Timeline, finnhub, quote, us
 from tickhouse.core.clock import SECOND
 from tickhouse.core.marks import Event
+from tickhouse.core.model import Query
+from tickhouse.pipeline import Pipeline
 from tickhouse.steps.read import Reader
+from tickhouse.steps.replay import Replay
 
 DAY = "2026-03-06T"
 Times = tuple[str, str]
@@ -82,6 +85,22 @@ async def test_of_a_group_one_series_is_told_and_what_was_not_heard_is_blind_in_
         for bar in mine:
             if "12:10" <= f"{bar['start']:%H:%M}" < "12:20":
                 assert bar["completeness"] < 1, "a blind bar says so"
+
+
+async def test_a_replay_sees_the_same_switches_and_tells_the_same_series(tmp_path: Path) -> None:
+    scene = GroupScene(tmp_path / "old", Timeline(DAY + "12:00"), first(("12:05", "12:10")), second())
+    async with scene.running():
+        await scene.until(DAY + "12:16")
+        scene.processed()
+        settings = scene.settings.model_copy(update={"data": tmp_path / "new"})
+        new = Pipeline(settings, scene.timeline.clock)
+        Replay(scene.pipeline.past).run(new.ingest(past=scene.pipeline.past))
+        new.process().catch_up()
+        assert new.warm.switches(Query()).to_pylist() == scene.pipeline.warm.switches(Query()).to_pylist()
+        asked = Query(("BTC-USD",), "1m", limit=100)
+        assert Reader(new).bars(asked).equals(Reader(scene.pipeline).bars(asked))
+        assert len(scene.switches()) == 2
+        new.close()
 
 
 async def test_when_every_provider_is_down_it_is_said_and_what_there_is_is_served_until_one_answers(

@@ -49,7 +49,7 @@ def _row(feed: Feed, section: FeedSettings | None, settings: Settings, clock: Cl
     is_open = sessions.open_at(market, now)
     polled = feed.ways.is_polled(given.channel or feed.channel)
     return {
-        "feed": feed.name, "title": about.title, "symbols": len(section.symbols) if section else 0,
+        "feed": feed.name, "title": about.title, "symbols": len(settings.symbols_of(feed.name)) if section else 0,
         "channel": given.channel or feed.channel, "channels": _ways(feed.ways),
         "every": (given.every or feed.ways.every) if polled else None,
         "key": {"needed": about.key, "set": bool(given.key)},

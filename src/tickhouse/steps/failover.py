@@ -131,7 +131,7 @@ class Failover:
             first = feed not in watch.told
             watch.told[feed] = sign.since
             at = (sign.said or sign.since) if first else max(sign.said, sign.since)
-            await self.stations[feed].blind([watch.symbol], at, "mute for this symbol")
+            await self.stations[feed].mute(watch.symbol, at)
 
     async def _good(self, watch: Watch, feed: str, sign: Sign) -> None:
         """A feed is good; if it was not, what it missed is asked of its history."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -107,18 +107,21 @@ class Station:
         mine = ((name, line) for name, line in self.transport.lines.items() if line.inbox is self.inbox)
         return next((name for name, line in mine if symbol in line.subscription.symbols), None)
 
-    async def blind(self, symbols: Iterable[str], at: int, reason: str) -> None:
-        """Say that nothing is heard of these from a moment on, though their line may be heard."""
-        named = tuple(symbols)
-        if named:
-            self._left |= dict.fromkeys(named)
-            await self.inbox.mark(Mark(Event.DISCONNECTED, at, self.idle, self.channel, named, {"reason": reason}))
+    async def mute(self, symbol: str, at: int) -> None:
+        """Say that nothing is heard of a symbol from a moment on, though its line is heard."""
+        await self._idle(Event.MUTE, (symbol,), at, "mute for this symbol")
 
     async def seen(self, symbol: str, at: int) -> None:
         """Say that one that was blind is heard on its line from a moment on."""
         self._left.pop(symbol, None)
         if line := self.line(symbol):
             await self.inbox.mark(Mark(Event.CONNECTED, at, line, self.channel, (symbol,)))
+
+    async def _idle(self, event: Event, symbols: Sequence[str], at: int, reason: str) -> None:
+        """Have symbols go over to the line that hears nothing."""
+        if symbols:
+            self._left |= dict.fromkeys(symbols)
+            await self.inbox.mark(Mark(event, at, self.idle, self.channel, tuple(symbols), {"reason": reason}))
 
     async def tick(self) -> None:
         """Say now and then that nothing is heard of those that were left, so that time goes on and windows close."""
@@ -137,7 +140,7 @@ class Station:
             self._subscribe(wanted)
         for symbol in wanted.symbols:
             self._left.pop(symbol, None)
-        await self.blind(gone, self.inbox.clock.now(), "not asked")
+        await self._idle(Event.DISCONNECTED, gone, self.inbox.clock.now(), "not asked")
         self._begun = True
 
     async def _ask(self, wanted: Wanted) -> None:
@@ -175,7 +178,7 @@ class Station:
             observe.tell(
                 "feeds", "not asked any more until the next start", logging.WARNING, source=self.name, reason=str(error)
             )
-            await self.blind(self._taken.symbols, self.inbox.clock.now(), str(error))
+            await self._idle(Event.DISCONNECTED, self._taken.symbols, self.inbox.clock.now(), str(error))
 
     async def _stop(self) -> None:
         tasks, self._tasks, self._subscribed = self._tasks, [], frozenset()
