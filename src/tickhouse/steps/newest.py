@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tickhouse.core.batches import LIVE, Entry
+from tickhouse.core.batches import I64, LIVE, BarBatch, Entry, TickBatch
 
 
 class Newest:
@@ -24,16 +24,16 @@ class Newest:
         if watched is None or entry.raw.lane != LIVE:
             return
         if (ticks := entry.ticks) is not None and len(ticks):
-            self._note(entry.raw.source, watched, ticks.symbols, ticks.symbol, ticks.event_time, ticks.received_at)
+            self._note(watched, ticks, ticks.event_time, ticks.received_at)
         if (bars := entry.bars) is not None and len(bars):
-            ends = bars.start + bars.interval
-            self._note(entry.raw.source, watched, bars.symbols, bars.symbol, ends, bars.known_at)
+            self._note(watched, bars, bars.start + bars.interval, bars.known_at)
 
-    def _note(self, source, watched, symbols, code, at, received) -> None:  # type: ignore[no-untyped-def]
-        said, came = np.zeros(len(symbols), np.int64), np.zeros(len(symbols), np.int64)
-        np.maximum.at(said, code, np.minimum(at, received))
-        np.maximum.at(came, code, received)
+    def _note(self, watched: frozenset[str], batch: TickBatch | BarBatch, at: I64, received: I64) -> None:
+        said, came = np.zeros(len(batch.symbols), np.int64), np.zeros(len(batch.symbols), np.int64)
+        np.maximum.at(said, batch.symbol, np.minimum(at, received))
+        np.maximum.at(came, batch.symbol, received)
         for place in np.flatnonzero(came).tolist():
-            if (symbol := symbols[place]) in watched:
-                before = self.of(source, symbol)
-                self._known[source, symbol] = max(before[0], int(said[place])), max(before[1], int(came[place]))
+            if (symbol := batch.symbols[place]) in watched:
+                before = self.of(batch.source, symbol)
+                newer = max(before[0], int(said[place])), max(before[1], int(came[place]))
+                self._known[batch.source, symbol] = newer

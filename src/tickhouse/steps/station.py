@@ -50,7 +50,8 @@ class Station:
         self.poll: Poll | None = None
         self._spare, self._before, self._sleep = spare, before, sleep
         self._wanted, self._taken = Wanted(), Wanted()
-        self._subscribed: frozenset[str] = frozenset()
+        self._asked: frozenset[str] = frozenset()
+        self._line_of: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._left: dict[str, None] = {}
         self._ticked, self._begun = 0, False
@@ -93,19 +94,18 @@ class Station:
 
     def health(self, symbol: str) -> Health | None:
         """How the line of a symbol is; None where it is not asked for."""
-        if symbol not in self._taken.symbols:
+        if symbol not in self._asked:
             return None
         if self.polled:
             return self.poll.health if self.poll else None
-        line = self.line(symbol)
-        return self.transport.health.get(line) if line else None
+        line = self.transport.lines.get(self._line_of.get(symbol, ""))
+        return line.health if line else None
 
     def line(self, symbol: str) -> str | None:
         """The name of the line of a symbol."""
         if self.polled:
             return self.poll.line if self.poll else None
-        mine = ((name, line) for name, line in self.transport.lines.items() if line.inbox is self.inbox)
-        return next((name for name, line in mine if symbol in line.subscription.symbols), None)
+        return self._line_of.get(symbol)
 
     async def mute(self, symbol: str, at: int) -> None:
         """Say that nothing is heard of a symbol from a moment on, though its line is heard."""
@@ -132,10 +132,10 @@ class Station:
 
     async def _take(self, wanted: Wanted) -> None:
         gone = [symbol for symbol in self._taken.symbols if symbol not in wanted.symbols]
-        self._taken = wanted
+        self._taken, self._asked = wanted, frozenset(wanted.symbols)
         if self.polled:
             await self._ask(wanted)
-        elif not wanted.symbols or not self._subscribed.issuperset(wanted.symbols):
+        elif not wanted.symbols or not self._line_of.keys() >= self._asked:
             await self._stop()
             self._subscribe(wanted)
         for symbol in wanted.symbols:
@@ -155,11 +155,11 @@ class Station:
             self._tasks = [asyncio.create_task(self.poll.run())]
 
     def _subscribe(self, wanted: Wanted) -> None:
-        self._subscribed = frozenset(wanted.symbols)
         opened = self.feed.subscriptions(Want(wanted.symbols, self.channel)) if wanted.symbols else []
         for number, one in enumerate(opened):
-            stream = self.transport.stream(one, self.inbox, line=f"{self.name}-{number}")
-            self._tasks.append(asyncio.create_task(stream))
+            line = f"{self.name}-{number}"
+            self._line_of |= dict.fromkeys(one.symbols, line)
+            self._tasks.append(asyncio.create_task(self.transport.stream(one, self.inbox, line=line)))
 
     def _wish(self, wanted: Wanted) -> Wish:
         section = self.section
@@ -181,7 +181,7 @@ class Station:
             await self._idle(Event.DISCONNECTED, self._taken.symbols, self.inbox.clock.now(), str(error))
 
     async def _stop(self) -> None:
-        tasks, self._tasks, self._subscribed = self._tasks, [], frozenset()
+        tasks, self._tasks, self._line_of = self._tasks, [], {}
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
