@@ -164,6 +164,16 @@ async def test_a_provider_whose_clock_is_behind_is_left_for_one_whose_prices_are
         assert [feed for _, feed in scene.used] == ["finnhub", "coingecko"]
 
 
+async def test_a_provider_whose_clock_is_ahead_tells_what_is_refused_and_is_left(tmp_path: Path) -> None:
+    ahead = finnhub(lambda _, now: quote(60_000 + now // SECOND % 97, now + 600 * SECOND))
+    scene = GroupScene(tmp_path, Timeline(DAY + "12:00"), ahead, second())
+    async with scene.running():
+        await scene.until(DAY + "12:10")
+        assert [feed for _, feed in scene.used] == ["finnhub", "coingecko"]
+        scene.processed()
+        assert {bar["source"] for bar in scene.bars()} == {"coingecko"}, "what was refused makes no bars"
+
+
 async def test_after_a_restart_the_feed_that_was_in_use_still_is(tmp_path: Path) -> None:
     scene = GroupScene(tmp_path, Timeline(DAY + "12:00"), first(("12:05", "12:20")), second())
     async with scene.running():

@@ -50,12 +50,8 @@ class Watch:
 
     @property
     def helpless(self) -> bool:
-        """Whether no feed that is asked is any good."""
-        return (
-            bool(self.seen)
-            and self.seen[self.choice.active].verdict is BAD
-            and all(one.verdict is not GOOD for one in self.seen)
-        )
+        """Whether every feed was asked and is bad."""
+        return bool(self.seen) and all(one.verdict is BAD for one in self.seen)
 
     def open_for(self, since: int, until: int) -> int:
         """For how long of [since, until) its market was open."""
@@ -162,16 +158,19 @@ class Failover:
         return watch.seen[place].why
 
     def _ask(self) -> None:
-        """Have every feed asked for what is wanted of it."""
-        symbols, every = defaultdict[str, list[str]](list), defaultdict[str, list[float]](list)
+        """Have every feed asked for what is wanted of it, as often as whoever wants it most often."""
+        symbols, every = dict[str, list[str]](), dict[str, set[float]]()
         for name, section in self.settings.feeds.items():
-            symbols[name] = list(section.symbols)
+            symbols[name], every[name] = list(section.symbols), {self._usual(name)} if section.symbols else set()
         for watch in self.watches:
             for feed in watch.feeds[: watch.choice.wanted]:
                 symbols[feed].append(watch.symbol)
-                every[feed] += [watch.settings.every] if watch.settings.every else []
+                every[feed].add(watch.settings.every or self._usual(feed))
         for name, station in self.stations.items():
             station.want(Wanted(tuple(dict.fromkeys(symbols[name])), min(every[name], default=None)))
+
+    def _usual(self, feed: str) -> float:
+        return self.settings.feeds[feed].every or self.stations[feed].feed.ways.every
 
     def _tell(self) -> None:
         """Gauges, and a word when no feed of a group is any good, and when one is again."""

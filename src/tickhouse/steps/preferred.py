@@ -56,11 +56,15 @@ class Preferred:
         switches = self.warm.switches(Query(query.symbols, as_of=query.as_of)).to_pylist()
         return ticks_in_use(ticks, switches, self.order[query.symbols[0]])
 
-    def latest(self, rows: Sequence[Row]) -> list[Row]:
-        """Newest prices: of a symbol of a group that of the feed in use, or the newest where that has none yet."""
+    def latest(self, rows: Sequence[Row], heard: bool = False) -> list[Row]:
+        """Newest prices: of a symbol of a group that of the feed in use, or the newest where that has none yet.
+
+        `heard` is for those who hear of every switch (`learn`); others have it looked up.
+        """
         if not self.order:
             return list(rows)
-        active, best = self._active(), dict[str, Row]()
+        active = self._active() if heard else self.active(tuple({row["symbol"] for row in rows}))
+        best = dict[str, Row]()
         for row in rows:
             if (symbol := row["symbol"]) in self.order:
                 best[symbol] = max(

@@ -241,7 +241,7 @@ class Reader:
         if output.coverage is not None:
             self._tell("coverage", columns(output.coverage))
         traded = {symbol for record in records if record.ticks is not None for symbol in _named(record.ticks)}
-        latest = self.preferred.latest(self.pipeline.hot.latest(tuple(traded))) if traded else []
+        latest = self.preferred.latest(self.pipeline.hot.latest(tuple(traded)), heard=True) if traded else []
         if latest:
             self._tell("ticks", {name: [row[name] for row in latest] for name in latest[0]})
 
