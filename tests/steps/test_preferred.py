@@ -67,6 +67,16 @@ def test_the_newest_are_so_many_of_the_one_series(warm: SqlWarm) -> None:
         assert sources(Preferred(ORDER, warm).rows(warm.bars, Query(("BTC-USDT",), "1m", last=last))) == WANTED[-last:]
 
 
+def test_of_a_symbol_in_no_group_each_source_has_its_newest(warm: SqlWarm) -> None:
+    preferred = Preferred({"ETH-USDT": ("binance", "other")}, warm)
+    warm.write(
+        "process",
+        bars_output(4, *(bar("ETH-USDT", minute=n, source=s) for n in range(3) for s in ("binance", "other"))),
+    )
+    told = preferred.rows(warm.bars, Query(("BTC-USDT", "ETH-USDT"), "1m", last=2))
+    assert told["symbol"].to_pylist().count("BTC-USDT") == 4 and told["symbol"].to_pylist().count("ETH-USDT") == 2
+
+
 def test_with_a_source_and_without_a_group_nothing_is_left_out(warm: SqlWarm) -> None:
     assert sources(Preferred(ORDER, warm).rows(warm.bars, Query(("BTC-USDT",), "1m", "other"))) == ["other"] * 10
     assert Preferred({}, warm).rows(warm.bars, Query(("BTC-USDT",), "1m")).num_rows == 20

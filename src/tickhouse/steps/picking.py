@@ -65,7 +65,12 @@ def ticks_in_use(ticks: pa.Table, switches: Switches, feeds: Sequence[str]) -> p
     return ticks.filter(pa.array(used == np.array(ticks["source"].to_pylist(), dtype=object)))
 
 
-def newest(table: pa.Table, last: int) -> pa.Table:
-    """The newest rows of each symbol and interval."""
-    frame = pl.DataFrame(table).group_by("symbol", "interval", maintain_order=True).tail(last)
+def newest(table: pa.Table, last: int, order: Order) -> pa.Table:
+    """The newest rows of each symbol and interval; of symbols that are in no group also of each source."""
+    series = (
+        pl.when(pl.col("symbol").cast(pl.String).is_in(list(order)))
+        .then(pl.lit(""))
+        .otherwise(pl.col("source").cast(pl.String))
+    )
+    frame = pl.DataFrame(table).group_by("symbol", "interval", series.alias("series"), maintain_order=True).tail(last)
     return frame.select(table.column_names).to_arrow().cast(table.schema)

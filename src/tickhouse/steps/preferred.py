@@ -136,10 +136,14 @@ class Preferred:
             parts.append(self._kept(table, query))
         kept = pa.concat_tables(parts)
         if query.last is not None:
-            from tickhouse.steps.picking import newest
-
-            return newest(kept, query.last)
+            return self.newest(kept, query.last)
         return kept if left is None else kept.slice(0, left)
+
+    def newest(self, table: pa.Table, last: int) -> pa.Table:
+        """So many of the newest rows of each series."""
+        from tickhouse.steps.picking import newest
+
+        return newest(table, last, self.order)
 
     def _kept(self, table: pa.Table, query: Query) -> pa.Table:
         import polars as pl

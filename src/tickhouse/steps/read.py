@@ -43,16 +43,18 @@ class Reader:
     def bars(self, query: Query) -> pa.Table:
         """Stored bars, and the forming ones where the query reaches the present; of a symbol of a group one a window."""
         stored = self.preferred.rows(self.past.bars, query)
-        if query.as_of is not None or query.versions or query.limit is not None or query.after is not None:
+        if query.as_of is not None or query.versions:
             return stored
         forming = [row for row in self.pipeline.hot.forming(query.symbols, query.interval) if _asked(row, query)]
         if query.source is None:
             stored, forming = self.preferred.forming(stored, forming)
-        if not forming:
+        if not forming or query.limit is not None or query.after is not None:
             return stored
         times = [{**row, "start": row["start"], "known_at": row["known_at"]} for row in forming]
         extra = pa.Table.from_pylist(times, schema=BAR)
         whole = pa.concat_tables([stored.cast(BAR), extra]).sort_by([(name, "ascending") for name in ORDER])
+        if query.last and self.preferred.concerns(query):
+            return self.preferred.newest(whole, query.last)
         return _newest(whole, query.last) if query.last else whole
 
     def ticks(self, query: Query) -> pa.Table:
