@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tickhouse.core import observe, sessions
 from tickhouse.core.clock import SECOND, Clock
@@ -19,7 +20,7 @@ from tickhouse.steps.station import Station, Wanted
 LOOK_SECONDS, AT_A_TIME = 0.5, 200
 """How often every symbol is looked at, and how many before others have their turn; thousands are looked at less often."""
 
-Fill = Callable[[str, Sequence[str], float], Awaitable[None]]
+Fill = Callable[[str, Sequence[str], float], Coroutine[Any, Any, None]]
 """Asks a feed's history for the bars of symbols of the last so many seconds."""
 
 
@@ -76,16 +77,23 @@ class Failover:
         ]
         self.fill: Fill | None = None
         self._helpless: set[str] = set()
-        self._filling: set[asyncio.Task[None]] = set()
+        self._regained: dict[str, dict[str, int]] = defaultdict(dict)
+        self._filling: list[asyncio.Task[None]] = []
         self._ask()
 
     async def run(self) -> None:
         """Look and decide until cancelled."""
         for market in {watch.market for watch in self.watches}:
             await asyncio.to_thread(sessions.open_at, market, self.clock.now())
-        while self.watches:
-            await self.look()
-            await asyncio.sleep(LOOK_SECONDS * max(1.0, len(self.watches) / 1000))
+        try:
+            while self.watches:
+                await self.look()
+                self._refetch()
+                await asyncio.sleep(LOOK_SECONDS * max(1.0, len(self.watches) / 1000))
+        finally:
+            for task in self._filling:
+                task.cancel()
+            await asyncio.gather(*self._filling, return_exceptions=True)
 
     async def look(self) -> None:
         """Judge every feed of every symbol once, and do what follows."""
@@ -130,15 +138,24 @@ class Failover:
             await self.stations[feed].mute(watch.symbol, at)
 
     async def _good(self, watch: Watch, feed: str, sign: Sign) -> None:
-        """A feed is good; if it was not, what it missed is asked of its history."""
+        """A feed is good; if it was not, what it missed is to be asked of its history."""
         if watch.told.pop(feed, None) is not None:
             await self.stations[feed].seen(watch.symbol, sign.came)
         since = watch.lost.pop(feed, None)
-        if since is not None and self.fill is not None:
-            seconds = (self.clock.now() - since) / SECOND
-            task = asyncio.ensure_future(self.fill(feed, [watch.symbol], seconds))
-            self._filling.add(task)
-            task.add_done_callback(self._filling.discard)
+        if since is not None:
+            self._regained[feed][watch.symbol] = since
+
+    def _refetch(self) -> None:
+        """Have history asked for what feeds that are good again have missed; raises what went wrong with an earlier try."""
+        for task in [task for task in self._filling if task.done()]:
+            self._filling.remove(task)
+            task.result()
+        lost, self._regained = self._regained, defaultdict(dict)
+        if self.fill is None:
+            return
+        for feed, since in lost.items():
+            seconds = (self.clock.now() - min(since.values())) / SECOND
+            self._filling.append(asyncio.create_task(self.fill(feed, list(since), seconds)))
 
     async def _say(self, group: str, before: str, after: str, why: str, symbols: Sequence[str]) -> None:
         """A switch is an event, a count and a mark."""

@@ -138,7 +138,7 @@ class Station:
         elif not wanted.symbols or not self._line_of.keys() >= self._asked:
             await self._stop()
             self._subscribe(wanted)
-        for symbol in wanted.symbols:
+        for symbol in wanted.symbols if self._tasks else ():
             self._left.pop(symbol, None)
         await self._idle(Event.DISCONNECTED, gone, self.inbox.clock.now(), "not asked")
         self._begun = True
