@@ -100,10 +100,19 @@ def _serving(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"{_times(one)} ({one['prices_heard_per_s']:,} messages/s); one client alone {_times(f['fanout']['alone'])}"
         )
         yield f"WebSocket to {one['clients']:,} clients", "", text
+    if "failover" in f:
+        for fault, what in (("shut", "its connections break"), ("hushed", "its sockets stay open and mute")):
+            yield _failover(f["failover"]["failover"], fault, what)
     if "stores" in f:
         s = f["stores"]
         text = "; ".join(f"{n} {rate(s[n]['store_per_s'])} ({s[n]['ratio']}x sqlite3)" for n in ("new", "again"))
         yield "upserts of bars into the warm store", "", text
+
+
+def _failover(asked: dict[str, Any], fault: str, what: str) -> tuple[str, str, str]:
+    one, least = asked[fault], asked["switch_after_s"] + (asked["stale_after_s"] if fault == "hushed" else 0)
+    text = f"{one['to_the_next_s']} s (worst {one['worst_to_the_next_s']} s), {one['beyond_s']} s beyond that"
+    return f"first feed fails ({what}), to the first price of the next", f"{least:g} s are set", text
 
 
 def _sizes(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

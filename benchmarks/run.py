@@ -34,6 +34,7 @@ SMALL = {
     "parse": "parse --messages 50000",
     "journal": "journal --messages 50000",
     "lake": "lake --messages 50000",
+    "failover": "failover --runs 1",
 }
 
 FULL = {
@@ -54,6 +55,7 @@ FULL = {
     "parse": "parse",
     "journal": "journal",
     "lake": "lake",
+    "failover": "failover",
 }
 
 SHARE = ("main", "columnar", "load", "main_1000", "main_10000", "main_20m")

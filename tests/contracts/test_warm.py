@@ -4,7 +4,7 @@ import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ from tests.stores.samples import (
 )
 from tickhouse.core.batches import Output
 from tickhouse.core.errors import BadQuery, BadSetting
-from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, Query, State
+from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, Query, State
 from tickhouse.core.plugins import open_url
 
 BACKENDS = {"sqlite": lambda folder: f"sqlite:///{folder}/warm.db"}
@@ -398,3 +398,22 @@ def test_splits_and_dividends_are_kept_by_day(warm):
         warm.write("process", Output(3, actions=pa.Table.from_pylist(rows, schema=ACTION)))
     assert warm.actions(Query(("AAPL",))).to_pylist() == rows[::-1]
     assert warm.actions(Query(("MSFT",))).num_rows == 0
+
+
+def test_switches_of_groups_are_kept_by_symbol_and_moment(warm):
+    rows = [
+        {
+            "symbol": symbol,
+            "at": datetime.fromtimestamp(at, UTC),
+            "from_source": "a",
+            "to_source": "b",
+            "reason": "503",
+            "raw": at,
+        }
+        for symbol, at in (("ETH-USDT", 5), ("BTC-USDT", 9), ("BTC-USDT", 7))
+    ]
+    for _ in range(2):
+        warm.write("process", Output(3, switches=pa.Table.from_pylist(rows, schema=SWITCH)))
+    assert warm.switches(Query()).to_pylist() == [rows[2], rows[1], rows[0]]
+    assert warm.switches(Query(("BTC-USDT",), end=9_000_000)).to_pylist() == [rows[2]]
+    assert warm.switches(Query(("BTC-USDT",), as_of=9_000_000)).num_rows == 2

@@ -184,3 +184,32 @@ def test_durations_and_sizes_read_back_what_they_write() -> None:
         assert quantities.seconds(quantities.duration_text(value)) == value
     for size in (0, 1, 1000, 1024, 64 << 20, 10**9, 12345):
         assert quantities.size_bytes(quantities.size_text(size)) == size
+
+
+FEEDS = {"finnhub": {}, "yahoo": {}}
+
+
+def test_a_group_has_an_order_of_feeds_and_patience() -> None:
+    group = load(feeds=FEEDS, groups={"shares": {"symbols": ["aapl"], "feeds": ["finnhub", "yahoo"]}}).groups["shares"]
+    assert (group.symbols, group.feeds) == (("AAPL",), ("finnhub", "yahoo"))
+    assert group.switch_after < group.return_after
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "said"),
+    [
+        ({"symbols": ["AAPL"], "feeds": ["finnhub", "yahooo"]}, "groups.shares.feeds", "a section here"),
+        ({"symbols": ["AAPL"], "feeds": []}, "groups.shares.feeds", "at least one"),
+        ({"symbols": [], "feeds": ["yahoo"]}, "groups.shares.symbols", "at least one"),
+        ({"symbols": ["AAPL"], "feeds": ["yahoo", "yahoo"]}, "groups.shares.feeds", "yahoo is there twice"),
+        ({"symbols": ["AAPL", "aapl"], "feeds": ["yahoo"]}, "groups.shares.symbols", "AAPL is there twice"),
+        ({"symbols": ["MSFT"], "feeds": ["yahoo"]}, "groups.shares.symbols", "others has it"),
+        ({"symbols": ["AAPL"], "feeds": ["yahoo"], "switch": "5s"}, "groups.shares.switch", "switch_after"),
+        ({"symbols": ["AAPL"], "feeds": ["yahoo"], "stale_after": "0s"}, "groups.shares.stale_after", "greater than 0"),
+    ],
+)
+def test_a_group_that_cannot_be_is_refused_with_what_is_expected(group: dict[str, object], key: str, said: str) -> None:
+    groups = {"others": {"symbols": ["MSFT"], "feeds": ["finnhub"]}, "shares": group}
+    with pytest.raises(BadSetting, match=said) as raised:
+        load(feeds=FEEDS, groups=groups)
+    assert raised.value.key == key

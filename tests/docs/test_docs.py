@@ -11,7 +11,9 @@ import typer
 
 from tests.cli.inside import CommandLine
 from tickhouse.cli import app
-from tickhouse.core.settings import Section, Settings
+from tickhouse.core.model import Want
+from tickhouse.core.settings import Section, Settings, load
+from tickhouse.steps import chosen
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -80,6 +82,20 @@ def test_every_command_that_is_shown_works(th: CommandLine, page: str, block: st
 def test_every_piece_of_python_that_is_shown_runs(th: CommandLine, page: str, block: str) -> None:
     loaded(th)
     exec(compile(block, page, "exec"), {})
+
+
+def test_the_settings_that_are_shown_load_and_open(tmp_path: Path) -> None:
+    shown = [block for page, block in blocks("toml") if page == "operations.md"]
+    assert any("[groups." in block for block in shown)
+    for number, block in enumerate(shown):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block)
+        settings = load(file)
+        feeds = chosen.feeds(settings)
+        for name, section in settings.feeds.items():
+            want = Want(settings.symbols_of(name), section.channel or feeds[name].channel)
+            polled = feeds[name].ways.is_polled(want.channel)
+            assert feeds[name].poll(want) if polled else feeds[name].subscriptions(want)
 
 
 def test_there_is_something_to_run() -> None:

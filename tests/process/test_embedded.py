@@ -486,3 +486,25 @@ def test_a_snapshot_of_other_rules_is_refused_with_the_rule_that_differs():
             House(other).engine.restore(stored)
     with pytest.raises(SettingsError, match="cannot be read"):
         house.engine.restore(b"nonsense")
+
+
+def test_a_series_that_another_line_takes_over_is_blind_as_long_as_the_line_it_had_was(feeder):
+    """Asked no more, it belongs to a line that hears nothing; asked again, its old blind time stays so."""
+    house = House(NONE)
+    house.run(feeder.mark(Event.CONNECTED, -60, symbols=("A", "B")), feeder.ticks([tick(1), tick(1, symbol="B")]))
+    house.run(feeder.mark(Event.DISCONNECTED, 15, symbols=("A",), line="not asked"))
+    house.run(feeder.ticks([tick(70, symbol="B")]), feeder.mark(Event.ALIVE, 72))
+    assert (house.newest()["A", 0]["completeness"], house.newest()["B", 0]["completeness"]) == (0.25, 1)
+    house.run(feeder.mark(Event.CONNECTED, 90, symbols=("A",)), feeder.ticks([tick(91), tick(130)]))
+    house.run(feeder.mark(Event.ALIVE, 190))
+    assert [house.newest()["A", at]["completeness"] for at in (0, 60, 120)] == [0.25, 0.5, 1]
+
+
+def test_a_series_that_joins_a_blind_line_late_corrects_what_was_believed(feeder):
+    house = House(NONE)
+    house.run(feeder.mark(Event.CONNECTED, -60, symbols=("A", "B")), feeder.ticks([tick(1), tick(1, symbol="B")]))
+    house.run(feeder.mark(Event.DISCONNECTED, 2, symbols=("B",), line="not asked"))
+    house.run(feeder.ticks([tick(100)]), feeder.mark(Event.ALIVE, 101))
+    assert house.newest()["A", 0]["completeness"] == 1
+    house.run(feeder.mark(Event.DISCONNECTED, 30, symbols=("A",), line="not asked", received=101))
+    assert [row["completeness"] for row in house.versions("A")] == [1, 0.5]

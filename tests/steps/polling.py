@@ -97,6 +97,7 @@ class Scene:
         self.told: list[observe.Event] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.polls: dict[str, Poll] = {}
+        self.groups: dict[str, Any] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Scene"]:
@@ -106,7 +107,12 @@ class Scene:
         urls = [(await one.__aenter__()).url for one in sites]
         feeds = {p.name: {**p.section, "url": url} for p, url in zip(self.providers, urls, strict=True)}
         self.settings = load(
-            None, self.folder, feeds=feeds, process={"intervals": ["1m"]}, journal={"durability": "normal"}
+            None,
+            self.folder,
+            feeds=feeds,
+            groups=self.groups,
+            process={"intervals": ["1m"]},
+            journal={"durability": "normal"},
         )
         try:
             self.start()

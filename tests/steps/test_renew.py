@@ -77,6 +77,15 @@ def test_a_line_that_is_down_is_asked_again():
     assert lines.renewed == ["A"]
 
 
+def test_who_is_not_asked_for_any_more_is_left_alone_and_who_is_mute_is_not():
+    for event, renewed in ((Event.DISCONNECTED, []), (Event.MUTE, ["A"])):
+        renew, lines, suite = made("A")
+        connect(suite, 100, "A")
+        suite.marks("s", [Mark(event, 101 * SECOND, "s-idle", "trade", ("A",))])
+        look(renew, 150)
+        assert lines.renewed == renewed
+
+
 def test_lines_that_cannot_do_not_take_the_turns_of_those_that_can():
     renew, lines, _ = made("A", "B", "C")
     renew.again = lambda symbol: symbol == "C" and lines(symbol)

@@ -225,8 +225,18 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
     for group, behind in found["journal"]["behind"].items():
         what = "wait for their object to be full" if group == "archive" else "behind"
         typer.echo(f"{group}: {behind:,} messages {what}")
+    for name, group in found["groups"].items():
+        typer.echo(_group(name, group))
     for name, process in found["roles"].items():
         typer.echo(f"role {name}: {f'process {process}' if process else 'not running'}")
+
+
+def _group(name: str, group: dict[str, Any]) -> str:
+    """A group as one line for a person."""
+    feeds = [f"{one['feed']} {one['in_use']}{'' if one['heard'] else ' (not heard)'}" for one in group["feeds"]]
+    last = group["switches"][-1] if group["switches"] else None
+    told = f"; last {last['from_source']} to {last['to_source']} at {last['at']}: {last['reason']}" if last else ""
+    return f"group {name}: {'' if group['answers'] else 'NO FEED ANSWERS; '}in use {', '.join(feeds)}{told}"
 
 
 def series(

@@ -112,9 +112,9 @@ def _state(pipeline: Pipeline) -> str:
 def _reach(name: str, feed: Feed, settings: Settings) -> Verdict:
     part, section = f"network for {name}", settings.feeds[name]
     try:
-        want = Want(tuple(section.symbols), section.channel or feed.channel)
+        want = Want(settings.symbols_of(name), section.channel or feed.channel)
         ask = feed.poll if feed.ways.is_polled(want.channel) else feed.subscriptions
-        url = next((one.url for one in ask(want)), "") if section.symbols else ""
+        url = next((one.url for one in ask(want)), "") if want.symbols else ""
     except TickhouseError as error:
         return Verdict(part, False, str(error), status_of(error))
     if not url:

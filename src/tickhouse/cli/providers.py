@@ -7,6 +7,7 @@ from tickhouse.core import sessions
 from tickhouse.core.budget import Budget
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.errors import SettingsError
+from tickhouse.core.marks import HEARD
 from tickhouse.core.plugins import names, open_url
 from tickhouse.core.quantities import duration_text
 from tickhouse.core.requests import Pace, Ways
@@ -14,7 +15,7 @@ from tickhouse.core.settings import FeedSettings, Settings
 from tickhouse.core.times import rfc3339
 from tickhouse.feeds import Feed
 from tickhouse.steps import chosen, locks
-from tickhouse.steps.lines import HEARD, LineState, lines
+from tickhouse.steps.lines import LineState, lines
 
 WAYS = ("socket", "polled", "history")
 Row = dict[str, Any]
@@ -48,7 +49,7 @@ def _row(feed: Feed, section: FeedSettings | None, settings: Settings, clock: Cl
     is_open = sessions.open_at(market, now)
     polled = feed.ways.is_polled(given.channel or feed.channel)
     return {
-        "feed": feed.name, "title": about.title, "symbols": len(section.symbols) if section else 0,
+        "feed": feed.name, "title": about.title, "symbols": len(settings.symbols_of(feed.name)) if section else 0,
         "channel": given.channel or feed.channel, "channels": _ways(feed.ways),
         "every": (given.every or feed.ways.every) if polled else None,
         "key": {"needed": about.key, "set": bool(given.key)},

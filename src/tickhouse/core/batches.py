@@ -390,6 +390,7 @@ class Output:
     ledger: dict[tuple[str, str], int] = field(default_factory=dict)
     observations: pa.Table | None = None
     actions: pa.Table | None = None
+    switches: pa.Table | None = None
 
 
 def moved(table: pa.Table | None, first: int) -> pa.Table | None:

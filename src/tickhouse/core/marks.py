@@ -27,7 +27,14 @@ class Event(StrEnum):
     DISCONNECTED = "disconnected"  # blind from here on, until connected again
     MUTE = "mute"  # the connection is open but silent for too long: blind from `at`
     ALIVE = "alive"  # the provider answered a ping at `at`: quiet is quiet, not blind
+    SWITCHED = (
+        "switched"  # from here on another feed of a group is in use for the symbols: `detail` has from, to and why
+    )
     REFUSED = "refused"  # a trade came from a file or from history, and quality refused it: `detail` has its ids
+
+
+HEARD = (Event.CONNECTED, Event.ALIVE)
+"""Marks that say that a line is heard; the others of a line say that it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Mark:
 
     `line` names the connection it speaks of; a CONNECTED mark names the channel and the symbols of its line, and the later
     marks of that line speak of the same symbols. Every mark of a lane also says that time has come as far as `at`.
+    A SWITCHED one stands among the messages of the feed that is taken, and says nothing of any line.
     A REFUSED one names its symbol; `at` is the event time of the trade, NO_TIME where that cannot be believed.
     """
 

@@ -112,6 +112,11 @@ ACTION = _schema(
 """What changes the meaning of a share's price from `date` on: `kind` is split (`value` new shares for one old one, 4.0 for
 4:1) or dividend (`value` cash a share, in the currency of the listing)."""
 
+SWITCH = _schema(
+    symbol=pa.string(), at=TIME, from_source=pa.string(), to_source=pa.string(), reason=pa.string(), raw=pa.int64()
+)  # fmt: skip
+"""From `at` on another feed of its group is in use for a symbol; `raw` is the position of the mark that says so."""
+
 FINDING = _schema(
     source=pa.string(), symbol=pa.string(), check=pa.string(), severity=pa.string(), at=TIME, count=pa.int64(),
     message=pa.string(), raw=pa.int64(),

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+)
 
 from tickhouse.core import quantities
 from tickhouse.core.errors import BadSetting
@@ -113,6 +122,32 @@ class FeedSettings(Section):
         own = {name: getattr(self, name) for name in ("per_second", "per_minute", "per_day")}
         kept = {name: getattr(pace, name) if value is None else value for name, value in own.items()}
         return Pace(**kept, day_zone=pace.day_zone)
+
+
+class GroupSettings(Section):
+    """Symbols that several feeds tell of, and the order in which these are asked: one at a time, the next when it fails."""
+
+    symbols: Annotated[tuple[Symbol, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
+        description="canonical symbols, each in one group only"
+    )
+    feeds: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
+        description="names of feeds, the first choice first; channel and key are those of the feed's own section"
+    )
+    switch_after: Duration = Field(10.0, ge=0, description="the feed in use is left when it was bad for so long")
+    return_after: Duration = Field(60.0, ge=0, description="a better one is taken again when it was good for so long")
+    stale_after: Duration = Field(
+        60.0, gt=0, description="without a price for so long, while its market is open, others are asked what they know"
+    )
+    every: Duration | None = Field(None, gt=0, description="how often polled feeds are asked for these symbols")
+
+    @field_validator("symbols", "feeds")
+    @classmethod
+    def _once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        """Nothing may be named twice."""
+        twice = next((name for name in given if given.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"each name once; {twice} is there twice")
+        return given
 
 
 class JournalSettings(Section):
@@ -233,6 +268,7 @@ class Settings(Section):
         default_factory=lambda: {name: FeedSettings(**values) for name, values in DEFAULT_FEEDS.items()},
         description="one section a provider",
     )
+    groups: dict[str, GroupSettings] = Field(default_factory=dict, description="one section a group of symbols")
     journal: JournalSettings = JournalSettings()
     lake: LakeSettings = LakeSettings()
     hot: HotSettings = HotSettings()
@@ -250,6 +286,28 @@ class Settings(Section):
         if not isinstance(given, dict):
             return given
         return {n: {**DEFAULT_FEEDS.get(n, {}), **v} if isinstance(v, dict) else v for n, v in given.items()}
+
+    @field_validator("groups")
+    @classmethod
+    def _apart(cls, given: dict[str, GroupSettings], info: ValidationInfo) -> dict[str, GroupSettings]:
+        """A symbol is in one group, and the feeds of a group have sections."""
+        feeds, held = info.data.get("feeds", {}), dict[str, str]()
+        for name, group in given.items():
+            for feed in group.feeds:
+                if feeds and feed not in feeds:
+                    expected = f"feeds that have a section here ({', '.join(sorted(feeds))})"
+                    raise BadSetting(f"groups.{name}.feeds", feed, expected)
+            for symbol in group.symbols:
+                if symbol in held:
+                    expected = f"a symbol of no other group; {held[symbol]} has it"
+                    raise BadSetting(f"groups.{name}.symbols", symbol, expected)
+                held[symbol] = name
+        return given
+
+    def symbols_of(self, feed: str, first: bool = False) -> tuple[str, ...]:
+        """The symbols that a feed may be asked for: its own and those of groups, with `first` of those whose first choice it is."""
+        groups = [g for g in self.groups.values() if feed in (g.feeds[:1] if first else g.feeds)]
+        return tuple(dict.fromkeys((*self.feeds[feed].symbols, *(s for group in groups for s in group.symbols))))
 
     @property
     def journal_url(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickhouse.core.batches import I64
-from tickhouse.core.marks import Event, Mark
+from tickhouse.core.marks import HEARD, Mark
 
 FAR = np.iinfo(np.int64).max
 NO_LINE = -1
@@ -39,7 +39,7 @@ class Evidence:
     def take(self, mark: Mark) -> int:
         """Take a mark in; returns from when on the line is blind if that is news, else FAR."""
         line = self.lines.get(mark.line)
-        hears = mark.event in (Event.CONNECTED, Event.ALIVE)
+        hears = mark.event in HEARD
         if line is None:
             line = self.lines[mark.line] = Line(mark.channel, mark.at)
         if hears and line.is_blind:

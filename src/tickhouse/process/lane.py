@@ -17,7 +17,7 @@ from tickhouse.process.rules import Rules
 from tickhouse.process.state import part
 from tickhouse.process.windows import Columns, Windows
 
-BY_ROW = ("code", "ids", "channel", "line", "edge")
+BY_ROW = ("code", "ids", "channel", "line", "edge", "old_line", "moved")
 """The arrays that have one value for each series."""
 
 WAITING = ("held", "given")
@@ -42,6 +42,8 @@ class Lane:
         self.code: I32 = np.zeros(0, np.int32)
         self.ids: I32 = np.zeros(0, np.int32)
         self.line: NDArray[np.int16] = np.zeros(0, np.int16)
+        self.old_line: NDArray[np.int16] = np.zeros(0, np.int16)
+        self.moved: I64 = np.zeros(0, np.int64)
         self.edge: I64 = np.zeros(0, np.int64)
         self.channel: I32 = np.zeros(0, np.int32)
         self.memory = FAR
@@ -83,6 +85,15 @@ class Lane:
     def _grow(self, rows: int) -> None:
         self.code, self.ids, self.channel = (longer(old, rows) for old in (self.code, self.ids, self.channel))
         self.line, self.edge = longer(self.line, rows, NO_LINE), longer(self.edge, rows, FAR)
+        self.old_line, self.moved = longer(self.old_line, rows, NO_LINE), longer(self.moved, rows, NEVER)
+
+    def move(self, row: int, line: int, at: int) -> bool:
+        """A series is heard by another line from a moment on, if that is news; before, what the old one heard counts."""
+        moved = bool(self.line[row] not in (line, NO_LINE))
+        if moved:
+            self.old_line[row], self.moved[row] = self.line[row], at
+        self.line[row] = line
+        return moved
 
     def judge(self, c: Columns, begin: int, end: int) -> None:
         """Say of ticks whether they are new."""
@@ -149,10 +160,18 @@ class Lane:
             after = begin
             if self.dense is not None:
                 after = np.maximum(begin, self.dense.ids["top_time"][self.ids[rows]])
-            blind = np.minimum(self.evidence.blind(self._lines(rows), after, finish), seconds)
+            blind = np.minimum(self._blind(rows, after, finish), seconds)
             unproven = blind > 0
             seconds = seconds - blind
         return seconds / (end - start), unproven
+
+    def _blind(self, rows: I64, start: I64, end: I64) -> I64:
+        """How much of each window (start, end) the line that a series had at each moment was blind (us)."""
+        moved = self.moved[rows]
+        blind = self.evidence.blind(self._lines(rows), np.maximum(start, moved), end)
+        if (moved > start).any():
+            blind = blind + self.evidence.blind(self.old_line[rows], start, np.minimum(end, moved))
+        return blind
 
     def since(self, row: int) -> int:
         """Since when a series is watched."""
@@ -210,7 +229,8 @@ class Lane:
         n = self.rows = len(arrays["code"])
         self._grow(n)
         for name in BY_ROW:
-            getattr(self, name)[:n] = arrays[name]
+            if name in arrays:
+                getattr(self, name)[:n] = arrays[name]
         self.row_of = np.full(int(self.code.max()) + 1 if n else 0, -1, np.int32)
         self.row_of[self.code[:n]] = np.arange(n)
         self.coverage.restore(part(arrays, "cover."), values["cover"])

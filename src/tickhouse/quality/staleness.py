@@ -70,10 +70,19 @@ class Staleness:
                 self._fresh[source, mark.line] = mark
             elif mark.event is Event.ALIVE:
                 self._judge(source, mark.at)
-            else:
+            elif mark.event is not Event.SWITCHED:
                 self._fresh.pop((source, mark.line), None)
+                if mark.event is Event.DISCONNECTED:
+                    self._forget(source, mark.symbols)
         found, self._mute = self._mute, []
         return found
+
+    def _forget(self, source: str, symbols: Sequence[str]) -> None:
+        """Nothing is expected of symbols that are named as not heard, such as those that are not asked for any more."""
+        for memory in (self._heard, self._connected) if symbols else ():
+            lane = memory.lane(source, LIVE)
+            rows = lane.codes(symbols)
+            lane.values[rows] = 0
 
     def _judge(self, source: str, now: int) -> None:
         """Before anything of a moment is taken in (us): who was given time enough and has said nothing."""

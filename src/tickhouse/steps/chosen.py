@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from tickhouse.core.errors import BadSetting, UnknownName, nearest
 from tickhouse.core.plugins import load
-from tickhouse.core.settings import FeedSettings, Settings
+from tickhouse.core.settings import Settings
 from tickhouse.feeds import Feed
 from tickhouse.process import Detector, Indicator, catalog, sale_conditions
 from tickhouse.process.sale_conditions import ConditionRule
@@ -23,13 +23,13 @@ def check(settings: Settings) -> None:
 
 def feeds(settings: Settings) -> dict[str, Feed]:
     """The feed of each section, by its name."""
-    return {name: _feed(name, section) for name, section in settings.feeds.items()}
+    return {name: _feed(settings, name) for name in settings.feeds}
 
 
 def feed(settings: Settings, name: str) -> Feed:
     """The feed of that name: as its section says, or as it is without one."""
     if name in settings.feeds:
-        return _feed(name, settings.feeds[name])
+        return _feed(settings, name)
     found: Feed = named(f"feeds.{name}", name, lambda text: load("feeds", text)).open()
     return found
 
@@ -78,10 +78,11 @@ def _each(key: str, texts: tuple[str, ...], opener: Callable[[str], T]) -> list[
     return [named(f"{key}.{place}", text, opener) for place, text in enumerate(texts)]
 
 
-def _feed(name: str, section: FeedSettings) -> Feed:
+def _feed(settings: Settings, name: str) -> Feed:
+    section = settings.feeds[name]
     module = named(f"feeds.{name}", name, lambda text: load("feeds", text))
     given = {
-        "symbols": section.symbols,
+        "symbols": settings.symbols_of(name),
         "channel": section.channel,
         "rest_url": section.url,
         "ws_url": section.ws_url,

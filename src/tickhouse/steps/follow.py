@@ -1,7 +1,7 @@
 """What changes in a house, row by row, as another process writes it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from tickhouse.core.batches import TickBatch
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.model import TICK, Query
+from tickhouse.steps.preferred import Preferred, orders
 from tickhouse.steps.process import GROUP as PROCESS
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Follow:
     def _since(self, house: "Pipeline", position: int) -> pl.DataFrame:
         newest = max((row["last_start"] for row in house.warm.symbols()), default=0)
         query = Query(self.symbols, start=newest - DAY, versions=True, since=position)
-        table = house.warm.bars(query) if self.topic == "bars" else house.warm.anomalies(query)
-        return pl.DataFrame(table).sort("known_at")
+        fetch = house.warm.bars if self.topic == "bars" else house.warm.anomalies
+        return pl.DataFrame(_preferred(house).rows(fetch, query)).sort("known_at")
 
     async def _ticks(self, poll: float) -> AsyncIterator[pl.DataFrame]:
         """Ticks as they are journaled: each as it came, repeated and late ones too."""
@@ -67,13 +68,17 @@ class Follow:
         if not house.journal.wait(position, poll):
             return [], position
         records = house.journal.read("ticks", position)
-        batches = [self._mine(record.ticks) for record in records if record.ticks is not None]
+        active = _preferred(house).active(tuple(orders(house.settings)))
+        batches = [self._mine(record.ticks, active) for record in records if record.ticks is not None]
         return [batch for batch in batches if len(batch)], records[-1].end if records else position
 
-    def _mine(self, batch: TickBatch) -> TickBatch:
-        if not self.symbols:
+    def _mine(self, batch: TickBatch, active: Mapping[str, str]) -> TickBatch:
+        """The ticks that were asked for; of a symbol of a group those of the feed in use (`active`)."""
+        if not self.symbols and not active:
             return batch
-        codes = [code for code, symbol in enumerate(batch.symbols) if symbol in self.symbols]
+        wanted = self.symbols or batch.symbols
+        used = [active.get(symbol, batch.source) == batch.source and symbol in wanted for symbol in batch.symbols]
+        codes = np.flatnonzero(used)
         return batch.take(np.isin(batch.symbol, codes))
 
     async def _ask(self, question: Callable[..., T], *given: Any) -> T:
@@ -84,6 +89,10 @@ class Follow:
         except Exception:
             self.opened()
             raise
+
+
+def _preferred(house: "Pipeline") -> Preferred:
+    return Preferred(orders(house.settings), house.warm)
 
 
 def _stored_up_to(house: "Pipeline") -> int:

@@ -15,6 +15,7 @@ from tickhouse.journal._accounts import NAMES, tally
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.lines import Lines
+from tickhouse.steps.newest import Newest
 from tickhouse.steps.quotes import Note, Quotes, joined
 from tickhouse.steps.refusals import noted
 
@@ -25,6 +26,8 @@ class Ingest:
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
         self._quotes, self._lines = Quotes(journal), Lines(journal)
+        self.newest = Newest({})
+        """The newest prices of symbols that are in groups."""
         self.taken: Counter[str] = Counter()
         """What was taken in here, by the names of the ledger."""
 
@@ -41,6 +44,7 @@ class Ingest:
         observe.timing("append_seconds", time.perf_counter() - began)
         for entry in entries:
             _observed(entry)
+            self.newest.note(entry)
             self.taken.update(dict(zip(NAMES, tally(entry), strict=True)))
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
 

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tickhouse.core.marks import Event, Mark
+from tickhouse.core.marks import HEARD, Event, Mark
 from tickhouse.journal import Journal
-
-HEARD = (Event.CONNECTED, Event.ALIVE)
 
 
 class LineState(msgspec.Struct, frozen=True):
@@ -38,7 +36,7 @@ class Lines:
             self._known[source] = dict(lines(self._journal, source))
         known = self._known[source]
         for mark in marks:
-            if mark.event not in (Event.BEGIN, Event.END):
+            if mark.event not in (Event.BEGIN, Event.END, Event.SWITCHED):
                 known[mark.line] = _after(known.get(mark.line), mark, received_at)
         return ((_key(source), msgspec.json.encode(known).decode()),)
 

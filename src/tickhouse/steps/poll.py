@@ -17,12 +17,12 @@ from tickhouse.core.errors import BadMessage, NoData, Temporary, TickhouseError,
 from tickhouse.core.foreign import host_of
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health
-from tickhouse.core.marks import Event, Mark
+from tickhouse.core.marks import HEARD, Event, Mark
 from tickhouse.core.model import Want
 from tickhouse.core.plan import Plan, Weighed, planned
 from tickhouse.core.requests import Pace
 from tickhouse.feeds import Feed
-from tickhouse.steps.lines import HEARD, LineState
+from tickhouse.steps.lines import LineState
 from tickhouse.steps.opening import Opening
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Poll:
         self.line = f"{self.feed.name}-poll"
         self.plan = Plan(max(wish.every, float(before.detail.get("every", 0)) if before else 0.0), wish.every)
         self.health = Health(self.line, "", "connecting", self.clock.now())
+        self.at_once = False
+        """Whether the first round is not put off, because somebody needs it."""
         self.refused: TickhouseError | None = None
         """Why nothing is asked any more, if so."""
         self._random = Random(self.line)
@@ -69,11 +71,21 @@ class Poll:
         self._up, self._announced = before is not None and before.event in HEARD, False
         self._lacking = self._failing = ""
         self._weight = 0
+        self._woken = asyncio.Event()
+
+    def want(self, wish: Wish) -> None:
+        """Ask for other symbols from the next round on; where some are new, that is now."""
+        fresh = not set(wish.symbols) <= set(self.wish.symbols)
+        self.wish, self._announced = wish, False
+        if fresh:
+            self._up = False
+            self._woken.set()
 
     async def run(self) -> None:
         """Ask until cancelled. Raises `BadSetting` for a market that there is not."""
         try:
-            await self._pause(max(await self._resume(), self._random.uniform(0, JITTER * self.wish.every)))
+            spread = 0.0 if self.at_once else self._random.uniform(0, JITTER * self.wish.every)
+            await self._pause(max(await self._resume(), spread))
             while True:
                 await self._pause(await self._turn())
         finally:
@@ -146,12 +158,22 @@ class Poll:
         return max(began + wait - self.clock.monotonic(), asked, 0.0)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, with evidence each tick."""
+        """Wait, with evidence each tick, unless other symbols are wanted meanwhile."""
         until = self.clock.monotonic() + seconds
-        while (left := until - self.clock.monotonic()) > 1.5 * TICK:
-            await self._sleep(TICK)
+        while (left := until - self.clock.monotonic()) > 1.5 * TICK and not self._woken.is_set():
+            await self._nap(TICK)
             await self._tick()
-        await self._sleep(max(left, 0.0))
+        await self._nap(max(left, 0.0))
+        self._woken.clear()
+
+    async def _nap(self, seconds: float) -> None:
+        """Sleep, or until woken."""
+        tasks = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._woken.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _tick(self) -> None:
         """Say how it is while nothing is asked. Of a closed market nothing is expected, so nothing is missed."""

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,7 +12,8 @@ from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
 from tickhouse.core.errors import Busy
-from tickhouse.core.marks import LINK
+from tickhouse.core.marks import LINK, Event
+from tickhouse.core.model import SWITCH
 from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
@@ -145,7 +147,10 @@ class Process:
 
 
 def _with_tables(records: Sequence[Record], output: Output) -> Output:
-    """The output with what needs no engine: observations and actions go to the stores as they came."""
+    """The output with what needs no engine: observations, actions and switches go to the stores as they came."""
+    switched = [row for record in records if record.channel == LINK for row in _switches(record)]
+    if switched:
+        output = replace(output, switches=pa.Table.from_pylist(switched, schema=SWITCH))
     observations = [record.observations for record in records if record.observations is not None]
     actions = [record.actions for record in records if record.actions is not None]
     if not observations and not actions:
@@ -157,7 +162,23 @@ def _with_tables(records: Sequence[Record], output: Output) -> Output:
     )
 
 
+def _switches(record: Record) -> Iterable[dict[str, Any]]:
+    """The switches of groups that the marks of a record tell of."""
+    for number, mark in enumerate(record.marks):
+        if mark.event is Event.SWITCHED:
+            said = {"from_source": mark.detail["from"], "to_source": record.source, "reason": mark.detail["why"]}
+            for symbol in mark.symbols:
+                yield {"symbol": symbol, "at": mark.at, **said, "raw": record.first + number}
+
+
 def has_rows(output: Output) -> bool:
     """Whether there is anything in it to store at once; findings wait for the checkpoint."""
-    tables = (output.indicators, output.anomalies, output.coverage, output.observations, output.actions)
+    tables = (
+        output.indicators,
+        output.anomalies,
+        output.coverage,
+        output.observations,
+        output.actions,
+        output.switches,
+    )
     return bool(output.bars) or any(table is not None for table in tables)

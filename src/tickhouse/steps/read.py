@@ -13,12 +13,13 @@ from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadQuery, NoData, TickhouseError
 from tickhouse.core.model import BAR, TICK, Query, interval_us
 from tickhouse.core.values import Values
-from tickhouse.steps import locks
+from tickhouse.steps import grouped, locks
 from tickhouse.steps.archive import GROUP as ARCHIVE
 from tickhouse.steps.beside import Beside
 from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
+from tickhouse.steps.preferred import Preferred, orders
 from tickhouse.steps.process import GROUP as PROCESS
 from tickhouse.surfaces import Columns, Listener
 from tickhouse.surfaces import sql as statements
@@ -32,6 +33,7 @@ class Reader:
         self.past: Past = pipeline.past
         self._beside = Beside(self.past, pipeline.settings.process.indicators)
         self._listeners: list[Listener] = []
+        self.preferred = Preferred(orders(pipeline.settings), pipeline.warm)
 
     @property
     def simulated(self) -> bool:
@@ -39,16 +41,20 @@ class Reader:
         return bool(notes(self.pipeline.settings.data).get("simulated"))
 
     def bars(self, query: Query) -> pa.Table:
-        """Stored bars, and the forming ones where the query reaches the present."""
-        stored = self.past.bars(query)
-        if query.as_of is not None or query.versions or query.limit is not None or query.after is not None:
+        """Stored bars, and the forming ones where the query reaches the present; of a symbol of a group one a window."""
+        stored = self.preferred.rows(self.past.bars, query)
+        if query.as_of is not None or query.versions:
             return stored
         forming = [row for row in self.pipeline.hot.forming(query.symbols, query.interval) if _asked(row, query)]
-        if not forming:
+        if query.source is None:
+            stored, forming = self.preferred.forming(stored, forming)
+        if not forming or query.limit is not None or query.after is not None:
             return stored
         times = [{**row, "start": row["start"], "known_at": row["known_at"]} for row in forming]
         extra = pa.Table.from_pylist(times, schema=BAR)
         whole = pa.concat_tables([stored.cast(BAR), extra]).sort_by([(name, "ascending") for name in ORDER])
+        if query.last and self.preferred.concerns(query):
+            return self.preferred.newest(whole, query.last)
         return _newest(whole, query.last) if query.last else whole
 
     def ticks(self, query: Query) -> pa.Table:
@@ -62,6 +68,7 @@ class Reader:
         if not parts:
             return TICK.empty_table()
         table = pa.concat_tables(parts)
+        table = self.preferred.ticks(table, query)
         if query.as_of is not None:
             table = table.filter(
                 pc.less_equal(table["received_at"], pa.scalar(query.as_of, TICK.field("received_at").type))
@@ -78,7 +85,7 @@ class Reader:
 
     def indicators(self, query: Query) -> pa.Table:
         """Stored indicator rows."""
-        return self.past.indicators(query)
+        return self.preferred.rows(self.past.indicators, query)
 
     def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
         """Indicators beside bars, stored or computed; see `steps.beside`."""
@@ -90,7 +97,7 @@ class Reader:
 
     def anomalies(self, query: Query) -> pa.Table:
         """Stored anomalies."""
-        return self.past.anomalies(query)
+        return self.preferred.rows(self.past.anomalies, query)
 
     def findings(self, query: Query) -> pa.Table:
         """Stored findings."""
@@ -116,9 +123,9 @@ class Reader:
         """The newest price of each symbol: from memory, or the close of the newest bar where this process has seen none."""
         rows = self.pipeline.hot.latest(symbols)
         if rows:
-            return list(rows)
+            return self.preferred.latest(list(rows))
         known = [row for row in self.symbols() if not symbols or row["symbol"] in symbols]
-        return [row for one in known for row in self._last_close(one["symbol"], one["source"])]
+        return self.preferred.latest([row for one in known for row in self._last_close(one["symbol"], one["source"])])
 
     def _last_close(self, symbol: str, source: str) -> list[dict[str, Any]]:
         table = self.past.bars(Query((symbol,), source=source, last=1))
@@ -149,7 +156,7 @@ class Reader:
     def sql(self, statement: str) -> statements.Answer:
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
         warm, lake = self.pipeline.settings.warm_url.removeprefix("sqlite:///"), self.pipeline.lake
-        place = statements.Place(Path(warm), lake.url("ticks"), lake.url("bronze"))
+        place = statements.Place(Path(warm), lake.url("ticks"), lake.url("bronze"), self.preferred.order)
         return statements.query(place, statement)
 
     def trace(
@@ -163,7 +170,7 @@ class Reader:
         length = interval_us(interval)
         begin = start - start % length
         query = Query((symbol,), interval, source, begin, begin + 1, versions=True)
-        versions = self.past.bars(query).to_pylist()
+        versions = self.preferred.rows(self.past.bars, query).to_pylist()
         if not versions:
             self._explain(query)
             raise NoData(f"there is no {interval} bar of {symbol} at that time")
@@ -205,6 +212,7 @@ class Reader:
             "process": {"position": done},
             "archive": {"position": groups.get(ARCHIVE)},
             "symbols": len(self.symbols()),
+            "groups": grouped.groups(self.pipeline.settings, journal, self.pipeline.warm),
             "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},
             "recovered": getattr(journal, "recovered", None),
         }
@@ -226,18 +234,21 @@ class Reader:
         """Tell the listeners what changed; called by the process step."""
         if not self._listeners:
             return
+        if output.switches is not None:
+            self.preferred.learn(output.switches)
         for batch in (*output.bars, *output.forming):
-            self._tell("bars", batch.columns())
-        for topic, table in (("anomalies", output.anomalies), ("coverage", output.coverage)):
-            if table is not None:
-                self._tell(topic, columns(table))
+            self._tell("bars", self.preferred.shown(batch.columns()))
+        if output.anomalies is not None:
+            self._tell("anomalies", self.preferred.shown(columns(output.anomalies)))
+        if output.coverage is not None:
+            self._tell("coverage", columns(output.coverage))
         traded = {symbol for record in records if record.ticks is not None for symbol in _named(record.ticks)}
-        latest = self.pipeline.hot.latest(tuple(traded)) if traded else []
+        latest = self.preferred.latest(self.pipeline.hot.latest(tuple(traded)), heard=True) if traded else []
         if latest:
             self._tell("ticks", {name: [row[name] for row in latest] for name in latest[0]})
 
     def _tell(self, topic: str, changed: Columns) -> None:
-        for listener in list(self._listeners):
+        for listener in list(self._listeners) if changed["symbol"] else ():
             listener(topic, changed)
 
 

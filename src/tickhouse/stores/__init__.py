@@ -67,6 +67,9 @@ class Warm(Protocol):
     def actions(self, query: Query) -> pa.Table:
         """Splits and dividends, schema `model.ACTION`, by (symbol, date)."""
 
+    def switches(self, query: Query) -> pa.Table:
+        """When another feed of a group was taken, schema `model.SWITCH`, by (symbol, at): those before `end`, known at `as_of`."""
+
     def symbols(self) -> list[dict[str, Any]]:
         """Every (symbol, source) with its intervals, first and last bar start."""
 

@@ -14,7 +14,7 @@ from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadQuery
 from tickhouse.core.model import Query
 from tickhouse.core.times import instant
-from tickhouse.stores._tables import ANOMALIES, COVERAGE, COVERED, FINDINGS, QUALITY_METRICS, SYMBOLS
+from tickhouse.stores._tables import ANOMALIES, COVERAGE, COVERED, FINDINGS, QUALITY_METRICS, SWITCHES, SYMBOLS
 
 Series = tuple[str, str, str | None]
 """A symbol and an interval, and a source where it matters."""
@@ -199,6 +199,15 @@ def observations(table: Table, names: list[str], query: Query) -> Select[Any]:
         where.append(not_(exists(select(1).select_from(later).where(*newer))))
     found = select(*shown(table, names)).where(*where).order_by(*(c[name] for name in key(table)))
     return found.limit(query.limit) if query.limit is not None else found
+
+
+def switches(names: list[str], query: Query) -> Select[Any]:
+    """Switches by symbol and moment."""
+    c = SWITCHES.c
+    where: list[ColumnElement[bool]] = [c.symbol.in_(query.symbols)] if query.symbols else []
+    where += [c.at < query.end] if query.end is not None else []
+    where += [c.at <= query.as_of] if query.as_of is not None else []
+    return select(*shown(SWITCHES, names)).where(*where).order_by(c.symbol, c.at)
 
 
 def actions(table: Table, names: list[str], query: Query) -> Select[Any]:

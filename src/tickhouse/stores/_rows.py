@@ -20,6 +20,7 @@ from tickhouse.stores._tables import (
     INDICATORS,
     LEDGER,
     OBSERVATIONS,
+    SWITCHES,
     SYMBOLS,
 )  # fmt: skip
 
@@ -42,7 +43,8 @@ def of_output(output: Output) -> Iterator[tuple[Table, Rows]]:
     ]
     for kind, table in tables:
         yield kind, rows(kind, table, output.position)
-    for kind, table in ((OBSERVATIONS, output.observations), (ACTIONS, output.actions)):
+    as_they_came = (OBSERVATIONS, output.observations), (ACTIONS, output.actions), (SWITCHES, output.switches)
+    for kind, table in as_they_came:
         if table is not None and table.num_rows:
             yield kind, rows(kind, table, output.position)
     yield SYMBOLS, spans(table for kind, table in tables if kind in (BARS, INDICATORS, ANOMALIES))

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )  # fmt: skip
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test holds it against `migrations/`."""
 
 METADATA = MetaData()
@@ -114,4 +114,10 @@ ACTIONS = _table(
     "actions", "symbol date source kind",
     _text("symbol"), _text("source"), Column("date", Date, nullable=False), _text("kind"), _real("value"),
     _whole("raw"), _whole("position"),
+)  # fmt: skip
+
+SWITCHES = _table(
+    "switches", "symbol at",
+    _text("symbol"), _whole("at"), _text("from_source"), _text("to_source"), _text("reason"), _whole("raw"),
+    _whole("position"),
 )  # fmt: skip

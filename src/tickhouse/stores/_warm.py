@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 
 from tickhouse.core.batches import Output
 from tickhouse.core.errors import Final
-from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, TIME, Query
+from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, TIME, Query
 from tickhouse.stores import Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
 
 METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
@@ -122,6 +122,11 @@ class SqlWarm:
         found = _queries.actions(_tables.ACTIONS, ACTION.names, query)
         with self._reading() as connection:
             return _rows.to_arrow(ACTION, connection.execute(found).all())
+
+    def switches(self, query: Query) -> pa.Table:
+        """When another feed of a group was taken, schema `model.SWITCH`, by (symbol, at): those before `end`, known at `as_of`."""
+        with self._reading() as connection:
+            return _rows.to_arrow(SWITCH, connection.execute(_queries.switches(SWITCH.names, query)).all())
 
     def symbols(self) -> list[dict[str, Any]]:
         """Every (symbol, source) with its intervals, first and last bar start (us)."""

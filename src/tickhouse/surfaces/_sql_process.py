@@ -68,7 +68,7 @@ def _verdict(job: dict[str, Any]) -> dict[str, str | None]:
 
 def _answer(job: dict[str, Any]) -> str | None:
     connection = duckdb.connect(config=_config(job["memory"], job["spill"]))
-    furnish(connection, Path(job["warm"]), {"ticks": job["ticks"], "bronze": job["bronze"]})
+    furnish(connection, Path(job["warm"]), {"ticks": job["ticks"], "bronze": job["bronze"]}, job["groups"])
     statement = one(connection, job["statement"])
     _bound(job["memory"], job["seconds"])
     reader = connection.execute(statement).to_arrow_reader(ROWS_AT_ONCE)

@@ -199,3 +199,7 @@ class Status(BaseModel):
     simulated: bool
     at: AwareDatetime = Field(description="The clock of the house.")
     ledger: dict[str, dict[str, int | bool]] | None = None
+    groups: dict[str, dict[str, Any]] | None = Field(
+        None,
+        description="Each group: its feeds, whether they are heard and in use for how many symbols, and the newest switches.",
+    )

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,11 +34,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the data are: the SQLite file of the warm store and the lake's globs."""
+    """Where the data are: the SQLite file of the warm store and the lake's globs; and the feeds of each symbol of a group."""
 
     warm: Path
     ticks: str | None = None
     bronze: str | None = None
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,19 @@ class Answer:
 def query(place: Place, statement: str, limits: Limits | None = None) -> Answer:
     """The answer to one SELECT. Tables: bars, indicators, anomalies, findings, coverage, ledger, quality_metrics, symbols
     (times as TIMESTAMP WITH TIME ZONE), observations and actions; every version of a row in `versions.<table>`, every vintage in
-    `versions.observations`; `ticks` and `bronze` from the lake.
+    `versions.observations`; `ticks` and `bronze` from the lake; `chosen.bars` has of each window of a symbol the one source that
+    a group takes, where `bars` has them all.
 
     Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, reads elsewhere, or needs more than the limits.
     """
     limits = limits or Limits()
-    job = {"warm": str(place.warm), "ticks": place.ticks, "bronze": place.bronze, "statement": statement}
+    job = {
+        "warm": str(place.warm),
+        "ticks": place.ticks,
+        "bronze": place.bronze,
+        "groups": place.groups,
+        "statement": statement,
+    }
     until = time.monotonic() + limits.seconds
     with TemporaryDirectory(prefix="tickhouse-sql-") as spill, _process(limits.seconds) as process:
         assert process.stdin and process.stdout and process.stderr

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
@@ -10,15 +11,19 @@ from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import Busy, SettingsError, TickhouseError
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health
-from tickhouse.core.model import Want
+from tickhouse.core.model import Ids
+from tickhouse.journal import Journal
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps.failover import Failover
 from tickhouse.steps.introduce import Introduce
-from tickhouse.steps.lines import lines
-from tickhouse.steps.opening import Opening
-from tickhouse.steps.poll import Poll, Wish
+from tickhouse.steps.lines import LineState, lines
+from tickhouse.steps.newest import Newest
+from tickhouse.steps.poll import Poll
+from tickhouse.steps.preferred import in_use
 from tickhouse.steps.recent import Recent
 from tickhouse.steps.refill import Refill
 from tickhouse.steps.renew import Renew
+from tickhouse.steps.station import Station, Wanted
 
 log = structlog.get_logger()
 Task = asyncio.Task[None]
@@ -41,8 +46,10 @@ class Intake:
         self.refill = Refill(paced, pipeline.transport, self.take, pipeline.clock)
         self.introduce = Introduce(pipeline.settings.feeds, pipeline.transport)
         self.renew = Renew(self.ingest.suite, pipeline.transport.renew)
-        self.polls: list[Poll] = []
-        """The polled feeds, once they are asked."""
+        self.stations: dict[str, Station] = {}
+        """The feeds at work."""
+        self.failover: Failover | None = None
+        """What decides for the groups, once it runs."""
         self.health: dict[str, Health] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ingest")
         self._until: float | None = None
@@ -65,12 +72,15 @@ class Intake:
     async def once(self, stop: asyncio.Event) -> None:
         """One round of every polled feed. Raises, when all are done, what went wrong with the first that failed; `SettingsError`
         when no feed is polled."""
-        inboxes = {name: Inbox(name, clock=self.pipeline.clock) for name in self.pipeline.feeds}
-        self.polls = [poll for name, inbox in inboxes.items() if (poll := self._poll(name, inbox))]
-        if not self.polls:
+        self.stations = self._stations()
+        for name, station in self.stations.items():
+            symbols = self.pipeline.settings.symbols_of(name, first=True)
+            station.poll = station.asks(Wanted(symbols)) if station.polled and symbols else None
+        polls = self._polls()
+        if not polls:
             raise SettingsError("no feed of the settings is polled; name one with symbols and a channel that is polled")
-        pumps = [asyncio.create_task(self._pump(inbox)) for inbox in inboxes.values()]
-        rounds = [asyncio.create_task(_raised(poll.once())) for poll in self.polls]
+        pumps = [asyncio.create_task(self._pump(station.inbox)) for station in self.stations.values()]
+        rounds = [asyncio.create_task(_raised(poll.once())) for poll in polls]
         asking = asyncio.create_task(_all(rounds))
         try:
             await _until(stop, [asking])
@@ -83,7 +93,7 @@ class Intake:
         """Stop everything, with what is in the inboxes journaled; returns what tasks ended with."""
         self._until = self.pipeline.clock.monotonic() + PARTING_SECONDS
         ended = await _ended(sources)
-        self.health = {**self.pipeline.transport.health, **{poll.line: poll.health for poll in self.polls}}
+        self.health = {**self.pipeline.transport.health, **{poll.line: poll.health for poll in self._polls()}}
         failed = [*ended, *await _ended(pumps)]
         self._writer.shutdown()
         await self.pipeline.transport.close()
@@ -106,35 +116,35 @@ class Intake:
 
     def _lines(self) -> tuple[list[Task], list[Task]]:
         """Tasks that fill inboxes, and those that empty them."""
-        pipeline, streams, pumps = self.pipeline, [asyncio.create_task(self._renew())], []
-        for name, feed in pipeline.feeds.items():
-            section = pipeline.settings.feeds[name]
-            inbox = Inbox(name, clock=pipeline.clock)
-            pumps.append(asyncio.create_task(self._pump(inbox)))
-            if poll := self._poll(name, inbox):
-                self.polls.append(poll)
-                streams.append(asyncio.create_task(poll.run()))
-                continue
-            want = Want(tuple(section.symbols), section.channel or feed.channel)
-            for number, subscription in enumerate(
-                [] if feed.ways.is_polled(want.channel) else feed.subscriptions(want)
-            ):
-                stream = pipeline.transport.stream(subscription, inbox, line=f"{name}-{number}")
-                streams.append(asyncio.create_task(stream))
-        return streams, pumps
+        settings, clock = self.pipeline.settings, self.pipeline.clock
+        self.stations = stations = self._stations()
+        watched = {
+            name: frozenset(s for g in settings.groups.values() if name in g.feeds for s in g.symbols)
+            for name in stations
+        }
+        self.ingest.newest = Newest(watched)
+        self.failover = Failover(settings, stations, self.ingest.newest, clock, in_use(self.pipeline.warm))
+        self.failover.fill = self._refetch
+        work = [self._renew(), *(station.run() for station in stations.values())]
+        if self.failover.watches:
+            work.append(self.failover.run())
+        pumps = [asyncio.create_task(self._pump(station.inbox)) for station in stations.values()]
+        return [asyncio.create_task(one) for one in work], pumps
 
-    def _poll(self, name: str, inbox: Inbox) -> Poll | None:
-        """What polls a feed, None where it has no symbols or its channel comes by itself. Raises `SettingsError`."""
-        (feed, pace), section = self.paced[name], self.pipeline.settings.feeds[name]
-        channel = section.channel or feed.channel
-        if not section.symbols or not feed.ways.is_polled(channel):
-            return None
-        feed.poll(Want(section.symbols, channel)).close()
-        market = section.market or feed.about.market
-        opening = Opening(section.symbols, market, fixed=section.market is not None, always=section.closed)
-        wish = Wish(section.symbols, channel, section.every or feed.ways.every, opening)
-        before = lines(self.pipeline.journal, name).get(f"{name}-poll")
-        return Poll((feed, pace), wish, self.pipeline.transport, inbox, before)
+    def _polls(self) -> list[Poll]:
+        return [station.poll for station in self.stations.values() if station.poll]
+
+    def _stations(self) -> dict[str, Station]:
+        """A place for every feed. Raises `SettingsError` for one that cannot be asked for its symbols."""
+        pipeline, settings, made = self.pipeline, self.pipeline.settings, dict[str, Station]()
+        for name, paced in self.paced.items():
+            spare = any(name in group.feeds and len(group.feeds) > 1 for group in settings.groups.values())
+            made[name] = Station(
+                paced, settings.feeds[name], pipeline.transport, Inbox(name, clock=pipeline.clock), spare=spare,
+                before=partial(_last, pipeline.journal, name),
+            )  # fmt: skip
+            made[name].check(settings.symbols_of(name))
+        return made
 
     async def _pump(self, inbox: Inbox) -> None:
         work: asyncio.Future[int] | None = None
@@ -151,8 +161,17 @@ class Intake:
     async def _recent(self, name: str) -> None:
         pipeline, section = self.pipeline, self.pipeline.settings.feeds[name]
         if section.recent:
-            recent = Recent(self.paced[name], pipeline.transport, self.take, pipeline.warm.symbols)
-            await recent.run(section.symbols, pipeline.settings.process.intervals, section.recent, pipeline.clock.now())
+            await self._fetch(name, pipeline.settings.symbols_of(name, first=True), section.recent)
+
+    async def _refetch(self, name: str, symbols: Sequence[str], seconds: float) -> None:
+        """What a feed missed while another one was in use; where ids prove what is missing, that is asked for anyway."""
+        if self.paced[name][0].ids is not Ids.DENSE:
+            await self._fetch(name, symbols, seconds)
+
+    async def _fetch(self, name: str, symbols: Sequence[str], seconds: float) -> None:
+        pipeline = self.pipeline
+        recent = Recent(self.paced[name], pipeline.transport, self.take, pipeline.warm.symbols)
+        await recent.run(symbols, pipeline.settings.process.intervals, seconds, pipeline.clock.now())
 
     async def _renew(self) -> None:
         loop, clock = asyncio.get_running_loop(), self.pipeline.clock
@@ -160,6 +179,11 @@ class Intake:
             await asyncio.sleep(LOOK_SECONDS)
             silent = await loop.run_in_executor(self._writer, self.renew.due, clock.now())
             self.renew.step(silent, clock.now())
+
+
+def _last(journal: Journal, name: str) -> LineState | None:
+    """How the poll of a feed was last heard of."""
+    return lines(journal, name).get(f"{name}-poll")
 
 
 async def _raised(asking: Awaitable[TickhouseError | None]) -> None:

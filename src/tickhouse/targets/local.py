@@ -9,6 +9,7 @@ from tickhouse.core.batches import Output, Record
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.line import Health
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps.failover import Failover
 from tickhouse.steps.locks import roles as held
 from tickhouse.steps.measure import Measure
 from tickhouse.steps.process import Process, Published
@@ -54,6 +55,11 @@ class Local:
     def renewed(self) -> int:
         """How many times a mute symbol was subscribed anew."""
         return self._intake.renew.renewed if self._intake else 0
+
+    @property
+    def failover(self) -> Failover | None:
+        """What decides which feed of a group is in use, where feeds are listened to here."""
+        return self._intake.failover if self._intake else None
 
     @property
     def health(self) -> Mapping[str, Health]:

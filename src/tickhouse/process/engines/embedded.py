@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import LIVE, REFILL, U8, BarBatch, Output, Record, TickBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.kernels.tumbling import NEVER, TOP
-from tickhouse.core.marks import LINK, Event, Mark
+from tickhouse.core.marks import HEARD, LINK, Event, Mark
 from tickhouse.core.model import Hole
 from tickhouse.process import History, given, state, turns
 from tickhouse.process.again import Again
@@ -187,7 +187,7 @@ class Embedded:
         source = self._source(record.source)
         lane = source.lane(record.lane)
         moment = self._moment(call, source, lane, record.end, now)
-        if mark.event is Event.BEGIN:
+        if mark.event in (Event.BEGIN, Event.SWITCHED):
             return
         if mark.event is Event.END:
             moment.cross(None, complete=not lane.live)
@@ -205,12 +205,14 @@ class Embedded:
         if mark.event is Event.CONNECTED and lane.connected == FAR and windows.watermark == NEVER:
             lane.connected = mark.at
         blind_from = lane.evidence.take(mark)
-        number = lane.evidence.number(mark.line)
+        number, hears = lane.evidence.number(mark.line), mark.event in HEARD
         for symbol in mark.symbols:
             row = lane.row(source.code(symbol), mark.channel)
-            lane.line[row] = number
+            moved = lane.move(row, number, mark.at)
             if row >= began:
                 lane.edge[row] = mark.at
+            if moved and not hears and mark.at < min(windows.closed, blind_from):
+                lane.changed.append((row, mark.at, windows.closed))
         if blind_from < windows.closed:
             mine = lane.line[: lane.rows] == number if mark.line else np.ones(lane.rows, np.bool_)
             lane.changed += [(row, blind_from, windows.closed) for row in np.flatnonzero(mine).tolist()]
