@@ -13,6 +13,7 @@ from tickhouse.process.coverage import Coverage, Stretches
 from tickhouse.process.evidence import FAR, NO_LINE, Evidence
 from tickhouse.process.growth import longer, room
 from tickhouse.process.identity import DenseIds, UniqueIds
+from tickhouse.process.rolling import Rolling
 from tickhouse.process.rules import Rules
 from tickhouse.process.state import part
 from tickhouse.process.windows import Columns, Windows
@@ -52,6 +53,7 @@ class Lane:
         self.bar_span = [FAR, NEVER]
         self.bar_runs: dict[tuple[int, int], list[int]] = {}
         self.bar_channels: dict[tuple[int, int], int] = {}
+        self.rolling = Rolling()
         self.held: list[NDArray[Any]] = []
         self.given: list[NDArray[Any]] = []
 
@@ -198,7 +200,7 @@ class Lane:
             "pending": list(self.pending), "changed": self.changed, "bar_codes": sorted(self.bar_codes),
             "bar_span": self.bar_span, "bar_runs": [[*key, *run] for key, run in self.bar_runs.items()],
             "bar_channels": [[*key, channel] for key, channel in self.bar_channels.items()],
-            "evidence": self.evidence.snapshot(), "cover": blind,
+            "evidence": self.evidence.snapshot(), "cover": blind, "rolling": self.rolling.snapshot(),
         }  # fmt: skip
         return arrays, values
 
@@ -221,5 +223,7 @@ class Lane:
         self.bar_codes, self.bar_span = set(values["bar_codes"]), list(values["bar_span"])
         self.bar_runs = {(code, interval): [start, end] for code, interval, start, end in values["bar_runs"]}
         self.bar_channels = {(code, interval): number for code, interval, number in values.get("bar_channels", ())}
+        if "rolling" in values:
+            self.rolling.restore(values["rolling"])
         for name in WAITING:
             setattr(self, name, [arrays[name].astype(BARS)] if name in arrays else [])

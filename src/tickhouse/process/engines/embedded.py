@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import LIVE, REFILL, U8, BarBatch, Output, Record, TickBatch
 from tickhouse.core.errors import SettingsError
+from tickhouse.core.kernels.bars import BARS
 from tickhouse.core.kernels.tumbling import NEVER, TOP
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.model import Hole
@@ -192,13 +193,15 @@ class Embedded:
         if mark.event is Event.END:
             moment.cross(None, complete=not lane.live)
             if not lane.live:
-                given.release(moment, 1)
+                given.finish(moment)
                 moment.release(1)
                 call.touched.pop((source.name, lane.name), None)
                 source.end(lane)
         elif record.lane == LIVE:
             self._evidence(source, lane, mark)
-            moment.cross(max(mark.at, now) - self.rules.lateness_us - self.rules.grace_us)
+            watermark = max(mark.at, now) - self.rules.lateness_us - self.rules.grace_us
+            moment.cross(watermark)
+            given.tell(moment, watermark)
 
     def _evidence(self, source: Source, lane: Lane, mark: Mark) -> None:
         windows, began = lane.windows, lane.rows
@@ -238,7 +241,11 @@ class Embedded:
         )  # fmt: skip
 
     def _forming(self, call: "_Call") -> Iterable[BarBatch]:
-        """The open windows of live lanes that changed in a call."""
+        """The open windows of live lanes that changed in a call, and given bars that are not over."""
+        for emitted in call.emitted.values():
+            batch = emitted.batch([np.array([row], BARS) for row in emitted.forming.values()])
+            if batch is not None:
+                yield batch
         for (name, _), lane in call.touched.items():
             found = lane.windows.forming(lane.code)
             if found is None or not lane.live:
