@@ -82,17 +82,21 @@ class House:
         source: str | None = None,
         versions: bool = False,
         indicators: Symbols = (),
+        adjust: str = "none",
     ) -> pl.DataFrame:
         """Bars of one symbol or several, oldest first; columns as `core.model.BAR`.
 
         `last` is a number of bars, or a length of time such as "6h" back from the newest bar. `as_of` asks what was believed
         then. `indicators` such as ["sma(20)", "rsi(14)"] or "all" are further columns: what the house keeps as it is kept, any
         other computed over all bars before, too. The indicator vwap is the column `vwap()`, since a bar has a `vwap` of its own.
+        `adjust` is "none" for prices as their provider states them, "splits" for prices and volumes in the shares of today, or
+        of `as_of`, "all" for prices that take dividends into account too; by the formulas in `core.adjusting`.
         """
-        query = self._query(symbol, start, end, interval=interval, as_of=as_of, source=source, versions=versions)
+        rest = {"as_of": as_of, "source": source, "versions": versions, "adjust": adjust}
+        query = self._query(symbol, start, end, interval=interval, **rest)
         table = self._told(self.reader.bars, query, last)
         wanted = listed(indicators)
-        return pl.DataFrame(flat(table, self.reader.beside(table, wanted, query.as_of)) if wanted else table)
+        return pl.DataFrame(flat(table, self.reader.beside(table, wanted, query.as_of, adjust)) if wanted else table)
 
     def ticks(self, symbol: str, *, start: Any = None, end: Any = None, last: str | int | None = None) -> pl.DataFrame:
         """Ticks of one symbol by event time; columns as `core.model.TICK`. `last` is a number, or a length of time such as "5m"

@@ -99,7 +99,7 @@ class MemoryHouse:
         """Indicator rows."""
         return _newest(self._ask("indicators", INDICATOR, query), query, ("symbol", "interval", "source"))
 
-    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None, adjust: str = "none") -> Values:
         """Indicators beside bars."""
         return Beside(self, CONFIGURED).values(bars, wanted, as_of)
 

@@ -60,6 +60,7 @@ def bars(
     last: Last = None, form: Format = "table", as_json: Json = False, data: Data = None, config: Config = None,
     versions: Versions = False,
     indicators: Annotated[str | None, typer.Option("--indicators", help="'all' that are kept, or any: 'sma(20) rsi(14)'.")] = None,
+    adjust: Annotated[str, typer.Option("--adjust", help="For 'splits', or 'all': dividends too; 'none' is as stated.")] = "none",
 ) -> None:  # fmt: skip
     """Bars of a symbol, oldest first.
 
@@ -67,13 +68,14 @@ def bars(
     """
     from tickhouse.core.asking import listed
 
-    asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last, versions=versions)
+    rest = {"as_of": as_of, "source": source, "last": last, "versions": versions, "adjust": adjust}
+    asked = query(symbol, start, end, interval=interval, **rest)
     with reading(data, config) as house:
         table = house.told(house.bars, asked)
         if not indicators:
             emit(table, wanted(form, as_json), HIDE)
             return
-        values = house.beside(table, listed(indicators), asked.as_of)
+        values = house.beside(table, listed(indicators), asked.as_of, adjust)
     emit_beside(table, "indicators", values, wanted(form, as_json), HIDE)
 
 

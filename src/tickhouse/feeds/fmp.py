@@ -58,7 +58,11 @@ class Fmp:
 
     name = "fmp"
     about = About(
-        "Financial Modeling Prep", "required", "equities", "FMP's terms of use; see them before showing data to others"
+        "Financial Modeling Prep",
+        "required",
+        "equities",
+        "FMP's terms of use; see them before showing data to others",
+        ("*",),
     )
     channels: Mapping[str, str] = {
         "quote": "price and day of one symbol: `quote:AAPL`",

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tickhouse.core.adjusting import NONE
 from tickhouse.core.asking import explain
 from tickhouse.core.batches import Output, Record, TickBatch
 from tickhouse.core.clock import SECOND
@@ -14,7 +15,9 @@ from tickhouse.core.errors import BadQuery, NoData, TickhouseError
 from tickhouse.core.model import BAR, TICK, Query, interval_us
 from tickhouse.core.values import Values
 from tickhouse.steps import locks
+from tickhouse.steps.adjusted import Adjusted
 from tickhouse.steps.archive import GROUP as ARCHIVE
+from tickhouse.steps.beside import ALL as EVERY
 from tickhouse.steps.beside import Beside
 from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
@@ -39,7 +42,10 @@ class Reader:
         return bool(notes(self.pipeline.settings.data).get("simulated"))
 
     def bars(self, query: Query) -> pa.Table:
-        """Stored bars, and the forming ones where the query reaches the present."""
+        """Stored bars, and the forming ones where the query reaches the present; adjusted where the query says so."""
+        return Adjusted(self.pipeline, query.adjust).of(self._bars(query), query.as_of)
+
+    def _bars(self, query: Query) -> pa.Table:
         stored = self.past.bars(query)
         if query.as_of is not None or query.versions or query.limit is not None or query.after is not None:
             return stored
@@ -80,9 +86,13 @@ class Reader:
         """Stored indicator rows."""
         return self.past.indicators(query)
 
-    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
-        """Indicators beside bars, stored or computed; see `steps.beside`."""
-        return self._beside.values(bars, wanted, as_of)
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None, adjust: str = NONE) -> Values:
+        """Indicators beside bars, stored or computed; see `steps.beside`. Beside adjusted bars all are computed."""
+        if adjust == NONE:
+            return self._beside.values(bars, wanted, as_of)
+        configured = self.pipeline.settings.process.indicators
+        names = [name for text in wanted for name in (configured if text == EVERY else (text,))]
+        return Beside(Adjusted(self.pipeline, adjust), configured).values(bars, names, as_of)
 
     def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
         """The values in indicator rows."""

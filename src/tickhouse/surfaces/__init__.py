@@ -34,10 +34,11 @@ class House(Protocol):
     def indicators(self, query: Query) -> pa.Table:
         """Indicator rows of schema `model.INDICATOR`."""
 
-    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None, adjust: str = "none") -> Values:
         """Indicators beside the rows of `bars`, as they were believed at `as_of`: stored ones, others computed from the series.
 
-        `wanted` are names such as `sma(20)`, `bollinger`, or `all`. Raises `BadSetting`, which names the known ones.
+        Beside bars that were asked for with `adjust` all are computed. `wanted` are names such as `sma(20)`, `bollinger`, or `all`.
+        Raises `BadSetting`, which names the known ones.
         """
 
     def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:

@@ -156,6 +156,15 @@ class BarsAsk(Versioned):
         "In CSV and Arrow each value is a column, and `vwap()` is the indicator vwap.",
     )
 
+    adjust: Literal["none", "splits", "all"] = Field(
+        "none",
+        description="Prices as their provider states them; in the shares of now, or of `as_of`; or with dividends in them, too.",
+    )
+
+    def query(self, now: int, symbols: tuple[str, ...] = (), **more: Any) -> Query:
+        """The question with its times as UTC microseconds. Raises `BadQuery`."""
+        return super().query(now, symbols, adjust=self.adjust, **more)
+
 
 class IndicatorsAsk(Versioned):
     """Indicators of closed bars."""
