@@ -1,6 +1,7 @@
 """One house as its readers see it: the `House` of `surfaces`, answered from the stores, the journal and the lake."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,8 @@ class Reader:
     ) -> dict[str, Any]:
         """The bar that holds `start` (us), its versions, its coverage, and the raw messages behind it.
 
-        These are the messages of its ticks, and those that held a version of the bar as a whole (`whole`), which are kept when
-        there are more than `limit`.
+        These are the messages of its ticks, and those that held a version of the bar, or of a shorter one that it was rolled up of,
+        as a whole (`whole`), which are kept when there are more than `limit`.
         """
         length = interval_us(interval)
         begin = start - start % length
@@ -182,7 +183,8 @@ class Reader:
         first, last = min(one["first_raw"] for one in versions), max(one["last_raw"] for one in versions)
         ticks = self.past.ticks(bar["source"], symbol, begin, begin + length, last + 1, first)
         traded = {position for batch in ticks for position in batch.raw.tolist()}
-        whole = {one["first_raw"] for one in versions if one["first_raw"] == one["last_raw"]} - traded
+        given = [*versions, *(self._parts(bar, length) if not traded else ())]
+        whole = {one["first_raw"] for one in given if one["first_raw"] == one["last_raw"]} - traded
         positions = [*sorted(whole), *sorted(traded)]
         messages = [
             {"position": position, "channel": raw.channel, "lane": raw.lane, "received_at": int(raw.received_at[index]),
@@ -194,6 +196,18 @@ class Reader:
             "bar": bar, "versions": versions, "coverage": coverage, "ticks": sum(map(len, ticks)),
             "raw": {"count": len(positions), "shown": len(messages), "messages": messages},
         }  # fmt: skip
+
+    def _parts(self, bar: Mapping[str, Any], length: int) -> list[dict[str, Any]]:
+        """Every version of the shorter bars in the time of a bar without ticks."""
+        begin, known = _us(bar["start"]), (row for row in self.symbols() if row["symbol"] == bar["symbol"])
+        shorter = [
+            text
+            for row in known
+            for text in row["intervals"]
+            if row["source"] == bar["source"] and interval_us(text) < length
+        ]
+        query = Query((bar["symbol"],), source=bar["source"], start=begin, end=begin + length, versions=True)
+        return [row for text in shorter for row in self.past.bars(replace(query, interval=text)).to_pylist()]
 
     def status(self) -> dict[str, Any]:
         """What is going on in the house."""
