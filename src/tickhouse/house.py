@@ -134,6 +134,14 @@ class House:
         """The bar at a time, its versions and the raw messages behind it. Raises `NoData`."""
         return self.reader.trace(canonical(symbol), instant(at, self._pipeline.clock.now()), interval, source)
 
+    def reconcile(
+        self, symbol: str, a: str, b: str, interval: str = "1m", *, start: Any = None, end: Any = None, worst: int = 10
+    ) -> dict[str, Any]:
+        """How two sources differ on the same bars of a symbol: how many are equal or of one alone, the distances of `b` from `a` in
+        basis points, the ratio of the volumes, the `worst` bars with the positions of their messages. Raises `NoData`.
+        """
+        return self.reader.reconcile(self._query(symbol, start, end, interval=interval), a, b, worst)
+
     def status(self) -> dict[str, Any]:
         """The ledger of each source, positions, and who runs what."""
         return self.reader.status()

@@ -24,6 +24,7 @@ from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.process import GROUP as PROCESS
+from tickhouse.steps.reconcile import reconcile
 from tickhouse.surfaces import Columns, Listener
 from tickhouse.surfaces import sql as statements
 
@@ -196,6 +197,14 @@ class Reader:
             "bar": bar, "versions": versions, "coverage": coverage, "ticks": sum(map(len, ticks)),
             "raw": {"count": len(positions), "shown": len(messages), "messages": messages},
         }  # fmt: skip
+
+    def reconcile(self, query: Query, a: str, b: str, worst: int = 10) -> dict[str, Any]:
+        """How two sources differ on the same bars; see `steps.reconcile`. Raises `UnknownSymbol`, `NoData` or `BadQuery`."""
+        try:
+            return reconcile(self.past, query, a, b, worst)
+        except NoData:
+            self._explain(query)
+            raise
 
     def _parts(self, bar: Mapping[str, Any], length: int) -> list[dict[str, Any]]:
         """Every version of the shorter bars in the time of a bar without ticks."""

@@ -70,6 +70,9 @@ class House(Protocol):
     ) -> dict[str, Any]:
         """The bar, its versions, its coverage and the raw messages behind it. Raises `NoData`."""
 
+    def reconcile(self, query: Query, a: str, b: str, worst: int = 10) -> dict[str, Any]:
+        """How the bars of two sources differ: bars compared, of one alone, equal; basis points; the worst. Raises `NoData`."""
+
     def status(self) -> dict[str, Any]:
         """What is going on: ledger per source, lag, positions, rates, roles, sizes."""
 

@@ -208,5 +208,16 @@ class TraceAsk(Ask):
     limit: int = Field(100, ge=1, le=1000, description="The most raw messages shown.")
 
 
+class ReconcileAsk(Ask):
+    """Two sources, and which of their bars."""
+
+    a: Source = Field(description="The source that the other one is measured by.")
+    b: Source = Field(description="The other source.")
+    interval: Interval = Field("1m", description="The length of the bars.")
+    start: Time | None = Field(None, description="From here on, inclusive.")
+    end: Time | None = Field(None, description="Up to here, exclusive.")
+    worst: int = Field(10, ge=0, le=1000, description="How many of the bars that differ most are shown.")
+
+
 class Nothing(Ask):
     """No parameters."""
