@@ -208,10 +208,12 @@ def trace(
 
 
 def status(as_json: Json = False, data: Data = None, config: Config = None) -> None:
-    """The ledger of each source, and how far each part has come.
+    """The ledger of each source, what is left of the quotas, and how far each part has come.
 
     Example: tickhouse status --json
     """
+    from tickhouse.steps.quota import told
+
     with reading(data, config) as house:
         found = house.status()
     if as_json:
@@ -227,8 +229,14 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
     for group, behind in found["journal"]["behind"].items():
         what = "wait for their object to be full" if group == "archive" else "behind"
         typer.echo(f"{group}: {behind:,} messages {what}")
+    for feed, quota in found["quota"].items():
+        typer.echo(f"quota of {feed}: {told(quota)}{_until(quota)}")
     for name, process in found["roles"].items():
         typer.echo(f"role {name}: {f'process {process}' if process else 'not running'}")
+
+
+def _until(quota: dict[str, Any]) -> str:
+    return f", the day ends at {quota['day_ends'][:16]}Z" if "day_ends" in quota else ""
 
 
 def series(

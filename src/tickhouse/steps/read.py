@@ -24,6 +24,7 @@ from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.process import GROUP as PROCESS
+from tickhouse.steps.quota import quotas
 from tickhouse.steps.reconcile import reconcile
 from tickhouse.surfaces import Columns, Listener
 from tickhouse.surfaces import sql as statements
@@ -238,9 +239,17 @@ class Reader:
             "process": {"position": done},
             "archive": {"position": groups.get(ARCHIVE)},
             "symbols": len(self.symbols()),
+            "quota": self._quota(),
             "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},
             "recovered": getattr(journal, "recovered", None),
         }
+
+    def _quota(self) -> dict[str, Any]:
+        """What is left of the quotas of the feeds in the settings, as far as they have any."""
+        sections = self.pipeline.settings.feeds
+        paces = {name: sections[name].paced(feed.pace) for name, feed in self.pipeline.feeds.items()}
+        found = quotas(self.pipeline.settings, paces, self.pipeline.clock)
+        return {name: quota for name, quota in found.items() if quota["allowed"]}
 
     def health(self) -> Mapping[str, Any]:
         """Whether the house can answer, part by part."""

@@ -215,3 +215,7 @@ class Status(BaseModel):
     simulated: bool
     at: AwareDatetime = Field(description="The clock of the house.")
     ledger: dict[str, dict[str, int | bool]] | None = None
+    quota: dict[str, dict[str, Any]] | None = Field(
+        None,
+        description="Of each feed with limits: what is allowed, what is left of the minute and the day, when its day ends.",
+    )
