@@ -26,7 +26,7 @@ def providers(settings: Settings, clock: Clock | None = None) -> list[Row]:
     running = settings.data.is_dir() and locks.holder(settings.data, "ingest") is not None
     try:
         rows = []
-        for name in names("feeds"):
+        for name in dict.fromkeys([*names("feeds"), *settings.feeds]):
             section = settings.feeds.get(name)
             known = lines(journal, name) if journal is not None else {}
             try:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TICK = 60.0
 """Seconds after which evidence is written while nothing is asked, so that time goes on and windows close."""
 JITTER = 0.1
-"""The part of the interval by which rounds are moved, so that feeds do not ask all at once."""
+"""The part of the interval by which all rounds but the first are moved, so that feeds do not ask all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Poll:
     async def run(self) -> None:
         """Ask until cancelled. Raises `BadSetting` for a market that there is not."""
         try:
-            await self._pause(max(await self._resume(), self._random.uniform(0, JITTER * self.wish.every)))
+            await self._pause(max(await self._resume(), 0.0))
             while True:
                 await self._pause(await self._turn())
         finally:
