@@ -32,6 +32,10 @@ class State(IntEnum):
     CORRECTED = 2
 
 
+SNAPSHOT = "quote"
+"""The sale condition of a tick that was made of a quote: a price that somebody was asked for, however old it is."""
+
+
 class Ids(StrEnum):
     """What a source's trade ids prove."""
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import F64, I32, I64, LIVE
 from tickhouse.core.kernels.bars import BARS
-from tickhouse.core.kernels.tumbling import NEVER
+from tickhouse.core.kernels.identity import NEW
+from tickhouse.core.kernels.tumbling import ACCEPTED, LATE, NEVER
 from tickhouse.process.coverage import Coverage, Stretches
 from tickhouse.process.evidence import FAR, NO_LINE, Evidence
 from tickhouse.process.growth import longer, room
@@ -18,7 +19,7 @@ from tickhouse.process.rules import Rules
 from tickhouse.process.state import part
 from tickhouse.process.windows import Columns, Windows
 
-BY_ROW = ("code", "ids", "channel", "line", "edge")
+BY_ROW = ("code", "ids", "channel", "line", "edge", "newest")
 """The arrays that have one value for each series."""
 
 WAITING = ("held", "given")
@@ -44,6 +45,7 @@ class Lane:
         self.ids: I32 = np.zeros(0, np.int32)
         self.line: NDArray[np.int16] = np.zeros(0, np.int16)
         self.edge: I64 = np.zeros(0, np.int64)
+        self.newest: I64 = np.zeros(0, np.int64)
         self.channel: I32 = np.zeros(0, np.int32)
         self.memory = FAR
         self.connected = FAR
@@ -85,6 +87,7 @@ class Lane:
     def _grow(self, rows: int) -> None:
         self.code, self.ids, self.channel = (longer(old, rows) for old in (self.code, self.ids, self.channel))
         self.line, self.edge = longer(self.line, rows, NO_LINE), longer(self.edge, rows, FAR)
+        self.newest = longer(self.newest, rows, NEVER)
 
     def judge(self, c: Columns, begin: int, end: int) -> None:
         """Say of ticks whether they are new."""
@@ -92,6 +95,19 @@ class Lane:
             self.dense.judge(self.ids, c, begin, end)
         elif self.unique is not None:
             self.unique.judge(c, begin, end)
+
+    def follow(self, c: Columns, begin: int, end: int, snapshot: NDArray[np.bool_]) -> None:
+        """Count snapshots that are behind the watermark, but not behind their own series, as accepted and not as late.
+
+        A series of snapshots has a progress of its own: the rate of a day, or a closed market's last price, is as new as can be.
+        """
+        closed, counts = self.windows.closed, self.windows.counts
+        for i in (begin + np.flatnonzero(snapshot[begin:end] & (c.new[begin:end] == NEW))).tolist():
+            row, time = c.row[i], c.event_time[i]
+            if self.newest[row] <= time < closed:
+                counts[LATE] -= 1
+                counts[ACCEPTED] += 1
+            self.newest[row] = max(self.newest[row], time)
 
     def has(self, code: int) -> bool:
         """Whether it has ticks or bars of a symbol."""
@@ -212,7 +228,8 @@ class Lane:
         n = self.rows = len(arrays["code"])
         self._grow(n)
         for name in BY_ROW:
-            getattr(self, name)[:n] = arrays[name]
+            if name in arrays:
+                getattr(self, name)[:n] = arrays[name]
         self.row_of = np.full(int(self.code.max()) + 1 if n else 0, -1, np.int32)
         self.row_of[self.code[:n]] = np.arange(n)
         self.coverage.restore(part(arrays, "cover."), values["cover"])

@@ -37,7 +37,7 @@ from tickhouse.core.errors import SettingsError
 from tickhouse.core.kernels.bars import BARS
 from tickhouse.core.kernels.tumbling import NEVER, TOP
 from tickhouse.core.marks import LINK, Event, Mark
-from tickhouse.core.model import Hole
+from tickhouse.core.model import SNAPSHOT, Hole
 from tickhouse.process import History, given, state, turns
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
@@ -167,12 +167,15 @@ class Embedded:
         columns = Columns.of(batch, source.rows(lane, batch, channel), source.meaning(batch.conditions), new)
         ahead = self.rules.max_ahead_us if lane.live and not refill else -1
         how, windows, begin, n = (ahead, refill), lane.windows, 0, len(batch)
+        snapshot = _snapshots(batch) if lane.live and not refill else None
         while begin < n:
             stop, odd = (n, n) if refill else windows.advance(columns, begin, ahead)
             if stop > begin:
                 lane.judge(columns, begin, stop)
                 missed = windows.fold(columns, begin, stop, how, odd)
                 lane.pending.update((window, None) for window in map(tuple, missed.tolist()))
+                if snapshot is not None:
+                    lane.follow(columns, begin, stop, snapshot)
             if stop < n:
                 time, position = int(columns.event_time[stop]), int(columns.raw[stop]) + 1
                 windows.clock[TOP] = time
@@ -271,6 +274,14 @@ class _Call:
         self.emitted: dict[str, Emitted] = {}
         self.touched: dict[tuple[str, str], Lane] = {}
         self.holes: list[Hole] = []
+
+
+def _snapshots(batch: TickBatch) -> NDArray[np.bool_] | None:
+    """Which ticks were made of quotes; None where none was."""
+    if SNAPSHOT not in batch.conditions:
+        return None
+    found: NDArray[np.bool_] = batch.condition == list(batch.conditions).index(SNAPSHOT)
+    return found
 
 
 def _joined(tables: Iterable[pa.Table | None]) -> pa.Table | None:
