@@ -82,17 +82,21 @@ class House:
         source: str | None = None,
         versions: bool = False,
         indicators: Symbols = (),
+        adjust: str = "none",
     ) -> pl.DataFrame:
         """Bars of one symbol or several, oldest first; columns as `core.model.BAR`.
 
         `last` is a number of bars, or a length of time such as "6h" back from the newest bar. `as_of` asks what was believed
         then. `indicators` such as ["sma(20)", "rsi(14)"] or "all" are further columns: what the house keeps as it is kept, any
         other computed over all bars before, too. The indicator vwap is the column `vwap()`, since a bar has a `vwap` of its own.
+        `adjust` is "none" for prices as their provider states them, "splits" for prices and volumes in the shares of today, or
+        of `as_of`, "all" for prices that take dividends into account too; by the formulas in `core.adjusting`.
         """
-        query = self._query(symbol, start, end, interval=interval, as_of=as_of, source=source, versions=versions)
+        rest = {"as_of": as_of, "source": source, "versions": versions, "adjust": adjust}
+        query = self._query(symbol, start, end, interval=interval, **rest)
         table = self._told(self.reader.bars, query, last)
         wanted = listed(indicators)
-        return pl.DataFrame(flat(table, self.reader.beside(table, wanted, query.as_of)) if wanted else table)
+        return pl.DataFrame(flat(table, self.reader.beside(table, wanted, query.as_of, adjust)) if wanted else table)
 
     def ticks(self, symbol: str, *, start: Any = None, end: Any = None, last: str | int | None = None) -> pl.DataFrame:
         """Ticks of one symbol by event time; columns as `core.model.TICK`. `last` is a number, or a length of time such as "5m"
@@ -129,6 +133,14 @@ class House:
     def trace(self, symbol: str, at: Any, interval: str = "1m", source: str | None = None) -> dict[str, Any]:
         """The bar at a time, its versions and the raw messages behind it. Raises `NoData`."""
         return self.reader.trace(canonical(symbol), instant(at, self._pipeline.clock.now()), interval, source)
+
+    def reconcile(
+        self, symbol: str, a: str, b: str, interval: str = "1m", *, start: Any = None, end: Any = None, worst: int = 10
+    ) -> dict[str, Any]:
+        """How two sources differ on the same bars of a symbol: how many are equal or of one alone, the distances of `b` from `a` in
+        basis points, the ratio of the volumes, the `worst` bars with the positions of their messages. Raises `NoData`.
+        """
+        return self.reader.reconcile(self._query(symbol, start, end, interval=interval), a, b, worst)
 
     def status(self) -> dict[str, Any]:
         """The ledger of each source, positions, and who runs what."""

@@ -90,6 +90,7 @@ async def test_a_backfill_says_what_it_takes_and_ends_with_75_when_the_day_is_sp
         assert "3 ranges of 3 symbols are lacking; that takes 3 calls at least, of 2 left today (150%)" in said
         assert said.splitlines()[-1].startswith("tickhouse: the quota of fmp is spent")
         report = json.loads(out)
+        assert "run it again on 1 more days, until 20" in said and report["expected_end"][:10] in said
         assert (report["complete"], report["calls"], report["left"]) == (False, 2, {"day": 0})
         config = configured(tmp_path, fmp={"symbols": [], "url": here.url, "key": "k", "per_day": 9})
         report, said = await fetch(config, "fmp", symbols, "2026-03-02", "2026-03-07", "1d", None)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 from tests.core.servers import response, site
 
+ADDING = Path(__file__).parents[2] / "docs" / "adding.md"
 GOOD = response(200, b'[{"symbol":"AAPL","price":271.5,"timestamp":1767225600,"volume":1000}]')
 REFUSED = response(401, b'{"Error Message":"Invalid API KEY."}')
 
@@ -24,11 +27,13 @@ def configured(folder: Path, **feeds: dict[str, Any]) -> Path:
     return path
 
 
-async def tickhouse(*arguments: object) -> tuple[int, str, str]:
-    """Run a command; its status, output and what it said."""
+async def tickhouse(*arguments: object, path: Path | None = None) -> tuple[int, str, str]:
+    """Run a command; its status, output and what it said. Modules may lie in a folder `path`."""
+    places = [str(path)] if path else []
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tickhouse", *map(str, arguments),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*places, *sys.path])},
     )  # fmt: skip
     out, said = await asyncio.wait_for(process.communicate(), 100)
     return process.returncode or 0, out.decode(), said.decode()
@@ -37,6 +42,31 @@ async def tickhouse(*arguments: object) -> tuple[int, str, str]:
 def gecko(i: int, _: str) -> bytes:
     now = int(time.time())
     return response(200, json.dumps({"bitcoin": {"usd": 60_000 + i, "last_updated_at": now}}).encode())
+
+
+async def test_a_feed_of_ones_own_is_listed_polled_and_has_no_past(tmp_path: Path) -> None:
+    """The one of the documentation, which leaves out what is optional, under the path of its module."""
+    source = re.search(r"```python\n(.*?)```", ADDING.read_text(), re.DOTALL)[1]  # type: ignore[index]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").touch()
+    (tmp_path / "own" / "rates.py").write_text(source)
+    page = {"result": "success", "base_code": "USD", "time_last_update_unix": int(time.time()), "rates": {"EUR": 0.92}}
+    async with site(lambda *_: response(200, json.dumps(page, separators=(",", ":")).encode())) as here:
+        config = configured(tmp_path, **{'"own.rates"': {"symbols": ["USD-EUR"], "url": here.url, "closed": True}})
+        status, out, said = await tickhouse(
+            "run", "ingest", "process", "--once", "--json", "--config", config, path=tmp_path
+        )
+        assert status == 0, said
+        assert [line["line"] for line in json.loads(out)["lines"]] == ["own.rates-poll"]
+        status, out, said = await tickhouse("ticks", "USD-EUR", "--format", "json", "--config", config, path=tmp_path)
+        assert [(row["source"], row["price"]) for row in json.loads(out)] == [("own.rates", 0.92)], said
+        status, out, said = await tickhouse("feeds", "--json", "--config", config, path=tmp_path)
+        (row,) = [row for row in json.loads(out) if row["feed"] == "own.rates"]
+        assert (row["channel"], row["channels"], row["every"]) == ("latest", {"latest": ["polled"]}, 60.0)
+        status, _, said = await tickhouse(
+            "backfill", "own.rates", "USD-EUR", "--start", "-9d", "--config", config, path=tmp_path
+        )
+        assert status == 2 and "Traceback" not in said, said
 
 
 async def test_a_single_round_asks_every_polled_feed_once_and_journals_what_it_got(tmp_path: Path) -> None:

@@ -1,16 +1,23 @@
 """`tickhouse feeds`: what there is of each provider, and how the lines of a running pipeline are."""
 
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.core.servers import response
 from tests.steps.polling import Scene, Timeline, finnhub, quote, us
+from tickhouse.cli.ask import status as command
 from tickhouse.cli.providers import providers, told
+from tickhouse.core.budget import Budget
 from tickhouse.core.clock import ManualClock
 from tickhouse.core.plugins import names
 from tickhouse.core.settings import load
+from tickhouse.pipeline import Pipeline
 from tickhouse.steps import locks
+from tickhouse.steps.read import Reader
+from tickhouse.surfaces.api import create_app
 
 
 def test_every_feed_is_listed_without_a_house_and_none_is_made(tmp_path: Path) -> None:
@@ -53,3 +60,35 @@ async def test_the_lines_of_a_running_pipeline_are_shown(tmp_path: Path, down: b
             assert line["heard"] > "2026-03-06T15:04" and ("reason" in line) == down
             assert ("finnhub-poll down: " if down else "finnhub-poll up") in told(row())
             assert row()["quota"]["left"]["minute"] < 60  # type: ignore[index]
+            assert status(scene)["finnhub"] == row()["quota"]
+
+
+async def test_status_tells_what_is_left_of_quotas_on_the_command_line_and_in_rest(house, capsys) -> None:
+    feeds = {"alpha_vantage": {"key": "k"}, "csv": {}}
+    pipeline = house(feeds=feeds)
+    budget = Budget(pipeline.settings.data / "budget.db", pipeline.clock)
+    for _ in range(3):
+        pipeline.clock.move(20)
+        assert budget.take("alpha_vantage", pipeline.feeds["alpha_vantage"].pace) == 0
+    budget.close()
+    found = Reader(pipeline).status()["quota"]
+    assert list(found) == ["alpha_vantage"], "a file has no quota"
+    assert found["alpha_vantage"]["left"]["day"] == found["alpha_vantage"]["allowed"]["day"] - 3 == 22
+    assert found["alpha_vantage"]["day_ends"] == "2026-01-01T05:00:00Z", "New York's midnight"
+    app = create_app(Reader(pipeline), clock=pipeline.clock)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tickhouse") as client:
+        assert (await client.get("/v1/status")).json()["quota"] == found
+    (pipeline.settings.data / "tickhouse.toml").write_text('[feeds.alpha_vantage]\nkey = "k"\n')
+    command(data=pipeline.settings.data)
+    assert "quota of alpha_vantage: 25 of 25 a day" in capsys.readouterr().out, (
+        "today, which is not the day of the test's clock"
+    )
+
+
+def status(scene: Scene) -> dict[str, Any]:
+    """The quotas as the status has them."""
+    pipeline = Pipeline(scene.settings, scene.timeline.clock)
+    try:
+        return dict(Reader(pipeline).status()["quota"])
+    finally:
+        pipeline.close()

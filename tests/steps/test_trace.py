@@ -98,3 +98,15 @@ def test_a_bar_of_a_file_shows_its_line_also_from_the_lake(house, tmp_path, cloc
         clock.move(8 * 86_400)
         house.journal.trim(clock.now())
     assert house.journal.begin() > 0
+
+
+def test_a_bar_that_was_rolled_up_shows_the_pages_of_its_minutes(house):
+    first, second = (
+        page(kline(T0), kline(T0 + MINUTE)),
+        page(*(kline(T0 + n * MINUTE) for n in (2, 3, 4)), lane="load:two"),
+    )
+    taken(house, [*first, *second])
+    found = Reader(house).trace("BTC-USDT", T0, "5m")
+    assert found["bar"]["close"] == 11 and found["bar"]["completeness"] == 1.0
+    counts = [len(json.loads(message["payload"])) for message in found["raw"]["messages"]]
+    assert counts == [2, 3] and all(message["whole"] for message in found["raw"]["messages"])

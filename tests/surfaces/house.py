@@ -19,6 +19,7 @@ from tickhouse.core.model import ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBS
 from tickhouse.core.settings import INDICATORS as CONFIGURED
 from tickhouse.core.values import Values
 from tickhouse.steps.beside import Beside
+from tickhouse.steps.reconcile import reconcile
 from tickhouse.surfaces import Listener
 
 MINUTE = 60 * SECOND
@@ -99,9 +100,13 @@ class MemoryHouse:
         """Indicator rows."""
         return _newest(self._ask("indicators", INDICATOR, query), query, ("symbol", "interval", "source"))
 
-    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None, adjust: str = "none") -> Values:
         """Indicators beside bars."""
         return Beside(self, CONFIGURED).values(bars, wanted, as_of)
+
+    def reconcile(self, query: Query, a: str, b: str, worst: int = 10) -> dict[str, Any]:
+        """How two sources differ."""
+        return reconcile(self, replace(query, limit=1_000_000), a, b, worst)
 
     def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
         """The values in indicator rows."""

@@ -32,7 +32,7 @@ def test_no_question_the_document_allows_breaks_it(case: Any) -> None:
 
 async def test_the_document_lists_every_address_with_its_problems(client: httpx.AsyncClient) -> None:
     document = (await client.get("/v1/openapi.json")).json()
-    symbol = {f"/v1/{name}/{{symbol}}" for name in ("ticks", "bars", "indicators", "coverage", "trace")}
+    symbol = {f"/v1/{name}/{{symbol}}" for name in ("ticks", "bars", "indicators", "coverage", "trace", "reconcile")}
     plain = ("latest", "anomalies", "quality", "quality/metrics", "symbols", "status", "health", "ready")
     wanted = symbol | {"/v1/series/{series}"} | {f"/v1/{name}" for name in plain}
     assert set(document["paths"]) == wanted

@@ -60,6 +60,7 @@ def bars(
     last: Last = None, form: Format = "table", as_json: Json = False, data: Data = None, config: Config = None,
     versions: Versions = False,
     indicators: Annotated[str | None, typer.Option("--indicators", help="'all' that are kept, or any: 'sma(20) rsi(14)'.")] = None,
+    adjust: Annotated[str, typer.Option("--adjust", help="For 'splits', or 'all': dividends too; 'none' is as stated.")] = "none",
 ) -> None:  # fmt: skip
     """Bars of a symbol, oldest first.
 
@@ -67,13 +68,14 @@ def bars(
     """
     from tickhouse.core.asking import listed
 
-    asked = query(symbol, start, end, interval=interval, as_of=as_of, source=source, last=last, versions=versions)
+    rest = {"as_of": as_of, "source": source, "last": last, "versions": versions, "adjust": adjust}
+    asked = query(symbol, start, end, interval=interval, **rest)
     with reading(data, config) as house:
         table = house.told(house.bars, asked)
         if not indicators:
             emit(table, wanted(form, as_json), HIDE)
             return
-        values = house.beside(table, listed(indicators), asked.as_of)
+        values = house.beside(table, listed(indicators), asked.as_of, adjust)
     emit_beside(table, "indicators", values, wanted(form, as_json), HIDE)
 
 
@@ -206,10 +208,12 @@ def trace(
 
 
 def status(as_json: Json = False, data: Data = None, config: Config = None) -> None:
-    """The ledger of each source, and how far each part has come.
+    """The ledger of each source, what is left of the quotas, and how far each part has come.
 
     Example: tickhouse status --json
     """
+    from tickhouse.steps.quota import told
+
     with reading(data, config) as house:
         found = house.status()
     if as_json:
@@ -227,6 +231,8 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
         typer.echo(f"{group}: {behind:,} messages {what}")
     for name, group in found["groups"].items():
         typer.echo(_group(name, group))
+    for feed, quota in found["quota"].items():
+        typer.echo(f"quota of {feed}: {told(quota)}{_until(quota)}")
     for name, process in found["roles"].items():
         typer.echo(f"role {name}: {f'process {process}' if process else 'not running'}")
 
@@ -237,6 +243,10 @@ def _group(name: str, group: dict[str, Any]) -> str:
     last = group["switches"][-1] if group["switches"] else None
     told = f"; last {last['from_source']} to {last['to_source']} at {last['at']}: {last['reason']}" if last else ""
     return f"group {name}: {'' if group['answers'] else 'NO FEED ANSWERS; '}in use {', '.join(feeds)}{told}"
+
+
+def _until(quota: dict[str, Any]) -> str:
+    return f", the day ends at {quota['day_ends'][:16]}Z" if "day_ends" in quota else ""
 
 
 def series(

@@ -11,13 +11,15 @@ from typing import Any
 
 from tickhouse.cli.common import emit_json, say, settings
 from tickhouse.cli.working import working
+from tickhouse.core.budget import day_end
+from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, Busy, Final, HouseLocked, NoData, Temporary, TickhouseError
 from tickhouse.core.model import interval_us
 from tickhouse.core.quantities import duration_text
-from tickhouse.core.requests import Cost
+from tickhouse.core.requests import Cost, Pace
 from tickhouse.core.settings import FeedSettings
 from tickhouse.core.symbols import canonical
-from tickhouse.core.times import instant
+from tickhouse.core.times import instant, rfc3339
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import chosen, locks
 from tickhouse.steps.backfill import FOREVER, Backfill, Done, Piece, Task, failed, outlook
@@ -25,6 +27,7 @@ from tickhouse.steps.process import GROUP
 
 PATIENCE = 30.0
 """How long (seconds) another process may take to store what is journaled, before what it lacks is taken for lacking."""
+DAY = 86_400 * SECOND
 Report = dict[str, Any]
 
 
@@ -97,10 +100,13 @@ def _settle(pipeline: Pipeline) -> None:
 async def _run(work: Backfill, pipeline: Pipeline) -> tuple[Report, TickhouseError | None]:
     """The report, and what ended it before its time."""
     began, stopped, pieces, cost = time.monotonic(), None, list[Piece](), Cost(0, 0)
+    expected: str | None = None
     try:
         pieces = await asyncio.to_thread(work.plan)
         cost = sum((piece.cost for piece in pieces), Cost(0, 0))
-        say(_foretold(work, pieces, cost, await pipeline.transport.quota(work.feed.name, work.pace)))
+        left = await pipeline.transport.quota(work.feed.name, work.pace)
+        say(_foretold(work, pieces, cost, left, pipeline.clock.now()))
+        expected = expectation(cost, work.pace, left, pipeline.clock.now())
         with _progress(work.feed.name, cost.calls) as tell:
             await work.run(pieces, tell)
     except (Temporary, Final) as error:
@@ -112,7 +118,8 @@ async def _run(work: Backfill, pipeline: Pipeline) -> tuple[Report, TickhouseErr
         await pipeline.transport.close()
     report = {
         "source": work.feed.name, "channel": work.task.channel, "interval": work.task.interval or None,
-        "symbols": len(work.task.symbols), "ranges": len(pieces), "expected_calls": cost.calls, "calls": work.done.calls,
+        "symbols": len(work.task.symbols), "ranges": len(pieces), "expected_calls": cost.calls, "expected_end": expected,
+        "calls": work.done.calls,
         "answers": work.done.answers, "problems": work.done.problems, "nothing": failed(work.done),
         "complete": stopped is None, "stopped": str(stopped) if stopped else None, "left": left,
         "seconds": round(time.monotonic() - began, 3),
@@ -120,7 +127,7 @@ async def _run(work: Backfill, pipeline: Pipeline) -> tuple[Report, TickhouseErr
     return report, stopped
 
 
-def _foretold(work: Backfill, pieces: Sequence[Piece], cost: Cost, left: dict[str, int]) -> str:
+def _foretold(work: Backfill, pieces: Sequence[Piece], cost: Cost, left: dict[str, int], now: int) -> str:
     """What it will take, in one sentence."""
     name, symbols = work.feed.name, len({piece.symbol for piece in pieces})
     if not pieces:
@@ -133,9 +140,22 @@ def _foretold(work: Backfill, pieces: Sequence[Piece], cost: Cost, left: dict[st
         )
     if work.pace.per_minute:
         said += f", {cost.weight / work.pace.per_minute:.1%} of what a minute allows"
+    end = expectation(cost, work.pace, left, now)
     if days:
-        return f"{said}: it will stop when the day's quota is spent; run it again on {days} more days"
-    return f"{said}, about {duration_text(max(1.0, round(seconds)))}"
+        return f"{said}: it will stop when the day's quota is spent; run it again on {days} more days, until {end[:10]}"
+    return f"{said}, about {duration_text(max(1.0, round(seconds)))}, until {end[11:16]}Z"
+
+
+def expectation(cost: Cost, pace: Pace, left: dict[str, int], now: int) -> str:
+    """When it will be done at the earliest: with a quota that makes it last for days, at the beginning of the last of them.
+
+    >>> expectation(Cost(90, 90), Pace(per_second=1), {}, 0), expectation(Cost(30, 30), Pace(per_day=25), {"day": 20}, 0)
+    ('1970-01-01T00:01:30Z', '1970-01-02T00:00:00Z')
+    """
+    seconds, days = outlook(cost, pace, left)
+    if days:
+        return rfc3339(day_end(pace, now) + (days - 1) * DAY)
+    return rfc3339(now + round(seconds) * SECOND)
 
 
 @contextmanager

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from tickhouse.core import sessions
-from tickhouse.core.budget import Budget
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.marks import HEARD
 from tickhouse.core.plugins import names, open_url
 from tickhouse.core.quantities import duration_text
-from tickhouse.core.requests import Pace, Ways
+from tickhouse.core.requests import Ways
 from tickhouse.core.settings import FeedSettings, Settings
 from tickhouse.core.times import rfc3339
 from tickhouse.feeds import Feed
-from tickhouse.steps import chosen, locks
+from tickhouse.steps import chosen, locks, quota
 from tickhouse.steps.lines import LineState, lines
 
 WAYS = ("socket", "polled", "history")
@@ -28,7 +27,7 @@ def providers(settings: Settings, clock: Clock | None = None) -> list[Row]:
     running = settings.data.is_dir() and locks.holder(settings.data, "ingest") is not None
     try:
         rows = []
-        for name in names("feeds"):
+        for name in dict.fromkeys([*names("feeds"), *settings.feeds]):
             section = settings.feeds.get(name)
             known = lines(journal, name) if journal is not None else {}
             try:
@@ -53,7 +52,7 @@ def _row(feed: Feed, section: FeedSettings | None, settings: Settings, clock: Cl
         "channel": given.channel or feed.channel, "channels": _ways(feed.ways),
         "every": (given.every or feed.ways.every) if polled else None,
         "key": {"needed": about.key, "set": bool(given.key)},
-        "quota": _quota(feed.name, given.paced(feed.pace), settings, clock), "market": market, "open": is_open,
+        "quota": quota.quotas(settings, {feed.name: given.paced(feed.pace)}, clock)[feed.name], "market": market, "open": is_open,
         "opens": None if is_open else rfc3339(sessions.next_open(market, now)), "licence": about.licence,
     }  # fmt: skip
 
@@ -65,18 +64,6 @@ def _ways(ways: Ways) -> dict[str, list[str]]:
         for channel in getattr(ways, way):
             found.setdefault(channel, []).append(way)
     return found
-
-
-def _quota(feed: str, pace: Pace, settings: Settings, clock: Clock) -> Row:
-    """What the provider allows, and what is left of it now."""
-    limits = {"second": pace.per_second, "minute": pace.per_minute, "day": pace.per_day}
-    left = {name: limit for name, limit in limits.items() if limit and name != "second"}
-    path = settings.data / "budget.db"
-    if path.exists():
-        budget = Budget(path, clock)
-        left = dict(budget.left(feed, pace))
-        budget.close()
-    return {"allowed": {name: limit for name, limit in limits.items() if limit}, "left": left}
 
 
 def _lines(known: Mapping[str, LineState]) -> list[Row]:
@@ -98,24 +85,12 @@ def told(row: Row) -> str:
         f"{row['feed']}: {row['title']}",
         "; ".join(f"{way} {', '.join(some)}" for way, some in by_way.items() if some) or "files",
         "no key needed" if key == "none" else f"key {key}, {'set' if row['key']['set'] else 'not set'}",
-        _left(row["quota"]),
+        quota.told(row["quota"]),
         row["market"] if row["open"] else f"{row['market']} (closed until {row['opens'][:16]}Z)",
         *([_health(row)] if row["symbols"] else []),
         row["licence"],
     ]
     return "  |  ".join(parts)
-
-
-def _left(quota: Row) -> str:
-    """Of the day and the minute, or what there is of a limit.
-
-    >>> _left({"allowed": {"second": 1, "day": 25}, "left": {"day": 20}}), _left({"allowed": {}, "left": {}})
-    ('20 of 25 a day, 1 a second', 'no limit')
-    """
-    allowed, left = quota["allowed"], quota["left"]
-    parts = [f"{left[name]} of {allowed[name]} a {name}" for name in ("day", "minute") if name in left]
-    parts += [f"{allowed['second']:g} a second"] if "second" in allowed else []
-    return ", ".join(parts) or "no limit"
 
 
 def _health(row: Row) -> str:

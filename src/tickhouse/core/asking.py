@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tickhouse.core.adjusting import NONE, adjustment
 from tickhouse.core.errors import BadQuery, NoData, UnknownSymbol, nearest
 from tickhouse.core.model import Query, interval_us
 from tickhouse.core.symbols import canonical
@@ -39,6 +40,7 @@ def question(
     """
     if rest.get("interval"):
         interval_us(rest["interval"])
+    adjustment(rest.get("adjust", NONE))
     given = () if symbols is None else (symbols,) if isinstance(symbols, str) else symbols
     begin, until, believed = (None if time is None else instant(time, now) for time in (start, end, as_of))
     if begin is not None and until is not None and begin >= until:

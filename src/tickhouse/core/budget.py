@@ -78,7 +78,7 @@ class Budget:
     def left(self, feed: str, pace: Pace) -> dict[str, int]:
         """What is left of the limits that the feed has, by `minute` and `day`."""
         now = self._clock.now()
-        with self._transaction() as db:
+        with self._transaction("deferred") as db:
             minute = db.execute(
                 "select coalesce(sum(weight), 0) from spent where feed = ? and at > ?", (feed, now - MINUTE)
             ).fetchone()[0]
@@ -91,10 +91,10 @@ class Budget:
             self._db.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, kind: str = "immediate") -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                self._db.execute("begin immediate")
+                self._db.execute(f"begin {kind}")
                 yield self._db
                 self._db.execute("commit")
             except sqlite3.Error as error:

@@ -32,6 +32,10 @@ class State(IntEnum):
     CORRECTED = 2
 
 
+SNAPSHOT = "quote"
+"""The sale condition of a tick that was made of a quote: a price that somebody was asked for, however old it is."""
+
+
 class Ids(StrEnum):
     """What a source's trade ids prove."""
 
@@ -199,7 +203,8 @@ class Query:
     page's size. `last` asks for the newest N rows (in ascending order), of each symbol, interval and source where rows have
     these. `before` is a journal position: only rows that had been stored when the journal was processed up to there, so that
     an engine that goes over the same records again sees the same past; `since` is one too: only rows that were stored after
-    it. Rows come ordered by (symbol, interval, start, source, version).
+    it. Rows come ordered by (symbol, interval, start, source, version). `adjust` is for
+    readers: none, splits or all (`core/adjusting.py`); stores answer with what they keep.
     """
 
     symbols: tuple[str, ...] = ()
@@ -214,6 +219,7 @@ class Query:
     last: int | None = None
     before: int | None = None
     since: int | None = None
+    adjust: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

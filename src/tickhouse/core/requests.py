@@ -74,12 +74,15 @@ class Cost(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class About:
     """What a person should know of a provider. `key` is none, optional or required; `licence` one sentence on whose the data
-    are and what may be done with them; `market` is crypto, equities, forex, economic or files: it says which hours it keeps."""
+    are and what may be done with them; `market` is crypto, equities, forex, economic or files: it says which hours it keeps.
+    `rebased` are the intervals, `*` for all, of the bars whose prices are those of shares as they are counted when the answer is
+    given: every split until then is in them."""
 
     title: str
     key: str
     market: str
     licence: str
+    rebased: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,15 @@
 import hmac
 
 
+def secret(given: "Secret | str | None") -> "Secret | None":
+    """A key as a secret, as which it may come already; None where there is none.
+
+    >>> secret("k"), secret(Secret("k")), secret(None)
+    (Secret('********'), Secret('********'), None)
+    """
+    return Secret(given) if isinstance(given, str) else given
+
+
 class Secret:
     """An API key or password. Only `reveal()` gives the text; everything else shows stars.
 

@@ -116,6 +116,17 @@ def stretches(market: str, since_us: int, until_us: int, *, extended: bool = Fal
     return list(zip(hours.starts[first:last], hours.ends[first:last], strict=True))
 
 
+def zone_of(market: str) -> ZoneInfo:
+    """The time zone by which a market counts its days. Raises `BadSetting` for a market that there is not.
+
+    >>> zone_of("equities"), zone_of("crypto")
+    (zoneinfo.ZoneInfo(key='America/New_York'), zoneinfo.ZoneInfo(key='UTC'))
+    """
+    if market in ALWAYS:
+        return ZoneInfo("UTC")
+    return NEW_YORK if market in (FOREX, "equities", EQUITIES) else _zone(market)
+
+
 def _hours(market: str, extended: bool, since: int, until: int) -> Hours:
     """Hours that hold a range; made for whole years around it when they are not known yet. Raises `BadQuery` where none are."""
     known = _known.get((market, extended))
@@ -179,6 +190,15 @@ def _sessions(name: str, first: date, last: date) -> tuple[date, date, list[tupl
     columns = (calendar.opens, calendar.break_starts, calendar.break_ends, calendar.closes)
     moments = [moment for row in zip(*map(_column, columns), strict=True) for moment in row if moment is not None]
     return first, last, list(zip(moments[::2], moments[1::2], strict=True))
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    """The time zone of an exchange."""
+    import exchange_calendars
+
+    _sessions(name, date(2020, 1, 1), date(2020, 1, 31))
+    return ZoneInfo(str(exchange_calendars.get_calendar(name).tz))
 
 
 @cache

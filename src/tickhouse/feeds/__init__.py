@@ -15,8 +15,8 @@ from tickhouse.core.model import Hole, Ids, Want
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 
 
-class Feed(Protocol):
-    """What one provider can be asked, and what its answers mean."""
+class Bare(Protocol):
+    """What one provider can be asked, and what its answers mean: what every feed must have. The rest of `Feed` has a default."""
 
     name: str
     """The name of the file, and the `source` of every row."""
@@ -26,12 +26,6 @@ class Feed(Protocol):
 
     channels: Mapping[str, str]
     """Channel name to one line of description: what `parse` understands."""
-
-    ways: Ways
-    """In which ways the channels can be had: by socket, by polling, as history."""
-
-    channel: str
-    """The live channel that is taken where the settings name none."""
 
     ids: Ids
     """What the trade ids prove."""
@@ -59,9 +53,6 @@ class Feed(Protocol):
         thrown in at the `yield`, so that one unknown symbol need not end a round of many.
         """
 
-    def cost(self, want: Want) -> Cost:
-        """What `history` will ask at least, as far as can be told before any answer. Raises what it raises at once."""
-
     def refill(self, hole: Hole) -> Generator[Request, Answer, None]:
         """The requests that fetch exactly the trades of a hole."""
 
@@ -74,4 +65,20 @@ class Feed(Protocol):
         Never raises for bad bytes: a message that is not understood gets kind REJECTED and a `Reject` that says why; one
         that is understood and carries no rows (acks, pings, channels without trades) is CONTROL. Rows come in the order of
         their messages. No Python loop over the rows of well-formed messages on a hot channel.
+        """
+
+
+class Feed(Bare, Protocol):
+    """A feed as everybody else sees it: with what it may leave out, which is filled in where it is opened (`feeds/_whole.py`)."""
+
+    ways: Ways
+    """In which ways the channels can be had: by socket, by polling, as history. Left out: all are polled."""
+
+    channel: str
+    """The live channel that is taken where the settings name none. Left out: the first one."""
+
+    def cost(self, want: Want) -> Cost:
+        """What `history` will ask at least, as far as can be told before any answer. Raises what it raises at once.
+
+        Left out: the first request of the history.
         """

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.requests import Answer, Request
-from tickhouse.core.secrets import Secret
+from tickhouse.core.secrets import secret
 from tickhouse.core.symbols import canonical
 
 T = TypeVar("T")
@@ -29,8 +29,8 @@ def read(kind: type[T], feed: str, given: Mapping[str, Any]) -> T:
 def _value(key: str, option: Field[Any], given: Any) -> Any:
     if option.name == "symbols":
         return tuple(canonical(symbol) for symbol in listed(given))
-    if option.name == "key" and isinstance(given, str):
-        return Secret(given)
+    if option.name == "key":
+        return secret(given)
     if isinstance(option.default, int):
         if not str(given).isdecimal() or int(given) < 1:
             raise BadSetting(key, given, "a whole number above 0")

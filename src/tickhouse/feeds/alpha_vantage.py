@@ -14,7 +14,7 @@ from tickhouse.core.batches import Parsed, RawBatch, every_kind
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Kind, Reject, Want
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
-from tickhouse.core.secrets import Secret
+from tickhouse.core.secrets import Secret, secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._alpha_vantage_answers import classify
 from tickhouse.feeds._alpha_vantage_requests import INTERVALS, Asker
@@ -193,5 +193,5 @@ def _read(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         raise BadSetting("feeds.alpha_vantage.prepost", prepost, "true or false")
     listed = symbols.replace(",", " ").split() if isinstance(symbols, str) else symbols
     yield "prepost", prepost in YES
-    yield "key", Secret(key) if isinstance(key, str) else key
+    yield "key", secret(key)
     yield "symbols", tuple(canonical(symbol) for symbol in listed)

@@ -62,6 +62,7 @@ class Finnhub:
         "required",
         "equities",
         "Finnhub's terms: neither the data nor results derived from them may be redistributed",
+        ("1d", "1w"),
     )
     channels: Mapping[str, str] = {
         "trade": "trades with their conditions, by socket",

@@ -15,7 +15,7 @@ from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Want
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
-from tickhouse.core.secrets import Secret
+from tickhouse.core.secrets import Secret, secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._decoding import day_of, refusing
 from tickhouse.feeds._fmp_answers import classify
@@ -58,7 +58,11 @@ class Fmp:
 
     name = "fmp"
     about = About(
-        "Financial Modeling Prep", "required", "equities", "FMP's terms of use; see them before showing data to others"
+        "Financial Modeling Prep",
+        "required",
+        "equities",
+        "FMP's terms of use; see them before showing data to others",
+        ("*",),
     )
     channels: Mapping[str, str] = {
         "quote": "price and day of one symbol: `quote:AAPL`",
@@ -253,5 +257,9 @@ def open(**options: Any) -> Fmp:
         raise BadSetting("feeds.fmp.batch", batch, "yes, with a paid plan, or no")
     symbols = options.get("symbols", ())
     listed = symbols.replace(",", " ").split() if isinstance(symbols, str) else symbols
-    read = {"symbols": tuple(canonical(symbol) for symbol in listed), "batch": batch in ("yes", "true")}
+    read = {
+        "symbols": tuple(canonical(symbol) for symbol in listed),
+        "batch": batch in ("yes", "true"),
+        "key": secret(options.get("key")),
+    }
     return Fmp(Options(**{**options, **read, "spellings": read_spellings(options.get("spellings", {}))}))

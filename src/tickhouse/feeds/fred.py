@@ -16,7 +16,7 @@ from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadCredentials, BadMessage, BadSetting, NoData
 from tickhouse.core.model import Hole, Ids, Want
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
-from tickhouse.core.secrets import Secret
+from tickhouse.core.secrets import Secret, secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._decoding import day_of
 from tickhouse.feeds._fred_answers import classify
@@ -229,7 +229,7 @@ def open(**options: Any) -> Fred:
         name: tuple(one if one == EVERY_SERIES else canonical(one) for one in _listed(options.get(name, ())))
         for name in ("symbols", "without_vintages")
     }
-    return Fred(Options(**{**options, **lists}))
+    return Fred(Options(**{**options, **lists, "key": secret(options.get("key"))}))
 
 
 def _listed(given: str | Sequence[str]) -> Sequence[str]:

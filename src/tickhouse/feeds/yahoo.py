@@ -62,7 +62,7 @@ class Yahoo:
     about = About(
         "Yahoo Finance", "none", "equities",
         "Yahoo gives no licence for automated use: for personal use at your own risk, not to be shown to others; prices in the "
-        "unit of the listing, pence where it is GBp",
+        "unit of the listing, pence where it is GBp", ("*",),
     )  # fmt: skip
     channels: Mapping[str, str] = {
         "chart": "bars with splits and dividends, by request; `chart:<interval>` chooses the interval",

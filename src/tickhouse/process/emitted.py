@@ -48,6 +48,8 @@ class Emitted:
     def __init__(self, source: Named, history: History) -> None:
         self.source = source
         self.groups: list[NDArray[Any]] = []
+        self.forming: dict[Key, Any] = {}
+        """Given bars that are not over: the newest of each."""
         self.runs: list[tuple[Run, list[NDArray[Any]]]] = []
         self._history = history
         self._newest: dict[Key, Any] = {}

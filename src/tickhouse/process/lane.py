@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import F64, I32, I64, LIVE
 from tickhouse.core.kernels.bars import BARS
-from tickhouse.core.kernels.tumbling import NEVER
+from tickhouse.core.kernels.identity import NEW
+from tickhouse.core.kernels.tumbling import ACCEPTED, LATE, NEVER
 from tickhouse.process.coverage import Coverage, Stretches
 from tickhouse.process.evidence import FAR, NO_LINE, Evidence
 from tickhouse.process.growth import longer, room
 from tickhouse.process.identity import DenseIds, UniqueIds
+from tickhouse.process.rolling import Rolling
 from tickhouse.process.rules import Rules
 from tickhouse.process.state import part
 from tickhouse.process.windows import Columns, Windows
 
-BY_ROW = ("code", "ids", "channel", "line", "edge", "old_line", "moved")
+BY_ROW = ("code", "ids", "channel", "line", "edge", "newest", "old_line", "moved")
 """The arrays that have one value for each series."""
 
 WAITING = ("held", "given")
@@ -45,6 +47,7 @@ class Lane:
         self.old_line: NDArray[np.int16] = np.zeros(0, np.int16)
         self.moved: I64 = np.zeros(0, np.int64)
         self.edge: I64 = np.zeros(0, np.int64)
+        self.newest: I64 = np.zeros(0, np.int64)
         self.channel: I32 = np.zeros(0, np.int32)
         self.memory = FAR
         self.connected = FAR
@@ -54,6 +57,7 @@ class Lane:
         self.bar_span = [FAR, NEVER]
         self.bar_runs: dict[tuple[int, int], list[int]] = {}
         self.bar_channels: dict[tuple[int, int], int] = {}
+        self.rolling = Rolling()
         self.held: list[NDArray[Any]] = []
         self.given: list[NDArray[Any]] = []
 
@@ -85,6 +89,7 @@ class Lane:
     def _grow(self, rows: int) -> None:
         self.code, self.ids, self.channel = (longer(old, rows) for old in (self.code, self.ids, self.channel))
         self.line, self.edge = longer(self.line, rows, NO_LINE), longer(self.edge, rows, FAR)
+        self.newest = longer(self.newest, rows, NEVER)
         self.old_line, self.moved = longer(self.old_line, rows, NO_LINE), longer(self.moved, rows, NEVER)
 
     def move(self, row: int, line: int, at: int) -> bool:
@@ -101,6 +106,19 @@ class Lane:
             self.dense.judge(self.ids, c, begin, end)
         elif self.unique is not None:
             self.unique.judge(c, begin, end)
+
+    def follow(self, c: Columns, begin: int, end: int, snapshot: NDArray[np.bool_]) -> None:
+        """Count snapshots that are behind the watermark, but not behind their own series, as accepted and not as late.
+
+        A series of snapshots has a progress of its own: the rate of a day, or a closed market's last price, is as new as can be.
+        """
+        closed, counts = self.windows.closed, self.windows.counts
+        for i in (begin + np.flatnonzero(snapshot[begin:end] & (c.new[begin:end] == NEW))).tolist():
+            row, time = c.row[i], c.event_time[i]
+            if self.newest[row] <= time < closed:
+                counts[LATE] -= 1
+                counts[ACCEPTED] += 1
+            self.newest[row] = max(self.newest[row], time)
 
     def has(self, code: int) -> bool:
         """Whether it has ticks or bars of a symbol."""
@@ -217,7 +235,7 @@ class Lane:
             "pending": list(self.pending), "changed": self.changed, "bar_codes": sorted(self.bar_codes),
             "bar_span": self.bar_span, "bar_runs": [[*key, *run] for key, run in self.bar_runs.items()],
             "bar_channels": [[*key, channel] for key, channel in self.bar_channels.items()],
-            "evidence": self.evidence.snapshot(), "cover": blind,
+            "evidence": self.evidence.snapshot(), "cover": blind, "rolling": self.rolling.snapshot(),
         }  # fmt: skip
         return arrays, values
 
@@ -241,5 +259,7 @@ class Lane:
         self.bar_codes, self.bar_span = set(values["bar_codes"]), list(values["bar_span"])
         self.bar_runs = {(code, interval): [start, end] for code, interval, start, end in values["bar_runs"]}
         self.bar_channels = {(code, interval): number for code, interval, number in values.get("bar_channels", ())}
+        if "rolling" in values:
+            self.rolling.restore(values["rolling"])
         for name in WAITING:
             setattr(self, name, [arrays[name].astype(BARS)] if name in arrays else [])

@@ -14,6 +14,7 @@ from tickhouse.process.coverage import Stretches
 from tickhouse.process.growth import longer, room
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.lane import Lane
+from tickhouse.process.rolling import Own
 from tickhouse.process.rules import Rules
 from tickhouse.process.sale_conditions import ConditionRule
 from tickhouse.process.state import part
@@ -34,6 +35,7 @@ class Source:
         self.codes: dict[str, int] = {}
         self.lanes: dict[str, Lane] = {}
         self.past: list[PastLane] = []
+        self.own = Own()
         self.stretches = Stretches()
         self.totals: I64 = np.zeros(3, np.int64)
         self.latest: dict[int, I64] = {}
@@ -165,6 +167,10 @@ class Source:
         latest = self._latest(interval)[code]
         return bool(((start > latest) & (latest != NEVER)).all())
 
+    def is_ahead(self, bar: Any) -> bool:
+        """Whether no bar of its series as new as this one is public yet."""
+        return bool(bar["start"] > self._latest(int(bar["interval"]))[bar["code"]])
+
     def _latest(self, interval: int) -> I64:
         latest = self.latest.get(interval, np.zeros(0, np.int64))
         if len(latest) < len(self.codes):
@@ -189,6 +195,7 @@ class Source:
             "lanes": {},
             "past": [],
             "channels": list(self.stretches.channels),
+            "own": self.own.snapshot(),
         }
         for interval, latest in self.latest.items():
             arrays[f"latest.{interval}"] = latest[: len(self.codes)]
@@ -212,6 +219,7 @@ class Source:
         self.totals = arrays["totals"].copy()
         self.latest = {int(interval): latest.copy() for interval, latest in part(arrays, "latest.").items()}
         self.past = [(since, until, arrays[f"past.{n}"]) for n, (since, until) in enumerate(values["past"])]
+        self.own.restore(values.get("own", ()))
         if self.dense is not None:
             self.dense = DenseIds.restored(part(arrays, "dense."), values["dense"])
         for number, (name, given) in enumerate(values["lanes"].items()):

@@ -22,6 +22,7 @@ from tickhouse.core.plugins import load
 from tickhouse.core.requests import Answer
 from tickhouse.core.secrets import Secret
 from tickhouse.feeds import Feed
+from tickhouse.feeds._whole import whole
 from tickhouse.steps.laws import LAWS, Message, Subject
 from tickhouse.steps.simulated import ASKED, KEY
 
@@ -88,7 +89,7 @@ async def _on_the_exchange(name: str) -> Report:
 
 
 def _on_messages(name: str, module: ModuleType) -> Report:
-    feed: Feed = _opened(module)
+    feed = _opened(module, name)
     brought: Mapping[str, Sequence[tuple[Any, ...]]] = getattr(module, "EXAMPLES", {})
     for card in brought:
         if card not in ("success", *ERRORS):
@@ -118,13 +119,13 @@ def _report(name: str, subject: Subject, trials: Mapping[str, str | None], skips
     return Report(name, tuple(cards))
 
 
-def _opened(module: ModuleType) -> Feed:
+def _opened(module: ModuleType, name: str) -> Feed:
     """The feed with a key where it takes one."""
     try:
-        feed: Feed = module.open(key=Secret(KEY))
+        feed = module.open(key=Secret(KEY))
     except BadSetting:
         feed = module.open()
-    return feed
+    return whole(feed, name)
 
 
 def _refused(feed: Feed, examples: Sequence[tuple[Any, ...]]) -> str:

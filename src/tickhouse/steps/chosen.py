@@ -7,6 +7,7 @@ from tickhouse.core.errors import BadSetting, UnknownName, nearest
 from tickhouse.core.plugins import load
 from tickhouse.core.settings import Settings
 from tickhouse.feeds import Feed
+from tickhouse.feeds._whole import whole
 from tickhouse.process import Detector, Indicator, catalog, sale_conditions
 from tickhouse.process.sale_conditions import ConditionRule
 from tickhouse.quality._suite import Suite
@@ -30,8 +31,7 @@ def feed(settings: Settings, name: str) -> Feed:
     """The feed of that name: as its section says, or as it is without one."""
     if name in settings.feeds:
         return _feed(settings, name)
-    found: Feed = named(f"feeds.{name}", name, lambda text: load("feeds", text)).open()
-    return found
+    return whole(named(f"feeds.{name}", name, lambda text: load("feeds", text)).open(), name)
 
 
 def indicators(settings: Settings) -> list[Indicator]:
@@ -89,11 +89,11 @@ def _feed(settings: Settings, name: str) -> Feed:
         "key": section.key,
     }
     try:
-        feed: Feed = module.open(**{key: value for key, value in given.items() if value is not None}, **section.options)
+        feed = module.open(**{key: value for key, value in given.items() if value is not None}, **section.options)
     except BadSetting as bad:
         prefix = f"feeds.{name}."
         raise BadSetting(prefix + bad.key.removeprefix(prefix), bad.given, bad.expected) from bad
-    return feed
+    return whole(feed, name)
 
 
 def _one_of(text: str, known: list[str]) -> str:

@@ -7,6 +7,7 @@ from tickhouse.core.errors import SettingsError
 from tickhouse.core.marks import Event, Mark
 from tickhouse.core.plugins import load
 from tickhouse.feeds import Feed
+from tickhouse.feeds._whole import whole
 from tickhouse.steps.past import Past
 
 FIRST_LINE = "first_line"
@@ -60,5 +61,4 @@ class Lanes:
         layout = {key: text for key, text in mark.detail.items() if key not in ABOUT}
         if not name or (not layout and name in self.feeds):
             return self.feeds.get(name)
-        feed: Feed = load("feeds", name).open(**layout)
-        return feed
+        return whole(load("feeds", name).open(**layout), name)

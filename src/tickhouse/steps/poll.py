@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TICK = 60.0
 """Seconds after which evidence is written while nothing is asked, so that time goes on and windows close."""
 JITTER = 0.1
-"""The part of the interval by which rounds are moved, so that feeds do not ask all at once."""
+"""The part of the interval by which all rounds but the first are moved, so that feeds do not ask all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,6 @@ class Poll:
         self.line = f"{self.feed.name}-poll"
         self.plan = Plan(max(wish.every, float(before.detail.get("every", 0)) if before else 0.0), wish.every)
         self.health = Health(self.line, "", "connecting", self.clock.now())
-        self.at_once = False
-        """Whether the first round is not put off, because somebody needs it."""
         self.refused: TickhouseError | None = None
         """Why nothing is asked any more, if so."""
         self._random = Random(self.line)
@@ -84,8 +82,7 @@ class Poll:
     async def run(self) -> None:
         """Ask until cancelled. Raises `BadSetting` for a market that there is not."""
         try:
-            spread = 0.0 if self.at_once else self._random.uniform(0, JITTER * self.wish.every)
-            await self._pause(max(await self._resume(), spread))
+            await self._pause(max(await self._resume(), 0.0))
             while True:
                 await self._pause(await self._turn())
         finally:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from tickhouse.core.batches import TickBatch
+from tickhouse.core.model import SNAPSHOT
 from tickhouse.journal import Journal
 
 Note = tuple[str, str]
@@ -38,7 +39,7 @@ class Quotes:
             identity = _identity(at, quote["price"])
             rows.append({
                 "symbol": quote["symbol"], "event_time": at, "received_at": _us(quote["received_at"]), "price": quote["price"],
-                "size": size, "first_id": identity, "last_id": identity, "conditions": "quote", "raw": quote["raw"],
+                "size": size, "first_id": identity, "last_id": identity, "conditions": SNAPSHOT, "raw": quote["raw"],
             })  # fmt: skip
         return TickBatch.of(quotes["source"][0].as_py(), rows, lane), tuple(notes.items())
 

@@ -1,12 +1,14 @@
 """One house as its readers see it: the `House` of `surfaces`, answered from the stores, the journal and the lake."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tickhouse.core.adjusting import NONE
 from tickhouse.core.asking import explain
 from tickhouse.core.batches import Output, Record, TickBatch
 from tickhouse.core.clock import SECOND
@@ -14,13 +16,17 @@ from tickhouse.core.errors import BadQuery, NoData, TickhouseError
 from tickhouse.core.model import BAR, TICK, Query, interval_us
 from tickhouse.core.values import Values
 from tickhouse.steps import grouped, locks
+from tickhouse.steps.adjusted import Adjusted
 from tickhouse.steps.archive import GROUP as ARCHIVE
+from tickhouse.steps.beside import ALL as EVERY
 from tickhouse.steps.beside import Beside
 from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.preferred import Preferred, orders
 from tickhouse.steps.process import GROUP as PROCESS
+from tickhouse.steps.quota import quotas
+from tickhouse.steps.reconcile import reconcile
 from tickhouse.surfaces import Columns, Listener
 from tickhouse.surfaces import sql as statements
 
@@ -41,7 +47,11 @@ class Reader:
         return bool(notes(self.pipeline.settings.data).get("simulated"))
 
     def bars(self, query: Query) -> pa.Table:
-        """Stored bars, and the forming ones where the query reaches the present; of a symbol of a group one a window."""
+        """Stored bars, and the forming ones where the query reaches the present; of a symbol of a group one a window; adjusted
+        where the query says so."""
+        return Adjusted(self.pipeline, query.adjust).of(self._bars(query), query.as_of)
+
+    def _bars(self, query: Query) -> pa.Table:
         stored = self.preferred.rows(self.past.bars, query)
         if query.as_of is not None or query.versions:
             return stored
@@ -87,9 +97,13 @@ class Reader:
         """Stored indicator rows."""
         return self.preferred.rows(self.past.indicators, query)
 
-    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
-        """Indicators beside bars, stored or computed; see `steps.beside`."""
-        return self._beside.values(bars, wanted, as_of)
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None, adjust: str = NONE) -> Values:
+        """Indicators beside bars, stored or computed; see `steps.beside`. Beside adjusted bars all are computed."""
+        if adjust == NONE:
+            return self._beside.values(bars, wanted, as_of)
+        configured = self.pipeline.settings.process.indicators
+        names = [name for text in wanted for name in (configured if text == EVERY else (text,))]
+        return Beside(Adjusted(self.pipeline, adjust), configured).values(bars, names, as_of)
 
     def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
         """The values in indicator rows."""
@@ -164,8 +178,8 @@ class Reader:
     ) -> dict[str, Any]:
         """The bar that holds `start` (us), its versions, its coverage, and the raw messages behind it.
 
-        These are the messages of its ticks, and those that held a version of the bar as a whole (`whole`), which are kept when
-        there are more than `limit`.
+        These are the messages of its ticks, and those that held a version of the bar, or of a shorter one that it was rolled up of,
+        as a whole (`whole`), which are kept when there are more than `limit`.
         """
         length = interval_us(interval)
         begin = start - start % length
@@ -179,7 +193,8 @@ class Reader:
         first, last = min(one["first_raw"] for one in versions), max(one["last_raw"] for one in versions)
         ticks = self.past.ticks(bar["source"], symbol, begin, begin + length, last + 1, first)
         traded = {position for batch in ticks for position in batch.raw.tolist()}
-        whole = {one["first_raw"] for one in versions if one["first_raw"] == one["last_raw"]} - traded
+        given = [*versions, *(self._parts(bar, length) if not traded else ())]
+        whole = {one["first_raw"] for one in given if one["first_raw"] == one["last_raw"]} - traded
         positions = [*sorted(whole), *sorted(traded)]
         messages = [
             {"position": position, "channel": raw.channel, "lane": raw.lane, "received_at": int(raw.received_at[index]),
@@ -191,6 +206,26 @@ class Reader:
             "bar": bar, "versions": versions, "coverage": coverage, "ticks": sum(map(len, ticks)),
             "raw": {"count": len(positions), "shown": len(messages), "messages": messages},
         }  # fmt: skip
+
+    def reconcile(self, query: Query, a: str, b: str, worst: int = 10) -> dict[str, Any]:
+        """How two sources differ on the same bars; see `steps.reconcile`. Raises `UnknownSymbol`, `NoData` or `BadQuery`."""
+        try:
+            return reconcile(self.past, query, a, b, worst)
+        except NoData:
+            self._explain(query)
+            raise
+
+    def _parts(self, bar: Mapping[str, Any], length: int) -> list[dict[str, Any]]:
+        """Every version of the shorter bars in the time of a bar without ticks."""
+        begin, known = _us(bar["start"]), (row for row in self.symbols() if row["symbol"] == bar["symbol"])
+        shorter = [
+            text
+            for row in known
+            for text in row["intervals"]
+            if row["source"] == bar["source"] and interval_us(text) < length
+        ]
+        query = Query((bar["symbol"],), source=bar["source"], start=begin, end=begin + length, versions=True)
+        return [row for text in shorter for row in self.past.bars(replace(query, interval=text)).to_pylist()]
 
     def status(self) -> dict[str, Any]:
         """What is going on in the house."""
@@ -213,9 +248,17 @@ class Reader:
             "archive": {"position": groups.get(ARCHIVE)},
             "symbols": len(self.symbols()),
             "groups": grouped.groups(self.pipeline.settings, journal, self.pipeline.warm),
+            "quota": self._quota(),
             "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},
             "recovered": getattr(journal, "recovered", None),
         }
+
+    def _quota(self) -> dict[str, Any]:
+        """What is left of the quotas of the feeds in the settings, as far as they have any."""
+        sections = self.pipeline.settings.feeds
+        paces = {name: sections[name].paced(feed.pace) for name, feed in self.pipeline.feeds.items()}
+        found = quotas(self.pipeline.settings, paces, self.pipeline.clock)
+        return {name: quota for name, quota in found.items() if quota["allowed"]}
 
     def health(self) -> Mapping[str, Any]:
         """Whether the house can answer, part by part."""

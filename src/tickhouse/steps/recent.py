@@ -31,8 +31,11 @@ class Recent:
         """Fetch and take in; returns how many answers. A provider that will not answer is said, and costs only these bars."""
         answers = 0
         try:
-            for interval in (interval for interval in intervals if interval in self.feed.ways.bars):
-                for start, part in self._lacking(symbols, interval, seconds, now).items():
+            known = sorted((one for one in intervals if one in self.feed.ways.bars), key=interval_us, reverse=True)
+            # What is lacking is found out before anything comes; the longest come first, so that none is rolled up of shorter ones.
+            lacking = [(interval, self._lacking(symbols, interval, seconds, now)) for interval in known]
+            for interval, starts in lacking:
+                for start, part in starts.items():
                     answers += await self._ask(part, interval, start, now)
         except TickhouseError as error:
             observe.tell("feeds", "no recent bars", source=self.feed.name, reason=str(error))

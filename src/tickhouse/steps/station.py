@@ -54,7 +54,7 @@ class Station:
         self._line_of: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._left: dict[str, None] = {}
-        self._ticked, self._begun = 0, False
+        self._ticked = 0
         self._changed = asyncio.Event()
 
     def check(self, symbols: Sequence[str]) -> None:
@@ -141,7 +141,6 @@ class Station:
         for symbol in wanted.symbols if self._tasks else ():
             self._left.pop(symbol, None)
         await self._idle(Event.DISCONNECTED, gone, self.inbox.clock.now(), "not asked")
-        self._begun = True
 
     async def _ask(self, wanted: Wanted) -> None:
         if not wanted.symbols or self.poll is None:
@@ -151,7 +150,6 @@ class Station:
             self.poll.want(self._wish(wanted))
         elif wanted.symbols:
             self.poll = self.asks(wanted)
-            self.poll.at_once = self._begun
             self._tasks = [asyncio.create_task(self.poll.run())]
 
     def _subscribe(self, wanted: Wanted) -> None:

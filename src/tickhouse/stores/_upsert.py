@@ -4,13 +4,14 @@ from typing import Any
 
 from sqlalchemy import Table, case
 
-from tickhouse.stores._tables import COVERED, LEDGER, POSITIONS, SYMBOLS
+from tickhouse.stores._tables import ACTIONS, COVERED, LEDGER, POSITIONS, SYMBOLS
 
 
 def upsert(statement: Any, table: Table) -> Any:
     """`statement`, the dialect's INSERT into the table, told what to do where the key is there already.
 
-    A row replaces the one before. But a position, and what goes by it, never goes back, and a summary only grows.
+    A row replaces the one before. But a position, and what goes by it, never goes back, a summary only grows, and an action that
+    is stated again is known since it was stated first.
     """
     new, key = statement.excluded, [column.name for column in table.primary_key]
     changed: dict[str, Any] = {c.name: new[c.name] for c in table.columns if c.name not in key}
@@ -27,6 +28,8 @@ def upsert(statement: Any, table: Table) -> Any:
         where = earlier | later
     elif table is COVERED:
         where = new.longest > table.c.longest
+    elif table is ACTIONS:
+        where = new.value != table.c.value
     if not changed:
         return statement.on_conflict_do_nothing(index_elements=key)
     return statement.on_conflict_do_update(index_elements=key, set_=changed, where=where)

@@ -34,10 +34,11 @@ class House(Protocol):
     def indicators(self, query: Query) -> pa.Table:
         """Indicator rows of schema `model.INDICATOR`."""
 
-    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None) -> Values:
+    def beside(self, bars: pa.Table, wanted: Sequence[str], as_of: int | None = None, adjust: str = "none") -> Values:
         """Indicators beside the rows of `bars`, as they were believed at `as_of`: stored ones, others computed from the series.
 
-        `wanted` are names such as `sma(20)`, `bollinger`, or `all`. Raises `BadSetting`, which names the known ones.
+        Beside bars that were asked for with `adjust` all are computed. `wanted` are names such as `sma(20)`, `bollinger`, or `all`.
+        Raises `BadSetting`, which names the known ones.
         """
 
     def picked(self, rows: pa.Table, wanted: Sequence[str]) -> Values:
@@ -68,6 +69,9 @@ class House(Protocol):
         self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
     ) -> dict[str, Any]:
         """The bar, its versions, its coverage and the raw messages behind it. Raises `NoData`."""
+
+    def reconcile(self, query: Query, a: str, b: str, worst: int = 10) -> dict[str, Any]:
+        """How the bars of two sources differ: bars compared, of one alone, equal; basis points; the worst. Raises `NoData`."""
 
     def status(self) -> dict[str, Any]:
         """What is going on: ledger per source, lag, positions, rates, roles, sizes."""

@@ -156,6 +156,15 @@ class BarsAsk(Versioned):
         "In CSV and Arrow each value is a column, and `vwap()` is the indicator vwap.",
     )
 
+    adjust: Literal["none", "splits", "all"] = Field(
+        "none",
+        description="Prices as their provider states them; in the shares of now, or of `as_of`; or with dividends in them, too.",
+    )
+
+    def query(self, now: int, symbols: tuple[str, ...] = (), **more: Any) -> Query:
+        """The question with its times as UTC microseconds. Raises `BadQuery`."""
+        return super().query(now, symbols, adjust=self.adjust, **more)
+
 
 class IndicatorsAsk(Versioned):
     """Indicators of closed bars."""
@@ -197,6 +206,17 @@ class TraceAsk(Ask):
     interval: Interval = Field("1m", description="The length of the bar.")
     source: Source | None = Field(None, description="Only from this source.")
     limit: int = Field(100, ge=1, le=1000, description="The most raw messages shown.")
+
+
+class ReconcileAsk(Ask):
+    """Two sources, and which of their bars."""
+
+    a: Source = Field(description="The source that the other one is measured by.")
+    b: Source = Field(description="The other source.")
+    interval: Interval = Field("1m", description="The length of the bars.")
+    start: Time | None = Field(None, description="From here on, inclusive.")
+    end: Time | None = Field(None, description="Up to here, exclusive.")
+    worst: int = Field(10, ge=0, le=1000, description="How many of the bars that differ most are shown.")
 
 
 class Nothing(Ask):

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from tickhouse.core.asking import question
 from tickhouse.core.errors import BadSetting, NoData
 from tickhouse.core.times import instant, rfc3339
 from tickhouse.surfaces import schemas
@@ -23,6 +24,7 @@ from tickhouse.surfaces.queries import (
     MetricsAsk,
     Nothing,
     QualityAsk,
+    ReconcileAsk,
     Series,
     SeriesAsk,
     Symbol,
@@ -187,6 +189,21 @@ def _states(routes: APIRouter, room: Room) -> None:
             start = instant(ask.start, room.clock.now())
             try:
                 found = room.house.trace(symbol, start, ask.interval, ask.source, ask.limit)
+            except NoData:
+                room.catalog.explain(symbol, ask.interval)
+                raise
+            return {"simulated": room.simulated, **plain(found)}
+
+        return await _one(room, request, work)
+
+    @routes.get("/reconcile/{symbol}", tags=["trust"], responses=_responses(schemas.Reconciled, many=False))
+    async def reconcile(request: Request, symbol: Named, ask: Annotated[ReconcileAsk, Query()]) -> Response:
+        """How two sources differ on the same bars of a symbol."""
+
+        def work() -> Any:
+            query = question(room.clock.now(), symbol, start=ask.start, end=ask.end, interval=ask.interval)
+            try:
+                found = room.house.reconcile(query, ask.a, ask.b, ask.worst)
             except NoData:
                 room.catalog.explain(symbol, ask.interval)
                 raise

@@ -191,6 +191,22 @@ class Trace(BaseModel):
     raw: dict[str, Any]
 
 
+class Reconciled(BaseModel):
+    """How two sources differ on the same bars."""
+
+    simulated: bool
+    symbol: str
+    interval: str
+    a: str
+    b: str
+    bars: dict[str, int] = Field(description="compared, only_a, only_b, and equal in their four prices.")
+    basis_points: dict[str, dict[str, float | None]] = Field(
+        description="Largest and median distance of b from a, by close, high and low."
+    )
+    volume_ratio: float | None = Field(description="The volume of b over that of a.")
+    worst: list[dict[str, Any]] = Field(description="The bars that differ most, with the positions of their messages.")
+
+
 class Status(BaseModel):
     """What is going on in the house."""
 
@@ -202,4 +218,8 @@ class Status(BaseModel):
     groups: dict[str, dict[str, Any]] | None = Field(
         None,
         description="Each group: its feeds, whether they are heard and in use for how many symbols, and the newest switches.",
+    )
+    quota: dict[str, dict[str, Any]] | None = Field(
+        None,
+        description="Of each feed with limits: what is allowed, what is left of the minute and the day, when its day ends.",
     )

@@ -97,7 +97,7 @@ class Tables:
         page = Page(table.select(BAR_COLUMNS), after, members)
         if not ask.indicators:
             return page
-        return page.beside("indicators", self.house.beside(table, ask.indicators, query.as_of))
+        return page.beside("indicators", self.house.beside(table, ask.indicators, query.as_of, query.adjust))
 
     def indicators(self, symbol: str, ask: IndicatorsAsk, where: Where) -> Page:
         """Indicator rows of one symbol."""
@@ -206,7 +206,7 @@ class Tables:
 
     def _with_forming(self, table: pa.Table, query: Query) -> pa.Table:
         """The last page with the bars that are forming now, which pages do not have."""
-        newest = self.house.bars(Query(query.symbols, query.interval, query.source, last=1))
+        newest = self.house.bars(Query(query.symbols, query.interval, query.source, last=1, adjust=query.adjust))
         keep = pc.equal(newest["state"].cast(pa.string()), "forming")
         starts = newest["start"].cast(pa.int64())
         if query.start is not None:

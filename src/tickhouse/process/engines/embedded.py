@@ -34,9 +34,10 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import LIVE, REFILL, U8, BarBatch, Output, Record, TickBatch
 from tickhouse.core.errors import SettingsError
+from tickhouse.core.kernels.bars import BARS
 from tickhouse.core.kernels.tumbling import NEVER, TOP
 from tickhouse.core.marks import HEARD, LINK, Event, Mark
-from tickhouse.core.model import Hole
+from tickhouse.core.model import SNAPSHOT, Hole
 from tickhouse.process import History, given, state, turns
 from tickhouse.process.again import Again
 from tickhouse.process.closing import Moment
@@ -166,12 +167,15 @@ class Embedded:
         columns = Columns.of(batch, source.rows(lane, batch, channel), source.meaning(batch.conditions), new)
         ahead = self.rules.max_ahead_us if lane.live and not refill else -1
         how, windows, begin, n = (ahead, refill), lane.windows, 0, len(batch)
+        snapshot = _snapshots(batch) if lane.live and not refill else None
         while begin < n:
             stop, odd = (n, n) if refill else windows.advance(columns, begin, ahead)
             if stop > begin:
                 lane.judge(columns, begin, stop)
                 missed = windows.fold(columns, begin, stop, how, odd)
                 lane.pending.update((window, None) for window in map(tuple, missed.tolist()))
+                if snapshot is not None:
+                    lane.follow(columns, begin, stop, snapshot)
             if stop < n:
                 time, position = int(columns.event_time[stop]), int(columns.raw[stop]) + 1
                 windows.clock[TOP] = time
@@ -192,13 +196,15 @@ class Embedded:
         if mark.event is Event.END:
             moment.cross(None, complete=not lane.live)
             if not lane.live:
-                given.release(moment, 1)
+                given.finish(moment)
                 moment.release(1)
                 call.touched.pop((source.name, lane.name), None)
                 source.end(lane)
         elif record.lane == LIVE:
             self._evidence(source, lane, mark)
-            moment.cross(max(mark.at, now) - self.rules.lateness_us - self.rules.grace_us)
+            watermark = max(mark.at, now) - self.rules.lateness_us - self.rules.grace_us
+            moment.cross(watermark)
+            given.tell(moment, watermark)
 
     def _evidence(self, source: Source, lane: Lane, mark: Mark) -> None:
         windows, began = lane.windows, lane.rows
@@ -240,7 +246,11 @@ class Embedded:
         )  # fmt: skip
 
     def _forming(self, call: "_Call") -> Iterable[BarBatch]:
-        """The open windows of live lanes that changed in a call."""
+        """The open windows of live lanes that changed in a call, and given bars that are not over."""
+        for emitted in call.emitted.values():
+            batch = emitted.batch([np.array([row], BARS) for row in emitted.forming.values()])
+            if batch is not None:
+                yield batch
         for (name, _), lane in call.touched.items():
             found = lane.windows.forming(lane.code)
             if found is None or not lane.live:
@@ -266,6 +276,14 @@ class _Call:
         self.emitted: dict[str, Emitted] = {}
         self.touched: dict[tuple[str, str], Lane] = {}
         self.holes: list[Hole] = []
+
+
+def _snapshots(batch: TickBatch) -> NDArray[np.bool_] | None:
+    """Which ticks were made of quotes; None where none was."""
+    if SNAPSHOT not in batch.conditions:
+        return None
+    found: NDArray[np.bool_] = batch.condition == list(batch.conditions).index(SNAPSHOT)
+    return found
 
 
 def _joined(tables: Iterable[pa.Table | None]) -> pa.Table | None:
