@@ -49,7 +49,8 @@ class Timeline:
         """Wait on this clock."""
         self._number += 1
         future = asyncio.get_running_loop().create_future()
-        heappush(self._waiting, (self.clock.now() + round(seconds * SECOND), self._number, future))
+        wait = round(seconds * SECOND) or int(seconds > 0)  # a wait too short for the clock must not come back for ever
+        heappush(self._waiting, (self.clock.now() + wait, self._number, future))
         await future
 
     async def until(self, moment: str, look: Callable[[], None]) -> None:
