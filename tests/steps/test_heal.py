@@ -97,7 +97,10 @@ def test_bars_of_a_file_are_read_again_too(house, tmp_path):
     process = taken(pipeline, path, BARS, replace(BARS, decimal="."))
     assert bars(pipeline) == []
     assert healed(pipeline, process).healed == 3
-    assert [(bar["high"], bar["volume"]) for bar in bars(pipeline)] == [(12.5, 100.0), (12.5, 101.0), (12.5, 102.0)]
+    assert [(bar["high"], bar["volume"]) for bar in bars(pipeline, interval="1m")] == [
+        (12.5, 100 + n) for n in range(3)
+    ]
+    assert [bar["volume"] for bar in bars(pipeline, interval="5m")] == [303.0], "rolled up of them"
     assert_balanced(pipeline)
 
 
