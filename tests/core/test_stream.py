@@ -231,7 +231,7 @@ async def test_a_connection_is_replaced_before_its_lifetime_ends_and_nothing_is_
     assert set(live) == {Event.CONNECTED}, "no moment was blind"
     assert most == 2, "the new one is made before the old one is broken"
     times = sorted(int(frame) for frame in heard.frames)
-    assert max(b - a for a, b in pairwise(times)) < 0.1e9
+    assert max(b - a for a, b in pairwise(times)) < 0.4e9, "less than a connection lives"
 
 
 @on_both_loops
