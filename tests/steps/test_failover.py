@@ -118,7 +118,11 @@ async def test_when_every_provider_is_down_it_is_said_and_what_there_is_is_serve
         assert scene.said("a feed of a group answers again")
         await scene.until(DAY + "12:20")
         assert scene.used[-1][1] == "finnhub"
+        assert Reader(scene.pipeline).in_use(("BTC-USD", "AAPL")) == {"BTC-USD": "coingecko"}, (
+            "as far as it is processed"
+        )
         scene.processed()
+        assert Reader(scene.pipeline).in_use(("BTC-USD",)) == {"BTC-USD": "finnhub"}
         assert scene.status()["groups"]["coins"]["answers"]
 
 
