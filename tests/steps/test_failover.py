@@ -134,6 +134,22 @@ async def test_a_first_choice_that_flaps_is_not_taken_again_before_it_is_steady(
         assert [feed for _, feed in scene.used] == ["finnhub", "coingecko", "finnhub"]
 
 
+async def test_a_first_choice_that_answers_without_a_price_between_failures_is_left_in_time(tmp_path: Path) -> None:
+    """Its line is up and down in turn, and nothing comes of it: to be connected alone makes no feed good."""
+    nothing = {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
+
+    def flapping(_: str, now: int) -> Any:
+        if now < us(DAY + "12:05"):
+            return quote(60_000 + now // SECOND % 97, now)
+        return nothing if (now - us(DAY + "12:05")) // (15 * SECOND) % 2 else response(503)
+
+    scene = GroupScene(tmp_path, Timeline(DAY + "12:00"), finnhub(flapping), second(), switch_after="20s")
+    async with scene.running():
+        await scene.until(DAY + "12:10")
+        [_, (left, to)] = scene.seconds_after(DAY + "12:05")
+        assert to == "coingecko" and 20 <= left <= 15 + 30 + 5
+
+
 async def test_a_key_that_is_revoked_ends_the_first_choice_and_the_next_one_goes_on(tmp_path: Path) -> None:
     refusal = response(401, b'{"error":"Please use an API key."}')
     shares = first(("12:05", "23:00"), reply=refusal)
