@@ -67,7 +67,7 @@ class Follow:
 
     def _begin(self, house: "Pipeline") -> int:
         """The end of the journal, with the feeds in use there: those that are stored, and the switches since."""
-        position, end = _stored_up_to(house), house.journal.end()
+        position, end = _stored_up_to(house), int(house.journal.end())
         self._active = _preferred(house).active(tuple(orders(house.settings)))
         while self._active and position < end and (records := house.journal.read("ticks", position)):
             for record in records:
