@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.core.servers import response, site
+from tests.steps.polling import quote
+from tickhouse.core.clock import SECOND
 
 ADDING = Path(__file__).parents[2] / "docs" / "adding.md"
 GOOD = response(200, b'[{"symbol":"AAPL","price":271.5,"timestamp":1767225600,"volume":1000}]')
@@ -110,6 +112,24 @@ async def test_a_single_round_says_by_its_status_how_it_went(tmp_path: Path) -> 
         assert status == 2 and expected in said
     status, _, said = await tickhouse("run", "process", "--once", "--config", config)
     assert status == 2 and "ingest" in said
+
+
+async def test_a_single_round_asks_the_next_feed_of_a_group_for_what_the_first_did_not_tell(tmp_path: Path) -> None:
+    told = response(200, json.dumps(quote(270.0, round(time.time() * SECOND))).encode())
+    for first, second, expected, asked in ((REFUSED, told, 0, 1), (REFUSED, REFUSED, 1, 1), (GOOD, REFUSED, 0, 0)):
+        async with site(lambda *_, r=first: r) as one, site(lambda *_, r=second: r) as other:
+            sections = {
+                "fmp": {"url": one.url, "key": "k", "closed": True},
+                "finnhub": {"url": other.url, "key": "k", "channel": "quote", "closed": True},
+            }
+            (folder := tmp_path / f"{expected}{asked}").mkdir()
+            config = configured(folder, **sections)
+            group = '\n[groups.shares]\nsymbols = ["AAPL"]\nfeeds = ["fmp", "finnhub"]\n'
+            config.write_text(config.read_text() + group)
+            status, _, said = await tickhouse("run", "ingest", "--once", "--json", "--config", config)
+            assert status == expected, said
+            assert (len(one.requests), len(other.requests)) == (1, asked), said
+            assert ("not asked any more" in said) == (first is REFUSED), "a feed that failed is told of anyway"
 
 
 async def test_a_closed_market_is_not_asked_by_a_single_round(tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ LEAVE, BACK = 10, 60
 Seen = list[tuple[int, tuple[Verdict, ...]]]
 
 
-def streak(seen: Seen, feed: int, verdict: Verdict) -> int:
-    """For how long up to the newest look a verdict held at every look; -1 where it does not hold now."""
+def streak(seen: Seen, feed: int, verdict: Verdict, bridge: Verdict | None = None) -> int:
+    """For how long up to the newest look a verdict held at every look, with looks of `bridge` between; -1 where it does not now."""
     if seen[-1][1][feed] is not verdict:
         return -1
     since = seen[-1][0]
     for at, verdicts in reversed(seen):
-        if verdicts[feed] is not verdict:
+        if verdicts[feed] not in (verdict, bridge):
             break
-        since = at
+        since = at if verdicts[feed] is verdict else since
     return seen[-1][0] - since
 
 
@@ -30,7 +30,7 @@ def chosen(seen: Seen, active: int) -> int:
     for feed in range(active):
         if streak(seen, feed, GOOD) >= BACK:
             return feed
-    if streak(seen, active, BAD) < LEAVE:
+    if streak(seen, active, BAD, bridge=UNKNOWN) < LEAVE:
         return active
     for feed, verdict in enumerate(verdicts):
         if verdict is GOOD:
@@ -83,6 +83,16 @@ def two() -> Choice:
 def test_a_short_fault_changes_nothing_and_a_lasting_one_does() -> None:
     assert run(two(), (0, (BAD, UNKNOWN)), (9, (BAD, UNKNOWN)), (9, (GOOD, UNKNOWN)), (12, (BAD, UNKNOWN))) == [0] * 4
     assert run(two(), (0, (BAD, UNKNOWN)), (10, (BAD, UNKNOWN))) == [0, 1]
+
+
+def test_connecting_again_and_again_without_a_price_is_no_break_of_being_bad() -> None:
+    flaps = [(second, (UNKNOWN if second % 2 else BAD, UNKNOWN)) for second in range(11)]
+    assert run(two(), *flaps) == [0] * 10 + [1]
+    assert run(two(), *flaps[:5], (5, (GOOD, UNKNOWN)), *flaps[6:]) == [0] * 11, "a price is"
+    quiet = [(second, (UNKNOWN, UNKNOWN)) for second in range(2, 60)]
+    assert run(two(), (1, (BAD, UNKNOWN)), *quiet) == [0] * 59, (
+        "connected and quiet after one short fault, it is not left"
+    )
 
 
 def test_the_next_one_is_asked_only_when_it_is_needed() -> None:

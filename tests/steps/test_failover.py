@@ -118,7 +118,11 @@ async def test_when_every_provider_is_down_it_is_said_and_what_there_is_is_serve
         assert scene.said("a feed of a group answers again")
         await scene.until(DAY + "12:20")
         assert scene.used[-1][1] == "finnhub"
+        assert Reader(scene.pipeline).in_use(("BTC-USD", "AAPL")) == {"BTC-USD": "coingecko"}, (
+            "as far as it is processed"
+        )
         scene.processed()
+        assert Reader(scene.pipeline).in_use(("BTC-USD",)) == {"BTC-USD": "finnhub"}
         assert scene.status()["groups"]["coins"]["answers"]
 
 
@@ -128,6 +132,22 @@ async def test_a_first_choice_that_flaps_is_not_taken_again_before_it_is_steady(
     async with scene.running():
         await scene.until(DAY + "12:25")
         assert [feed for _, feed in scene.used] == ["finnhub", "coingecko", "finnhub"]
+
+
+async def test_a_first_choice_that_answers_without_a_price_between_failures_is_left_in_time(tmp_path: Path) -> None:
+    """Its line is up and down in turn, and nothing comes of it: to be connected alone makes no feed good."""
+    nothing = {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
+
+    def flapping(_: str, now: int) -> Any:
+        if now < us(DAY + "12:05"):
+            return quote(60_000 + now // SECOND % 97, now)
+        return nothing if (now - us(DAY + "12:05")) // (15 * SECOND) % 2 else response(503)
+
+    scene = GroupScene(tmp_path, Timeline(DAY + "12:00"), finnhub(flapping), second(), switch_after="20s")
+    async with scene.running():
+        await scene.until(DAY + "12:10")
+        [_, (left, to)] = scene.seconds_after(DAY + "12:05")
+        assert to == "coingecko" and 20 <= left <= 15 + 30 + 5
 
 
 async def test_a_key_that_is_revoked_ends_the_first_choice_and_the_next_one_goes_on(tmp_path: Path) -> None:

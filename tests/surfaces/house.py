@@ -50,6 +50,8 @@ class MemoryHouse:
         self.listeners: list[Listener] = []
         self.broken: Exception | None = None
         self.calls: list[str] = []
+        self.chosen: dict[str, str] = {}
+        """The source that is told of each symbol of a group."""
         self.tables: dict[str, pa.Table] = {}
         self.forming_rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.paths = {symbol: _walk(symbol, price, minutes + 6) for symbol, price in self.prices.items()}
@@ -72,7 +74,7 @@ class MemoryHouse:
         """Another house with the same rows, which can be changed without changing this one."""
         other = copy.copy(self)
         other.tables, other.forming_rows = dict(self.tables), dict(self.forming_rows)
-        other.prices, other.listeners, other.calls = dict(self.prices), [], []
+        other.prices, other.listeners, other.calls, other.chosen = dict(self.prices), [], [], dict(self.chosen)
         return other
 
     @property
@@ -147,7 +149,7 @@ class MemoryHouse:
         """The newest price of each symbol."""
         self._called("latest")
         return [
-            {"symbol": s, "source": "binance", "price": self.forming_rows[s, "1m"]["close"], "size": 0.5,
+            {"symbol": s, "source": self.forming_rows[s, "1m"]["source"], "price": self.forming_rows[s, "1m"]["close"], "size": 0.5,
              "event_time": self.now, "received_at": self.now + 12_000}
             for s in self.prices if not symbols or s in symbols
         ]  # fmt: skip
@@ -160,6 +162,10 @@ class MemoryHouse:
             {"symbol": s, "source": "binance", "intervals": ["1m", "5m"], "first_start": self.begin, "last_start": last}
             for s in self.prices
         ]
+
+    def in_use(self, symbols: Sequence[str]) -> Mapping[str, str]:
+        """What was chosen for symbols of groups."""
+        return {symbol: self.chosen[symbol] for symbol in symbols if symbol in self.chosen}
 
     def trace(
         self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
@@ -226,6 +232,13 @@ class MemoryHouse:
         self.forming_rows[symbol, "1m"] = after
         self.emit("bars", [done, after])
         return done
+
+    def switch(self, symbol: str, source: str) -> None:
+        """Another feed is in use for a symbol of a group from its forming bars on; the listeners hear of nothing yet."""
+        self.chosen[symbol] = source
+        for key, bar in self.forming_rows.items():
+            if key[0] == symbol:
+                self.forming_rows[key] = {**bar, "source": source, "known_at": bar["known_at"] + 1000}
 
     def correct(self, symbol: str, start: int, close: float) -> dict[str, Any]:
         """A closed bar gets a new version; returns it."""

@@ -168,6 +168,43 @@ def test_a_bar_closes_the_next_begins_and_one_is_corrected(browser: Any) -> None
         assert f"corrected, version {row['version']}" in page.inner_text("#table")
 
 
+def test_a_symbol_of_a_group_is_shown_as_one_series_whichever_feed_is_in_use(browser: Any) -> None:
+    house = MemoryHouse(120)
+    house.chosen["ETH-USDT"] = "binance"
+    with served(house) as server, opened(browser, server.url) as page:
+        page.locator("#watch button", has_text="ETH-USDT").click()
+        page.wait_for_function(
+            "() => document.getElementById('feed').offsetParent && document.querySelector('#chart[aria-busy=false]')"
+        )
+        assert page.inner_text("#feed") == "binance" and page.locator("#key-feed").is_visible()
+        bars, soft = int(page.get_attribute("#chart", "data-bars")), ink(page, "--soft")
+        house.close("ETH-USDT")
+        house.switch("ETH-USDT", "coingecko")
+        price = round(house.forming_rows["ETH-USDT", "1m"]["open"] + 1.5, 2)
+        house.tick("ETH-USDT", price)
+        page.wait_for_function(
+            f"() => Number(document.getElementById('chart').dataset.close) === {price}", timeout=3000
+        )
+        page.wait_for_function("() => document.getElementById('feed').textContent === 'coingecko'", timeout=3000)
+        assert int(page.get_attribute("#chart", "data-bars")) == bars + 1
+        assert f"{price:,.2f}" == page.inner_text("#price") and "coingecko" in page.inner_text("#readout")
+        page.wait_for_timeout(200)
+        assert ink(page, "--soft") > soft + 20, "the switch is marked where it was"
+        for name, width, height, scheme in (
+            ("desktop", 1280, 860, "light"), ("phone", 390, 844, "light"), ("dark", 1280, 860, "dark"),
+        ):  # fmt: skip
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(200)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            shot(page, f"group-{name}")
+        page.locator("#watch button", has_text="BTC-USDT").click()
+        page.wait_for_function(
+            "() => document.title.startsWith('BTC-USDT') && document.getElementById('feed').offsetParent === null"
+        )
+        assert "binance" not in page.inner_text("#readout"), "of a symbol in no group nothing is said"
+
+
 def test_what_another_channel_knew_counts(browser: Any) -> None:
     """A hole that the provider's history filled is no hole any more: not in the strip, not in the chart."""
     house = MemoryHouse(240)

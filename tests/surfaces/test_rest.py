@@ -127,6 +127,7 @@ async def test_latest_and_symbols(get: Any, house: MemoryHouse) -> None:
     known = (await get("/v1/symbols"))["data"]
     assert [row["symbol"] for row in known] == sorted(house.prices)
     assert known[0]["first"] == "2026-01-01T00:00:00Z" and known[0]["intervals"] == ["1m", "5m"]
+    assert known[0]["in_use"] is None, "it is in no group"
 
 
 async def test_anomalies_of_some_symbols(get: Any) -> None:

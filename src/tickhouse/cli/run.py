@@ -78,7 +78,8 @@ def run(
 ) -> None:  # fmt: skip
     """Some roles of the pipeline; the others run in other processes over the same journal.
 
-    With --once it ends with status 75 when a provider could not be asked now, 1 when one refuses for good.
+    With --once it ends with status 75 when a provider could not be asked now, 1 when one refuses for good; of a group the next
+    feed is asked, and the status tells of it only when no feed had a price.
 
     Example: tickhouse run ingest --data mine
     Example: tickhouse run ingest process archive --once

@@ -36,13 +36,20 @@ class Choice:
         self.wanted = active + 1
         """How many feeds, from the first on, are to be asked: those before the one in use too, to know when they are good again."""
         self._since: list[tuple[Verdict, int]] = [(UNKNOWN, 0)] * feeds
+        self._bad: list[int | None] = [None] * feeds
 
     def step(self, now: int, verdicts: Sequence[Verdict]) -> int:
         """Take in what is known at `now` (us, never before the last one); returns the feed in use from now on.
 
         A feed before the one in use is taken once it was good for `back`. The one in use is left once it was bad for `leave`:
-        for the first that is good, else for the next that is not known to be bad. Where there is none it stays.
+        for the first that is good, else for the next that is not known to be bad. Where there is none it stays. To be unknown
+        for a while, as after a connection that brought no price yet, is no break of being bad.
         """
+        for feed, verdict in enumerate(verdicts):
+            if verdict in (GOOD, SILENT):
+                self._bad[feed] = None
+            elif verdict is BAD and self._bad[feed] is None:
+                self._bad[feed] = now
         self._since = [
             old if old[0] is verdict else (verdict, now) for old, verdict in zip(self._since, verdicts, strict=True)
         ]
@@ -73,7 +80,8 @@ class Choice:
         return self._since[feed][0] is not GOOD and feed + 1 < self.wanted
 
     def _is_lost(self, feed: int, now: int) -> bool:
-        return self._lasted(feed, BAD, now) >= self.patience.leave
+        since = self._bad[feed]
+        return self._since[feed][0] is BAD and since is not None and now - since >= self.patience.leave
 
     def _lasted(self, feed: int, verdict: Verdict, now: int) -> int:
         """For how long a verdict has held (us); -1 where it does not."""

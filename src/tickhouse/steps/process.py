@@ -148,7 +148,7 @@ class Process:
 
 def _with_tables(records: Sequence[Record], output: Output) -> Output:
     """The output with what needs no engine: observations, actions and switches go to the stores as they came."""
-    switched = [row for record in records if record.channel == LINK for row in _switches(record)]
+    switched = [row for record in records if record.channel == LINK for row in switches(record)]
     if switched:
         output = replace(output, switches=pa.Table.from_pylist(switched, schema=SWITCH))
     observations = [record.observations for record in records if record.observations is not None]
@@ -162,7 +162,7 @@ def _with_tables(records: Sequence[Record], output: Output) -> Output:
     )
 
 
-def _switches(record: Record) -> Iterable[dict[str, Any]]:
+def switches(record: Record) -> Iterable[dict[str, Any]]:
     """The switches of groups that the marks of a record tell of."""
     for number, mark in enumerate(record.marks):
         if mark.event is Event.SWITCHED:

@@ -153,6 +153,10 @@ class Reader:
         """Every symbol with its source, intervals, first and last bar."""
         return list(self.pipeline.warm.symbols())
 
+    def in_use(self, symbols: Sequence[str]) -> dict[str, str]:
+        """The source in use now, of each symbol that is in a group."""
+        return self.preferred.active(symbols)
+
     def told(self, ask: Callable[[Query], pa.Table], query: Query) -> pa.Table:
         """The answer of one of the methods above. Raises `UnknownSymbol` or `NoData` when it is empty because a symbol or the
         interval is not here.

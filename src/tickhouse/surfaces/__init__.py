@@ -65,6 +65,9 @@ class House(Protocol):
     def symbols(self) -> list[dict[str, Any]]:
         """Every symbol with its source, intervals, first and last bar."""
 
+    def in_use(self, symbols: Sequence[str]) -> Mapping[str, str]:
+        """The source in use now, of each of these symbols for which a group chooses one."""
+
     def trace(
         self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
     ) -> dict[str, Any]:

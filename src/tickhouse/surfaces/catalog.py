@@ -18,7 +18,8 @@ class Catalog:
         self._rows: list[dict[str, Any]] = []
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every (symbol, source) with its intervals, `first` and `last` bar start; those with prices but no bar yet too."""
+        """Every (symbol, source) with its intervals, `first` and `last` bar start, and the source `in_use` where a group chooses;
+        those with prices but no bar yet too."""
         now = self._clock.monotonic()
         if now - self._read_at >= KEEP_SECONDS:
             found = {(row["symbol"], row["source"]): _spelled(row) for row in self._house.symbols()}
@@ -26,7 +27,9 @@ class Catalog:
                 key = (row["symbol"], row["source"])
                 new = {"symbol": key[0], "source": key[1], "intervals": [], "first": None, "last": None}
                 found.setdefault(key, new)
-            self._rows, self._read_at = [found[key] for key in sorted(found)], now
+            used = self._house.in_use(list({symbol for symbol, _ in found}))
+            self._rows = [{**found[key], "in_use": used.get(key[0])} for key in sorted(found)]
+            self._read_at = now
         return self._rows
 
     def explain(self, symbol: str, interval: str | None = None) -> None:

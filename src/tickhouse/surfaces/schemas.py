@@ -165,6 +165,9 @@ class Known(BaseModel):
     intervals: list[str]
     first: AwareDatetime | None
     last: AwareDatetime | None
+    in_use: str | None = Field(
+        description="The source in use, where a group chooses it; null for a symbol in no group."
+    )
 
 
 class Health(BaseModel):

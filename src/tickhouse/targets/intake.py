@@ -1,14 +1,15 @@
 """What runs on the event loop: sockets and polls into inboxes, inboxes into the journal, holes filled, mute symbols renewed."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import structlog
 
 from tickhouse.core.batches import RawBatch
-from tickhouse.core.errors import Busy, SettingsError, TickhouseError
+from tickhouse.core.errors import Busy, TickhouseError
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health
 from tickhouse.core.model import Ids
@@ -23,7 +24,8 @@ from tickhouse.steps.preferred import in_use
 from tickhouse.steps.recent import Recent
 from tickhouse.steps.refill import Refill
 from tickhouse.steps.renew import Renew
-from tickhouse.steps.station import Station, Wanted
+from tickhouse.steps.station import Station
+from tickhouse.targets.single import Single
 
 log = structlog.get_logger()
 Task = asyncio.Task[None]
@@ -70,24 +72,30 @@ class Intake:
             raise failed[0]
 
     async def once(self, stop: asyncio.Event) -> None:
-        """One round of every polled feed. Raises, when all are done, what went wrong with the first that failed; `SettingsError`
-        when no feed is polled."""
+        """One round of every polled feed, see `Single.run`."""
         self.stations = self._stations()
-        for name, station in self.stations.items():
-            symbols = self.pipeline.settings.symbols_of(name, first=True)
-            station.poll = station.asks(Wanted(symbols)) if station.polled and symbols else None
-        polls = self._polls()
-        if not polls:
-            raise SettingsError("no feed of the settings is polled; name one with symbols and a channel that is polled")
-        pumps = [asyncio.create_task(self._pump(station.inbox)) for station in self.stations.values()]
-        rounds = [asyncio.create_task(_raised(poll.once())) for poll in polls]
-        asking = asyncio.create_task(_all(rounds))
+        self.ingest.newest = Newest(self._watched())
+        single = Single(self.pipeline.settings, self.stations, self.ingest.newest)
+        asking = asyncio.create_task(single.run(self._asked))
         try:
             await _until(stop, [asking])
         finally:
-            failed = [*await _ended([*rounds, asking]), *await self._end([], pumps)]
+            failed = [*await _ended([asking]), *await self._end([], [])]
         if failed:
             raise failed[0]
+
+    async def _asked(self, polls: Sequence[Poll]) -> list[TickhouseError | None]:
+        """Ask once, with all that comes journaled; what went wrong with each."""
+        pumps = [asyncio.create_task(self._pump(station.inbox)) for station in self.stations.values()]
+        rounds = [asyncio.create_task(poll.once()) for poll in polls]
+        try:
+            await asyncio.wait(rounds)
+        finally:
+            await _ended(rounds)
+            failed = await _ended(pumps)
+        if failed:
+            raise failed[0]
+        return [one.result() for one in rounds]
 
     async def _end(self, sources: list[Task], pumps: list[Task]) -> list[Exception]:
         """Stop everything, with what is in the inboxes journaled; returns what tasks ended with."""
@@ -118,11 +126,7 @@ class Intake:
         """Tasks that fill inboxes, and those that empty them."""
         settings, clock = self.pipeline.settings, self.pipeline.clock
         self.stations = stations = self._stations()
-        watched = {
-            name: frozenset(s for g in settings.groups.values() if name in g.feeds for s in g.symbols)
-            for name in stations
-        }
-        self.ingest.newest = Newest(watched)
+        self.ingest.newest = Newest(self._watched())
         self.failover = Failover(settings, stations, self.ingest.newest, clock, in_use(self.pipeline.warm))
         self.failover.fill = self._refetch
         work = [self._renew(), *(station.run() for station in stations.values())]
@@ -130,6 +134,11 @@ class Intake:
             work.append(self.failover.run())
         pumps = [asyncio.create_task(self._pump(station.inbox)) for station in stations.values()]
         return [asyncio.create_task(one) for one in work], pumps
+
+    def _watched(self) -> dict[str, frozenset[str]]:
+        """The symbols of groups that may be asked of each feed."""
+        groups = self.pipeline.settings.groups.values()
+        return {name: frozenset(s for g in groups if name in g.feeds for s in g.symbols) for name in self.stations}
 
     def _polls(self) -> list[Poll]:
         return [station.poll for station in self.stations.values() if station.poll]
@@ -186,17 +195,6 @@ def _last(journal: Journal, name: str) -> LineState | None:
     return lines(journal, name).get(f"{name}-poll")
 
 
-async def _raised(asking: Awaitable[TickhouseError | None]) -> None:
-    """Raise what a round tells as its answer."""
-    error = await asking
-    if error is not None:
-        raise error
-
-
-async def _all(tasks: list[Task]) -> None:
-    await asyncio.wait(tasks)
-
-
 async def _until(stop: asyncio.Event, tasks: list[Task]) -> None:
     """Wait until told to stop or until a task ends; raises what it ended with."""
     stopped = asyncio.create_task(stop.wait())
@@ -206,7 +204,7 @@ async def _until(stop: asyncio.Event, tasks: list[Task]) -> None:
         task.result()
 
 
-async def _ended(tasks: list[Task]) -> list[Exception]:
+async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> list[Exception]:
     """Cancel tasks and wait until they are done; returns the errors they ended with."""
     for task in tasks:
         task.cancel()

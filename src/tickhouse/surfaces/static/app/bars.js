@@ -33,6 +33,12 @@ export class Bars {
     return "new";
   }
 
+  /** Whether a bar is of another source than the one before it: there a group took another feed. */
+  isSwitch(bar) {
+    const before = this.sorted[this.indexOf(bar.time) - 1];
+    return before !== undefined && before.source !== bar.source;
+  }
+
   /** The place of a time in `sorted`, or of the bar before it. */
   indexOf(time) {
     let low = 0, high = this.sorted.length - 1;
@@ -64,7 +70,7 @@ export class Bars {
   }
 
   putCoverage(row) {
-    this.coverage.set(`${row.channel} ${row.start}`, { ...row, from: epoch(row.start), to: epoch(row.end) });
+    this.coverage.set(`${row.source} ${row.channel} ${row.start}`, { ...row, from: epoch(row.start), to: epoch(row.end) });
     this.painted = null;
   }
 
@@ -102,7 +108,7 @@ export class Bars {
 
 const KNOWS = { blind: 0, quiet: 1, delayed: 2, backfilled: 3, live: 4 };
 
-/** Stretches that do not overlap, from those of several channels. */
+/** Stretches that do not overlap, from those of several channels, and of several feeds in a group. */
 function paint(rows) {
   const begins = [...rows].sort((a, b) => a.from - b.from);
   const edges = [...new Set(rows.flatMap((row) => [row.from, row.to]))].sort((a, b) => a - b);
@@ -126,7 +132,9 @@ function paint(rows) {
 
 const RANK = { forming: 0, final: 1, corrected: 1 };
 
+/** Of two feeds of a group the one told last counts. */
 function isNewer(row, held) {
+  if (row.source !== held.source) return true;
   if (row.version !== held.version) return row.version > held.version;
   if (RANK[row.state] !== RANK[held.state]) return RANK[row.state] > RANK[held.state];
   return row.known_at >= held.known_at;

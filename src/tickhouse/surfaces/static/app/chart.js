@@ -85,7 +85,7 @@ export class Chart {
     if (follows) this.axis.push(bar.time);
     this.candles.update(this.candle(bar.time, bar), bar.time < newest);
     this.volume.update(this.column(bar.time, bar), bar.time < newest);
-    if (bar.state !== "forming" || bar.version > 0) this.remark();
+    if (bar.state !== "forming" || bar.version > 0 || this.bars.isSwitch(bar) !== this.switches.has(bar.time)) this.remark();
     return undefined;
   }
 
@@ -135,6 +135,9 @@ export class Chart {
         marks.push({ time: bar.time, position: "belowBar", shape: "square", color: this.amber, size: 0.55 });
       }
     }
+    const switches = this.bars.sorted.filter((bar) => this.bars.isSwitch(bar));
+    this.switches = new Set(switches.map((bar) => bar.time));
+    for (const bar of switches) marks.push({ time: bar.time, position: "belowBar", shape: "arrowUp", color: this.soft, size: 0.7, text: bar.source });
     const odd = new Set([...this.bars.anomalies.values()].map((one) => one.time));
     for (const time of odd) {
       if (this.bars.byTime.has(time)) marks.push({ time, position: "aboveBar", shape: "circle", color: this.violet, size: 0.7 });
@@ -151,7 +154,8 @@ export class Chart {
 
   /** Take the colours of the page. */
   colours() {
-    [this.up, this.down, this.card, this.amber, this.violet, this.blindColour] = ["--up", "--down", "--paper", "--amber", "--violet", "--blind"].map(css);
+    [this.up, this.down, this.card, this.amber, this.violet, this.blindColour, this.soft] =
+      ["--up", "--down", "--paper", "--amber", "--violet", "--blind", "--soft"].map(css);
     const line = css("--grid");
     this.chart.applyOptions({
       layout: { textColor: css("--faint"), panes: { separatorColor: css("--line"), separatorHoverColor: css("--line") } },

@@ -24,7 +24,8 @@ function choose(symbol, interval) {
   const intervals = known.intervals.length ? known.intervals : ["1m"];
   page.interval = intervals.includes(interval) ? interval : intervals[0];
   page.symbol = symbol;
-  page.source = known.source;
+  // Of a symbol of a group the house tells one series, whichever feed is in use; of any other one source is followed.
+  page.source = known.in_use ? null : known.source;
   page.newest = null;
   localStorage.setItem("tickhouse-symbol", symbol);
   history.replaceState(null, "", `#${symbol}/${page.interval}`);
@@ -142,7 +143,9 @@ function heard(message) {
   if (message.type === "snapshot" && message.reset) load(false);
   for (const row of message.ticks ?? []) {
     watch.price(row);
-    if (row.symbol === page.symbol && row.source === page.source) page.newest = row;
+    const known = page.known.get(row.symbol);
+    if (known?.in_use) known.in_use = row.source;
+    if (isShown(row)) page.newest = row;
   }
   for (const row of message.coverage ?? []) takeCoverage(row);
   for (const row of message.bars ?? []) takeBar(row);
@@ -151,9 +154,11 @@ function heard(message) {
   return undefined;
 }
 
+const isShown = (row) => row.symbol === page.symbol && (page.source === null || row.source === page.source);
+
 function takeBar(row) {
   const { bars } = page;
-  if (!bars || row.symbol !== page.symbol || row.interval !== page.interval || row.source !== page.source) return;
+  if (!bars || row.interval !== page.interval || !isShown(row)) return;
   const kind = bars.put(row);
   if (!kind) return;
   const bar = bars.byTime.get(epoch(row.start));
@@ -170,8 +175,9 @@ function takeAnomaly(row) {
 }
 
 function takeCoverage(row) {
-  watch.state(row);
-  if (!page.bars || row.symbol !== page.symbol || row.source !== page.source) return;
+  const used = page.known.get(row.symbol)?.in_use ?? row.source;
+  if (row.source === used) watch.state(row);
+  if (!page.bars || !isShown(row)) return;
   const before = page.bars.blind.map((one) => one.start).join();
   page.bars.putCoverage(row);
   if (page.bars.blind.map((one) => one.start).join() !== before) chart.draw();
@@ -202,6 +208,9 @@ function drawAll() {
   if (!bars) return;
   drawPrice();
   if (!page.hovered) readout(bars.last);
+  const used = page.known.get(page.symbol).in_use;
+  $("feed").parentElement.hidden = $("key-feed").hidden = !used;
+  if (used) fact("feed", used);
   const done = bars.closed;
   fact("complete", share(done?.completeness), done && (done.completeness >= 0.9995 ? "good" : "warn"));
   const now = bars.stretches.at(-1);
@@ -238,7 +247,8 @@ function readout(bar) {
   const way = bar.close >= bar.open ? "up" : "down";
   const pair = (name, text, kind) => el("span", {}, `${name} `, el("b", { class: kind }, text));
   const state = bar.version ? `${bar.state}, version ${bar.version}` : bar.state;
-  const parts = [el("span", {}, moment(bar.time)), pair("O", price(bar.open)), pair("H", price(bar.high)), pair("L", price(bar.low)), pair("C", price(bar.close), way),
+  const feed = page.source === null ? [el("span", {}, bar.source)] : [];
+  const parts = [el("span", {}, moment(bar.time)), ...feed, pair("O", price(bar.open)), pair("H", price(bar.high)), pair("L", price(bar.low)), pair("C", price(bar.close), way),
     pair("Vol", amount(bar.volume)), pair("Trades", whole(bar.trades ?? 0)), el("span", { class: bar.completeness < 0.9995 || bar.version ? "warn" : "" }, `${state}, ${share(bar.completeness)} complete`)];
   return $("readout").replaceChildren(...parts);
 }
@@ -326,6 +336,7 @@ async function begin() {
     for (const row of found.data) {
       const held = page.known.get(row.symbol);
       if (!held || intervals(row).length > held.intervals.length) page.known.set(row.symbol, { ...row, intervals: intervals(row) });
+      else held.in_use = row.in_use;
     }
     const symbols = [...page.known.keys()];
     if (symbols.length !== $("symbol").options.length) {
