@@ -80,8 +80,19 @@ def goals(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         one = f["load"]
         text = f"{rate(one['ticks_per_s'])} (runs {_runs(one)}), {rate(one['ticks_per_cpu_s'])} of processor time"
         yield "everything on, tape at full speed", "300,000/s", text
+    yield from _feeds(f)
     yield from _serving(f)
     yield from _sizes(f)
+
+
+def _feeds(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """A row for each feed: its channels, and how they compare with `json.loads`."""
+    for name, channels in f.get("feeds", {}).get("feeds", {}).items():
+        text = "; ".join(
+            f"{channel} {rate(one['rows_per_s'])} ({one['times_as_fast_as_json_loads']}x)"
+            for channel, one in channels.items()
+        )
+        yield f"messages of {name} to rows, against `json.loads` of the same bytes", "", text
 
 
 def _serving(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -173,7 +184,7 @@ def write(found: dict[str, Any], path: Path) -> None:
     made += [f"| {n} | {one['date']} | {one['load']} | `{one['command']}` |" for n, one in found.items()]
     raw = "\n".join(
         f"### {n}\n\n```json\n{json.dumps(found[n]['figures'])}\n```\n"
-        for n in ("parse", "journal", "lake")
+        for n in ("parse", "feeds", "journal", "lake")
         if n in found
     )
     text = [HEAD, described(), "\n".join(rows), NOTES, "## The commands", "\n".join(made), "## Parts of the way", raw]
