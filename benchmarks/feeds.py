@@ -10,7 +10,7 @@ nothing, and of Yahoo's frames it reads the wrapping alone. csv, which is no JSO
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
