@@ -141,11 +141,27 @@ def _sizes(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                 "300 MiB, flat",
                 text,
             )
+    if "polled" in f:
+        p = f["polled"]["polled"]
+        rounds = p["rounds"]
+        times = f"a round takes {_span(rounds, 'round_s')} s and {_span(rounds, 'cpu_s')} s of processor time"
+        text = f"{p['peak_rss_mib']} MiB at most; {times}"
+        yield f"{p['symbols']:,} polled symbols, every minute", "", text
     if "start" in f:
         s = f["start"]
         text = f"{s['help_ms']:.0f} ms; import {s['import_beyond_python_ms']} ms beyond bare Python ({s['python_ms']:.0f} ms)"
         yield "cold start of `tickhouse --help`", "import within 150 ms", text
         yield "`up` to the first bar", "seconds", ", ".join(f"{one} s" for one in s["up_to_first_bar_s"])
+
+
+def _span(rounds: list[dict[str, float]], name: str) -> str:
+    """The least and the most of some rounds.
+
+    >>> _span([{"cpu_s": 7.5}, {"cpu_s": 6}], "cpu_s")
+    '6 to 7.5'
+    """
+    values = sorted(one[name] for one in rounds)
+    return f"{values[0]:g} to {values[-1]:g}"
 
 
 def _times(quantiles: dict[str, float]) -> str:

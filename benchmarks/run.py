@@ -55,6 +55,7 @@ FULL = {
     "fanout": "fanout",
     "parse": "parse",
     "feeds": "feeds",
+    "polled": "polled",
     "journal": "journal",
     "lake": "lake",
     "failover": "failover",
