@@ -147,6 +147,10 @@ def _sizes(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         times = f"a round takes {_span(rounds, 'round_s')} s and {_span(rounds, 'cpu_s')} s of processor time"
         text = f"{p['peak_rss_mib']} MiB at most; {times}"
         yield f"{p['symbols']:,} polled symbols, every minute", "", text
+    for one in f.get("quota", {}).get("quota_day", ()):
+        what = f"calls of {one['feed']} in {one['hours']:g} hours, {one['symbols']} symbols every {one['wished_every']}"
+        text = f"{one['calls']} of {one['allowed']:,} allowed, none refused; a round every {one['every_s']} s"
+        yield what, "all that are of use, and no more than allowed", text
     if "start" in f:
         s = f["start"]
         text = f"{s['help_ms']:.0f} ms; import {s['import_beyond_python_ms']} ms beyond bare Python ({s['python_ms']:.0f} ms)"

@@ -56,6 +56,7 @@ FULL = {
     "parse": "parse",
     "feeds": "feeds",
     "polled": "polled",
+    "quota": "quota_day",
     "journal": "journal",
     "lake": "lake",
     "failover": "failover",

@@ -16,6 +16,8 @@ from tickhouse.steps.opening import Opening
 MANY = 10_000
 URL_BYTES = 8000
 """Servers and what is before them take about so much of an address."""
+SECONDS = 1.0
+"""Of the processor: other work on the machine does not count."""
 SHARES = tuple(f"S{number:05}" for number in range(MANY))
 COINS = tuple(f"C{number:05}-USD" for number in range(MANY))
 BATCHES = {
@@ -31,7 +33,7 @@ BATCHES = {
 @pytest.mark.parametrize(("name", "channel"), BATCHES)
 def test_a_round_of_many_symbols_is_few_requests_of_bounded_length(name: str, channel: str) -> None:
     symbols, options, most = BATCHES[name, channel]
-    began = time.monotonic()
+    began = time.process_time()
     conversation = load_feed("feeds", name).open(symbols=symbols, **options).poll(Want(symbols, channel))
     asked, request = [], next(conversation, None)
     while request is not None:
@@ -46,12 +48,12 @@ def test_a_round_of_many_symbols_is_few_requests_of_bounded_length(name: str, ch
             break
     assert len(asked) == MANY // most
     assert max(len(request.url) + len(urlencode(request.params)) for request in asked) < URL_BYTES
-    assert time.monotonic() - began < 5.0
+    assert time.process_time() - began < SECONDS
 
 
 def test_settings_with_many_symbols_are_read_and_checked_in_seconds(tmp_path: Path) -> None:
     """Alone and in a group of two feeds; every symbol is spelled and sorted by its market."""
-    began = time.monotonic()
+    began = time.process_time()
     text = ", ".join(f'"{symbol}"' for symbol in SHARES)
     (tmp_path / "tickhouse.toml").write_text(
         f'[feeds.fmp]\nkey = "k"\nper_day = 0\noptions = {{ batch = "yes" }}\nsymbols = [{text}]\n'
@@ -59,6 +61,7 @@ def test_settings_with_many_symbols_are_read_and_checked_in_seconds(tmp_path: Pa
         f'[groups.all]\nfeeds = ["yahoo", "fmp"]\nsymbols = [{text}]\n[feeds.binance]\nsymbols = []\n'
     )
     settings = load(tmp_path / "tickhouse.toml", tmp_path / "house")
+    assert time.process_time() - began < SECONDS
     assert settings.symbols_of("fmp") == SHARES == settings.symbols_of("yahoo", first=True)
     pipeline = Pipeline(settings)
     try:
@@ -69,4 +72,3 @@ def test_settings_with_many_symbols_are_read_and_checked_in_seconds(tmp_path: Pa
         assert opening.symbols(1_772_811_000_000_000) == SHARES
     finally:
         pipeline.close()
-    assert time.monotonic() - began < 10.0
