@@ -80,8 +80,19 @@ def goals(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         one = f["load"]
         text = f"{rate(one['ticks_per_s'])} (runs {_runs(one)}), {rate(one['ticks_per_cpu_s'])} of processor time"
         yield "everything on, tape at full speed", "300,000/s", text
+    yield from _feeds(f)
     yield from _serving(f)
     yield from _sizes(f)
+
+
+def _feeds(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """A row for each feed: its channels, and how they compare with `json.loads`."""
+    for name, channels in f.get("feeds", {}).get("feeds", {}).items():
+        text = "; ".join(
+            f"{channel} {rate(one['rows_per_s'])} ({one['times_as_fast_as_json_loads']}x)"
+            for channel, one in channels.items()
+        )
+        yield f"messages of {name} to rows, against `json.loads` of the same bytes", "", text
 
 
 def _serving(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -130,11 +141,31 @@ def _sizes(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                 "300 MiB, flat",
                 text,
             )
+    if "polled" in f:
+        p = f["polled"]["polled"]
+        rounds = p["rounds"]
+        times = f"a round takes {_span(rounds, 'round_s')} s and {_span(rounds, 'cpu_s')} s of processor time"
+        text = f"{p['peak_rss_mib']} MiB at most; {times}"
+        yield f"{p['symbols']:,} polled symbols, every minute", "", text
+    for one in f.get("quota", {}).get("quota_day", ()):
+        what = f"calls of {one['feed']} in {one['hours']:g} hours, {one['symbols']} symbols every {one['wished_every']}"
+        text = f"{one['calls']} of {one['allowed']:,} allowed, none refused; a round every {one['every_s']} s"
+        yield what, "all that are of use, and no more than allowed", text
     if "start" in f:
         s = f["start"]
         text = f"{s['help_ms']:.0f} ms; import {s['import_beyond_python_ms']} ms beyond bare Python ({s['python_ms']:.0f} ms)"
         yield "cold start of `tickhouse --help`", "import within 150 ms", text
         yield "`up` to the first bar", "seconds", ", ".join(f"{one} s" for one in s["up_to_first_bar_s"])
+
+
+def _span(rounds: list[dict[str, float]], name: str) -> str:
+    """The least and the most of some rounds.
+
+    >>> _span([{"cpu_s": 7.5}, {"cpu_s": 6}], "cpu_s")
+    '6 to 7.5'
+    """
+    values = sorted(one[name] for one in rounds)
+    return f"{values[0]:g} to {values[-1]:g}"
 
 
 def _times(quantiles: dict[str, float]) -> str:
@@ -173,7 +204,7 @@ def write(found: dict[str, Any], path: Path) -> None:
     made += [f"| {n} | {one['date']} | {one['load']} | `{one['command']}` |" for n, one in found.items()]
     raw = "\n".join(
         f"### {n}\n\n```json\n{json.dumps(found[n]['figures'])}\n```\n"
-        for n in ("parse", "journal", "lake")
+        for n in ("parse", "feeds", "journal", "lake")
         if n in found
     )
     text = [HEAD, described(), "\n".join(rows), NOTES, "## The commands", "\n".join(made), "## Parts of the way", raw]

@@ -1,8 +1,10 @@
 """Laws that every feed obeys, whatever its provider sends."""
 
+import json
 import random
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -65,6 +67,67 @@ def damaged(payload: bytes, samples: Samples, choose: random.Random) -> bytes:
         put = choose.choice((b"", choose.choice(samples.nasty), choose.randbytes(2), bytes(data[at : at + length])))
         data[at : at + length] = put
     return bytes(data)
+
+
+ODD = (
+    None,
+    True,
+    "",
+    "x",
+    "NaN",
+    -1,
+    0,
+    2**70,
+    1e308,
+    -1e-320,
+    [],
+    {},
+    [[]],
+    [None],
+    {"": {}},
+    "\ud800",
+    "2026-02-30",
+    "\x00",
+)
+"""What a provider may put where something else was expected."""
+
+
+def reshaped(payload: bytes, choose: random.Random) -> bytes | None:
+    """The JSON with one value changed, missing, doubled or under another name, and otherwise whole; None where it is no JSON."""
+    if payload[:1] not in (b"{", b"["):
+        return None
+    try:
+        whole = json.loads(payload)
+    except ValueError:
+        return None
+    places = [
+        (within, key)
+        for within in _containers(whole)
+        for key in (within if isinstance(within, dict) else range(len(within)))
+    ]
+    if not places:
+        return json.dumps(choose.choice(ODD)).encode()
+    within, key = choose.choice(places)
+    match choose.randrange(5):
+        case 0:
+            del within[key]
+        case 1 if isinstance(within, dict):
+            within[f"{key}_"] = within.pop(key)
+        case 2 if isinstance(within, list):
+            within.insert(choose.randrange(len(within) + 1), within[key])
+        case 3:
+            within[key] = [within[key]]
+        case _:
+            within[key] = choose.choice(ODD)
+    return json.dumps(whole).encode()
+
+
+def _containers(value: object) -> list[Any]:
+    """Every object and list within a value, itself included."""
+    if not isinstance(value, dict | list):
+        return []
+    inner = value.values() if isinstance(value, dict) else value
+    return [value, *(found for one in inner for found in _containers(one))]
 
 
 def rows_of(parsed: Parsed) -> list[tuple[dict[str, object], int]]:
@@ -203,6 +266,30 @@ def test_no_messages_are_nothing(samples: Samples) -> None:
 def test_whatever_comes_is_parsed_control_or_rejected(samples: Samples, choose: random.Random) -> None:
     raw = batch(samples, mixed(samples, choose))
     assert_lawful(samples, raw, samples.feed.parse(raw))
+
+
+@pytest.mark.parametrize("samples", [one for one in ALL if reshaped(one.good[0], random.Random(1))], ids=str)
+@settings(max_examples=80, deadline=None)
+@given(choose=seeds)
+def test_json_of_another_shape_is_parsed_control_or_rejected(samples: Samples, choose: random.Random) -> None:
+    """A field that is gone, renamed or of another type, as after a provider's change; the answer is classified too."""
+    made = [reshaped(choose.choice(samples.good + samples.control), choose) for _ in range(4)]
+    payloads = [payload for payload in made if payload is not None]
+    raw = batch(samples, payloads)
+    assert_lawful(samples, raw, samples.feed.parse(raw))
+    for payload in payloads:
+        found = samples.feed.classify(Answer(200, {}, payload, samples.received_at))
+        assert found is None or isinstance(found, TickhouseError)
+
+
+@every_channel
+@pytest.mark.parametrize("depth", [10, 100_000])
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"data":[', b'[{"x":'], ids=["list", "object", "data", "row"])
+def test_a_pit_of_brackets_is_control_or_rejected(samples: Samples, opening: bytes, depth: int) -> None:
+    raw = batch(samples, [opening * depth])
+    assert_lawful(samples, raw, samples.feed.parse(raw))
+    found = samples.feed.classify(Answer(200, {}, opening * depth, samples.received_at))
+    assert found is None or isinstance(found, TickhouseError)
 
 
 @every_channel

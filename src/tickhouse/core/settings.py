@@ -4,6 +4,7 @@ Later ones win: defaults, `tickhouse.toml`, `.env`, the environment (`TICKHOUSE_
 gives. With none of them a house runs: keyless Binance, SQLite and files under `data`.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -144,7 +145,7 @@ class GroupSettings(Section):
     @classmethod
     def _once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         """Nothing may be named twice."""
-        twice = next((name for name in given if given.count(name) > 1), None)
+        twice = next((name for name, count in Counter(given).items() if count > 1), None)
         if twice:
             raise ValueError(f"each name once; {twice} is there twice")
         return given

@@ -49,9 +49,11 @@ class Coins:
 
     def __init__(self, more: str | Mapping[str, str] = "") -> None:
         self._ids = dict(shipped())
-        for symbol, coin in _added(more).items():
-            self._ids = {name: known for name, known in self._ids.items() if known != coin} | {symbol: coin}
         self._symbols = {coin: symbol for symbol, coin in self._ids.items()}
+        for symbol, coin in _added(more).items():
+            self._ids.pop(self._symbols.pop(coin, ""), None)
+            self._symbols.pop(self._ids.get(symbol, ""), None)
+            self._ids[symbol], self._symbols[coin] = coin, symbol
 
     def pair(self, symbol: str) -> Pair:
         """A canonical symbol in CoinGecko's words. Raises `BadSetting`, which says what to do."""

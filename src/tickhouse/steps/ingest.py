@@ -18,6 +18,7 @@ from tickhouse.steps.lines import Lines
 from tickhouse.steps.newest import Newest
 from tickhouse.steps.quotes import Note, Quotes, joined
 from tickhouse.steps.refusals import noted
+from tickhouse.steps.understood import Understood
 
 
 class Ingest:
@@ -25,7 +26,7 @@ class Ingest:
 
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
-        self._quotes, self._lines = Quotes(journal), Lines(journal)
+        self._quotes, self._lines, self._understood = Quotes(journal), Lines(journal), Understood()
         self.newest = Newest({})
         """The newest prices of symbols that are in groups."""
         self.taken: Counter[str] = Counter()
@@ -44,6 +45,7 @@ class Ingest:
         observe.timing("append_seconds", time.perf_counter() - began)
         for entry in entries:
             _observed(entry)
+            self._understood.note(entry)
             self.newest.note(entry)
             self.taken.update(dict(zip(NAMES, tally(entry), strict=True)))
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()

@@ -131,8 +131,8 @@ class Station:
             await self.inbox.mark(Mark(Event.DISCONNECTED, now, self.idle, detail={"reason": "not asked"}))
 
     async def _take(self, wanted: Wanted) -> None:
-        gone = [symbol for symbol in self._taken.symbols if symbol not in wanted.symbols]
-        self._taken, self._asked = wanted, frozenset(wanted.symbols)
+        taken, self._taken, self._asked = self._taken, wanted, frozenset(wanted.symbols)
+        gone = [symbol for symbol in taken.symbols if symbol not in self._asked]
         if self.polled:
             await self._ask(wanted)
         elif not wanted.symbols or not self._line_of.keys() >= self._asked:
