@@ -135,7 +135,7 @@ def _sizes(f: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             one = f[name]["busy"]
             m = one["rss_mib"]
             slope = f"{m['second_half_mib_per_minute']} MiB/min in the second half"
-            text = f"{m['last']} MiB at the end ({m['own']} its own, the rest pages of files), {slope}"
+            text = f"{m['last']} MiB at the end ({m['own']} its own, the rest pages of files), at most {m['most']}, {slope}"
             yield (
                 f"whole process, 1,000 symbols, {one['ticks_per_s']:,} ticks/s, {one['seconds']:g} s",
                 "300 MiB, flat",
