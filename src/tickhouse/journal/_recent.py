@@ -5,9 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from tickhouse.core.batches import BarBatch, Entry, Record, moved
+from tickhouse.core.batches import BarBatch, Entry, RawBatch, Record, moved
 from tickhouse.journal import Topic
 
 MOST_RECORDS = 1024
@@ -88,10 +86,17 @@ def records(entry: Entry, first: int) -> tuple[Record, Record]:
 
 def copied(entry: Entry) -> Entry:
     """The entry with bytes of its own: the caller may use its receive buffer again."""
-    raw = entry.raw.packed() if len(entry.raw) else entry.raw
-    data = np.frombuffer(raw.data.tobytes(), np.uint8)
-    own = replace(raw, data=data, offsets=raw.offsets.copy(), ends=raw.ends.copy(), received_at=raw.received_at.copy())
-    return replace(entry, raw=own, kinds=entry.kinds.copy())
+    raw = _close(entry.raw) if len(entry.raw) else entry.raw
+    columns = {name: getattr(raw, name).copy() for name in ("data", "offsets", "ends", "received_at")}
+    return replace(entry, raw=replace(raw, **columns), kinds=entry.kinds.copy())
+
+
+def _close(raw: RawBatch) -> RawBatch:
+    """The batch without the unused part of its buffer: what lies between messages may stay where that is little."""
+    begin, end = int(raw.offsets.min()), int(raw.ends.max())
+    if end - begin > 2 * raw.size:
+        return raw.packed()
+    return replace(raw, data=raw.data[begin:end], offsets=raw.offsets - begin, ends=raw.ends - begin)
 
 
 def _journaled(bars: BarBatch | None, first: int) -> BarBatch | None:
