@@ -49,6 +49,15 @@ def length(text: str) -> int:
     return interval_us(text)
 
 
+def microseconds(moment: datetime) -> int:
+    """UTC microseconds since 1970 of an aware moment.
+
+    >>> microseconds(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    return round(moment.timestamp() * 1_000_000)
+
+
 def rfc3339(us: int) -> str:
     """A moment as text in UTC, with as many decimals as it needs.
 

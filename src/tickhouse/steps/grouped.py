@@ -6,7 +6,7 @@ from typing import Any
 from tickhouse.core.marks import HEARD
 from tickhouse.core.model import Query
 from tickhouse.core.settings import GroupSettings, Settings
-from tickhouse.core.times import rfc3339
+from tickhouse.core.times import microseconds, rfc3339
 from tickhouse.journal import Journal
 from tickhouse.steps.lines import lines
 from tickhouse.stores import Warm
@@ -30,5 +30,5 @@ def _group(group: GroupSettings, journal: Journal, warm: Warm) -> dict[str, Any]
         "symbols": len(group.symbols),
         "feeds": [{"feed": feed, "heard": heard[feed], "in_use": used[feed]} for feed in group.feeds],
         "answers": any(heard.values()),
-        "switches": [{**row, "at": rfc3339(round(row["at"].timestamp() * 1e6))} for row in newest],
+        "switches": [{**row, "at": rfc3339(microseconds(row["at"]))} for row in newest],
     }

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tickhouse.core.clock import SECOND
+from tickhouse.core.times import microseconds
 
 WINDOW = ("symbol", "interval", "start")
 Order = Mapping[str, Sequence[str]]
@@ -47,7 +47,7 @@ def reaches(windows: Sequence[tuple[str, int]], length: int, switches: Switches,
     moments, taken = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     for row in switches:
         feeds = order[row["symbol"]]
-        moments[row["symbol"]].append(round(row["at"].timestamp() * SECOND))
+        moments[row["symbol"]].append(microseconds(row["at"]))
         taken[row["symbol"]].append(feeds.index(row["to_source"]) if row["to_source"] in feeds else 0)
     found = []
     for symbol, start in windows:
@@ -58,7 +58,7 @@ def reaches(windows: Sequence[tuple[str, int]], length: int, switches: Switches,
 
 def ticks_in_use(ticks: pa.Table, switches: Switches, feeds: Sequence[str]) -> pa.Table:
     """The ticks of one symbol that came from the feed in use at their moment."""
-    moments = [0, *(round(row["at"].timestamp() * SECOND) for row in switches)]
+    moments = [0, *(microseconds(row["at"]) for row in switches)]
     taken = [feeds[0], *(row["to_source"] for row in switches)]
     at = ticks["event_time"].cast(pa.int64()).to_numpy()
     used = np.array(taken, dtype=object)[np.searchsorted(moments, at, side="right") - 1]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tickhouse.core.clock import SECOND
 from tickhouse.core.model import Query, interval_us
 from tickhouse.core.settings import Settings
+from tickhouse.core.times import microseconds
 from tickhouse.stores import Warm
 from tickhouse.surfaces import Columns
 
@@ -180,5 +180,5 @@ def _key(table: pa.Table) -> tuple[Any, ...]:
     """The key of the last row of a page."""
     row = table.slice(table.num_rows - 1).to_pylist()[0]
     names = ("symbol", "interval", "start", "source", "version", "detector")
-    values = {**row, "start": round(row["start"].timestamp() * SECOND)}
+    values = {**row, "start": microseconds(row["start"])}
     return tuple(values[name] for name in names if name in values)

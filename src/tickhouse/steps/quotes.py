@@ -7,12 +7,12 @@ symbol's day volume was is kept in the journal, in the transaction of the messag
 
 import math
 import struct
-from typing import Any
 
 import pyarrow as pa
 
 from tickhouse.core.batches import TickBatch
 from tickhouse.core.model import SNAPSHOT
+from tickhouse.core.times import microseconds
 from tickhouse.journal import Journal
 
 Note = tuple[str, str]
@@ -32,14 +32,14 @@ class Quotes:
         rows, notes = [], {}
         for quote in quotes.to_pylist():
             key = f"volume:{quote['source']}:{quote['symbol']}"
-            at, total = _us(quote["event_time"]), quote["day_volume"]
+            at, total = microseconds(quote["event_time"]), quote["day_volume"]
             size = None if total is None or "-" in quote["symbol"] else self._traded(key, at, total)
             if size is not None:
                 notes[key] = "{} {!r}".format(*self._known[key])
             identity = _identity(at, quote["price"])
             rows.append({
-                "symbol": quote["symbol"], "event_time": at, "received_at": _us(quote["received_at"]), "price": quote["price"],
-                "size": size, "first_id": identity, "last_id": identity, "conditions": SNAPSHOT, "raw": quote["raw"],
+                "symbol": quote["symbol"], "event_time": at, "received_at": microseconds(quote["received_at"]), "size": size,
+                "price": quote["price"], "first_id": identity, "last_id": identity, "conditions": SNAPSHOT, "raw": quote["raw"],
             })  # fmt: skip
         return TickBatch.of(quotes["source"][0].as_py(), rows, lane), tuple(notes.items())
 
@@ -76,8 +76,3 @@ def _identity(at: int, price: float) -> int:
     bits = int.from_bytes(struct.pack("<d", price), "little")
     identity: int = (at * 0x9E3779B97F4A7C15 ^ bits * 0xC2B2AE3D27D4EB4F) & MASK
     return identity
-
-
-def _us(moment: Any) -> int:
-    microseconds: int = round(moment.timestamp() * 1_000_000)
-    return microseconds

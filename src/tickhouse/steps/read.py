@@ -1,7 +1,6 @@
 """One house as its readers see it: the `House` of `surfaces`, answered from the stores, the journal and the lake."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,19 @@ import pyarrow.compute as pc
 from tickhouse.core.adjusting import NONE
 from tickhouse.core.asking import explain
 from tickhouse.core.batches import Output, Record, TickBatch
-from tickhouse.core.clock import SECOND
-from tickhouse.core.errors import BadQuery, NoData, TickhouseError
-from tickhouse.core.model import BAR, TICK, Query, interval_us
+from tickhouse.core.errors import BadQuery, NoData
+from tickhouse.core.model import BAR, TICK, Query
+from tickhouse.core.times import microseconds
 from tickhouse.core.values import Values
-from tickhouse.steps import grouped, locks
+from tickhouse.steps import condition
 from tickhouse.steps.adjusted import Adjusted
-from tickhouse.steps.archive import GROUP as ARCHIVE
 from tickhouse.steps.beside import ALL as EVERY
 from tickhouse.steps.beside import Beside
-from tickhouse.steps.ledger import ledger
 from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.preferred import Preferred, orders
-from tickhouse.steps.process import GROUP as PROCESS
-from tickhouse.steps.quota import quotas
 from tickhouse.steps.reconcile import reconcile
+from tickhouse.steps.tracing import Tracing
 from tickhouse.surfaces import Columns, Listener
 from tickhouse.surfaces import sql as statements
 
@@ -40,6 +36,7 @@ class Reader:
         self._beside = Beside(self.past, pipeline.settings.process.indicators)
         self._listeners: list[Listener] = []
         self.preferred = Preferred(orders(pipeline.settings), pipeline.warm)
+        self._tracing = Tracing(self.past, self.preferred, self.symbols, self.coverage)
 
     @property
     def simulated(self) -> bool:
@@ -145,8 +142,8 @@ class Reader:
         table = self.past.bars(Query((symbol,), source=source, last=1))
         rows = sorted(table.to_pylist(), key=lambda row: row["start"])[-1:]
         return [
-            {"symbol": symbol, "source": source, "price": r["close"], "size": None, "event_time": _us(r["start"]),
-             "received_at": _us(r["known_at"])} for r in rows
+            {"symbol": symbol, "source": source, "price": r["close"], "size": None, "event_time": microseconds(r["start"]),
+             "received_at": microseconds(r["known_at"])} for r in rows
         ]  # fmt: skip
 
     def symbols(self) -> list[dict[str, Any]]:
@@ -180,36 +177,13 @@ class Reader:
     def trace(
         self, symbol: str, start: int, interval: str, source: str | None = None, limit: int = 100
     ) -> dict[str, Any]:
-        """The bar that holds `start` (us), its versions, its coverage, and the raw messages behind it.
-
-        These are the messages of its ticks, and those that held a version of the bar, or of a shorter one that it was rolled up of,
-        as a whole (`whole`), which are kept when there are more than `limit`.
-        """
-        length = interval_us(interval)
-        begin = start - start % length
-        query = Query((symbol,), interval, source, begin, begin + 1, versions=True)
-        versions = self.preferred.rows(self.past.bars, query).to_pylist()
-        if not versions:
+        """A bar with its versions, its coverage and the raw messages behind it; see `steps.tracing`."""
+        query = Query((symbol,), interval, source, start)
+        found = self._tracing.trace(query, limit)
+        if found is None:
             self._explain(query)
             raise NoData(f"there is no {interval} bar of {symbol} at that time")
-        bar = versions[-1]
-        versions = [version for version in versions if version["source"] == bar["source"]]
-        first, last = min(one["first_raw"] for one in versions), max(one["last_raw"] for one in versions)
-        ticks = self.past.ticks(bar["source"], symbol, begin, begin + length, last + 1, first)
-        traded = {position for batch in ticks for position in batch.raw.tolist()}
-        given = [*versions, *(self._parts(bar, length) if not traded else ())]
-        whole = {one["first_raw"] for one in given if one["first_raw"] == one["last_raw"]} - traded
-        positions = [*sorted(whole), *sorted(traded)]
-        messages = [
-            {"position": position, "channel": raw.channel, "lane": raw.lane, "received_at": int(raw.received_at[index]),
-             "whole": position in whole, "payload": raw.payload(index).decode("utf-8", "replace")}
-            for position, raw, index in self.past.messages(bar["source"], sorted(positions[:limit]))
-        ]  # fmt: skip
-        coverage = self.coverage(Query((symbol,), source=bar["source"], start=begin, end=begin + length)).to_pylist()
-        return {
-            "bar": bar, "versions": versions, "coverage": coverage, "ticks": sum(map(len, ticks)),
-            "raw": {"count": len(positions), "shown": len(messages), "messages": messages},
-        }  # fmt: skip
+        return found
 
     def reconcile(self, query: Query, a: str, b: str, worst: int = 10) -> dict[str, Any]:
         """How two sources differ on the same bars; see `steps.reconcile`. Raises `UnknownSymbol`, `NoData` or `BadQuery`."""
@@ -219,58 +193,13 @@ class Reader:
             self._explain(query)
             raise
 
-    def _parts(self, bar: Mapping[str, Any], length: int) -> list[dict[str, Any]]:
-        """Every version of the shorter bars in the time of a bar without ticks."""
-        begin, known = _us(bar["start"]), (row for row in self.symbols() if row["symbol"] == bar["symbol"])
-        shorter = [
-            text
-            for row in known
-            for text in row["intervals"]
-            if row["source"] == bar["source"] and interval_us(text) < length
-        ]
-        query = Query((bar["symbol"],), source=bar["source"], start=begin, end=begin + length, versions=True)
-        return [row for text in shorter for row in self.past.bars(replace(query, interval=text)).to_pylist()]
-
     def status(self) -> dict[str, Any]:
         """What is going on in the house."""
-        journal, data = self.pipeline.journal, self.pipeline.settings.data
-        end, groups = journal.end(), dict(journal.groups())
-        done = self.pipeline.warm.position(PROCESS)
-        # what is stored is done, though the journal is kept up to the checkpoint before it
-        come = groups | ({PROCESS: max(done or 0, groups[PROCESS])} if PROCESS in groups else {})
-        return {
-            "house": str(data),
-            "simulated": self.simulated,
-            "ledger": ledger(journal, self.pipeline.warm),
-            "journal": {
-                "begin": journal.begin(),
-                "end": end,
-                "groups": groups,
-                "behind": {group: end - position for group, position in come.items()},
-            },
-            "process": {"position": done},
-            "archive": {"position": groups.get(ARCHIVE)},
-            "symbols": len(self.symbols()),
-            "groups": grouped.groups(self.pipeline.settings, journal, self.pipeline.warm),
-            "quota": self._quota(),
-            "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},
-            "recovered": getattr(journal, "recovered", None),
-        }
-
-    def _quota(self) -> dict[str, Any]:
-        """What is left of the quotas of the feeds in the settings, as far as they have any."""
-        sections = self.pipeline.settings.feeds
-        paces = {name: sections[name].paced(feed.pace) for name, feed in self.pipeline.feeds.items()}
-        found = quotas(self.pipeline.settings, paces, self.pipeline.clock)
-        return {name: quota for name, quota in found.items() if quota["allowed"]}
+        return {"simulated": self.simulated, "symbols": len(self.symbols()), **condition.status(self.pipeline)}
 
     def health(self) -> Mapping[str, Any]:
         """Whether the house can answer, part by part."""
-        parts = {
-            "journal": _tried(self.pipeline.journal.end),
-            "warm": _tried(lambda: self.pipeline.warm.position(PROCESS)),
-        }
-        return {"ready": all(part["ok"] for part in parts.values()), **parts}
+        return condition.health(self.pipeline)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` for every change from now on."""
@@ -316,11 +245,6 @@ def _named(ticks: TickBatch) -> list[str]:
     return [ticks.symbols[code] for code in set(ticks.symbol.tolist())]
 
 
-def _us(moment: Any) -> int:
-    us: int = round(moment.timestamp() * SECOND)
-    return us
-
-
 def _asked(row: dict[str, Any], query: Query) -> bool:
     return (
         row["state"] == "forming"
@@ -335,11 +259,3 @@ def _newest(table: pa.Table, last: int) -> pa.Table:
 
     frame = pl.DataFrame(table).group_by("symbol", "interval", "source", maintain_order=True).tail(last)
     return frame.select(BAR.names).to_arrow().cast(BAR)
-
-
-def _tried(question: Callable[[], Any]) -> dict[str, Any]:
-    try:
-        question()
-    except TickhouseError as error:
-        return {"ok": False, "message": str(error)}
-    return {"ok": True, "message": "answers"}

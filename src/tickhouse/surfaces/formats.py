@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tickhouse.core.clock import SECOND
-from tickhouse.core.times import rfc3339
+from tickhouse.core.times import microseconds, rfc3339
 
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "arrow": "application/vnd.apache.arrow.stream"}
 NAMES = {kind.partition(";")[0]: name for name, kind in MEDIA.items()} | {"application/x-arrow": "arrow"}
@@ -122,7 +122,7 @@ def plain(value: Any, times: frozenset[str] = TIMES, name: str = "") -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if hasattr(value, "timestamp"):
-        return rfc3339(round(value.timestamp() * SECOND))
+        return rfc3339(microseconds(value))
     if name in times and isinstance(value, int) and not isinstance(value, bool):
         return rfc3339(value)
     return value
