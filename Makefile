@@ -43,7 +43,7 @@ slow: setup ## the slower tests: crash loop, browser, real sizes
 	$(BIN)/pytest -m "slow or browser"
 
 crash: setup ## the long crash loop: 500 kills
-	KILLS=500 $(BIN)/pytest -m slow tests/chaos/test_kill.py --timeout 7200
+	KILLS=500 $(BIN)/pytest -s -m slow tests/chaos/test_kill.py
 
 bench: setup ## every benchmark at full size; figures to docs/figures
 	$(BIN)/python -m benchmarks.run --full
