@@ -56,7 +56,7 @@ def test_a_killed_load_goes_on_and_ends_like_an_undisturbed_one(tmp_path):
         killed += kill_until_loaded(folder / "wild", tape.path, whole, random.Random(round_))
         assert contents(folder / "wild") == contents(folder / "calm")
         round_ += 1
-        print(f"{killed} of {KILLS} kills", flush=True)
+        sys.stdout.write(f"{killed} of {KILLS} kills\n")
 
 
 def loaded(data: Path, tape: Path) -> None:
