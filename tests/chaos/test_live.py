@@ -127,6 +127,7 @@ def test_a_symbol_that_never_said_a_word_is_told_and_subscribed_anew(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_minute_of_everything_at_once_leaves_the_bars_as_the_exchange_made_them(tmp_path):
     """Nearly a third of all messages and requests are spoiled, for a minute of run time."""
     with world(tmp_path, Faults.storm(0.3), rate=250, symbols=6, quality__stale_after=10) as w:
@@ -137,7 +138,7 @@ def test_a_minute_of_everything_at_once_leaves_the_bars_as_the_exchange_made_the
             w.exchange.change(Faults())
             up.until(up.connected, 60)
             w.wait(40)
-            up.healed(60)
+            up.healed(120)
             w.wait(5)
         with w.stopped() as house:
             row = assert_balanced(house)
