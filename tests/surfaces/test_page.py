@@ -224,6 +224,7 @@ def test_a_lost_connection_comes_back_and_misses_nothing(browser: Any) -> None:
     with served(house) as server, opened(browser, server.url) as page:
         sockets: list[Any] = []
         page.on("websocket", lambda one: sockets.append(one))  # noqa: PLW0108
+        page.wait_for_selector("#link[data-state=live]", timeout=5000)
         server.hub._loop.call_soon_threadsafe(lambda: [client.end() for client in list(server.hub.clients)])
         page.wait_for_selector("#link[data-state=lost]", timeout=3000)
         done = house.close("BTC-USDT")
@@ -232,6 +233,7 @@ def test_a_lost_connection_comes_back_and_misses_nothing(browser: Any) -> None:
         page.wait_for_selector("#link[data-state=live]", timeout=5000)
         page.wait_for_function(f"() => Number(document.getElementById('chart').dataset.close) === {price}")
         assert int(page.get_attribute("#chart", "data-bars")) == 61
+        page.wait_for_timeout(500)  # events of the browser come a moment later
         assert any("resume=" in one.url for one in sockets)
 
 
