@@ -57,7 +57,7 @@ fuzz: setup ## feed each parser nonsense for a minute, guided by coverage where 
 	$(BIN)/python tests/fuzz/fuzz_csv.py --seconds $(FUZZ)
 
 lock: $(UV) ## write requirements.lock anew
-	$(UV) pip compile --quiet --universal --generate-hashes --group dev --python-version 3.11 pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --all-extras --group dev --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean: ## remove what setup and the tests made
 	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts
