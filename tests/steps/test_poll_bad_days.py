@@ -93,6 +93,8 @@ async def test_a_field_with_another_name_is_kept_in_quarantine_and_healed_by_a_p
         assert (told["source"], told["channel"], told["reason"]) == ("finnhub", "quote", kept[0].reason)
         assert len(scene.said("messages understood again")) == 1
         before = scene.pipeline.warm.bars(Query(("AAPL",), "1m")).num_rows
+        blind = [(a, b) for a, b, state in scene.coverage("AAPL") if state == "blind"]
+        assert blind == [("03-06 15:10", "03-06 15:21")], "answered, but not understood, is blind, and not quiet"
 
         assert Heal(scene.pipeline.ingest(), scene.timeline.clock).run().healed == 0, "the old parser knows no better"
         fixed = Fixed(load("feeds", "finnhub").open(key="k"))

@@ -45,7 +45,6 @@ class Ingest:
         observe.timing("append_seconds", time.perf_counter() - began)
         for entry in entries:
             _observed(entry)
-            self._understood.note(entry)
             self.newest.note(entry)
             self.taken.update(dict(zip(NAMES, tally(entry), strict=True)))
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
@@ -61,7 +60,7 @@ class Ingest:
     def entry(self, raw: RawBatch) -> Entry:
         """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""
         if raw.channel == LINK:
-            evidence = tuple(marks.decode(payload) for payload in raw.payloads())
+            raw, evidence = self._evidence(raw)
             notes: tuple[Note, ...] = ()
             if raw.lane == LIVE and evidence:
                 self.suite.marks(raw.source, evidence)
@@ -69,7 +68,19 @@ class Ingest:
             for mark in evidence:
                 self.lanes.learn(raw.source, raw.lane, mark)
             return Entry(raw, every_kind(len(raw), Kind.CONTROL), marks=evidence, notes=notes)
-        return self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
+        entry = self.checked(raw, self.lanes.feed(raw.source, raw.lane).parse(raw))
+        self._understood.note(entry)
+        return entry
+
+    def _evidence(self, raw: RawBatch) -> tuple[RawBatch, tuple[Mark, ...]]:
+        """The marks of a batch, where live ones speak of what is understood and not only of what is heard."""
+        said = tuple(marks.decode(payload) for payload in raw.payloads())
+        if raw.lane != LIVE:
+            return raw, said
+        true = tuple(self._understood.judged(raw.source, self._lines.channel(raw.source, mark), mark) for mark in said)
+        if true == said:
+            return raw, said
+        return RawBatch.of(raw.source, LINK, [mark.encode() for mark in true], raw.received_at, LIVE), true
 
     def checked(self, raw: RawBatch, parsed: Parsed) -> Entry:
         """The entry of a parsed batch without the rows that quality refuses."""

@@ -32,13 +32,21 @@ class Lines:
 
     def note(self, source: str, marks: Sequence[Mark], received_at: int) -> tuple[tuple[str, str], ...]:
         """What is to be journaled with marks of a live lane."""
-        if source not in self._known:
-            self._known[source] = dict(lines(self._journal, source))
-        known = self._known[source]
+        known = self._of(source)
         for mark in marks:
             if mark.event not in (Event.BEGIN, Event.END, Event.SWITCHED):
                 known[mark.line] = _after(known.get(mark.line), mark, received_at)
         return ((_key(source), msgspec.json.encode(known).decode()),)
+
+    def channel(self, source: str, mark: Mark) -> str:
+        """The channel of the line that a mark speaks of; empty where it has not been named."""
+        known = self._of(source).get(mark.line)
+        return mark.channel or (known.channel if known else "")
+
+    def _of(self, source: str) -> dict[str, LineState]:
+        if source not in self._known:
+            self._known[source] = dict(lines(self._journal, source))
+        return self._known[source]
 
 
 def lines(journal: Journal, source: str) -> Mapping[str, LineState]:
