@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from urllib.parse import urlencode, urlsplit
 
 from tickhouse.core import observe
@@ -21,6 +22,8 @@ from tickhouse.core.socket import Closed, Socket
 
 PLANNED_CLOSES = (1001, 1012, 1013)
 """Close codes of a server that goes away on purpose and is back soon."""
+JOINED_A_TICK = 4
+"""So many symbols join an open connection between two looks at it: providers allow few messages a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Line:
         self._next_send = 0.0
         self._asked_to_wait = 0.0
         self._renewals: deque[str] = deque()
+        self._subscribed: tuple[str, ...] = ()
         self._announced = False
 
     async def run(self, admit: Callable[[str], Awaitable[None]]) -> None:
@@ -109,6 +113,10 @@ class Line:
         self._renewals.extend(frames)
         return True
 
+    def extend(self, subscription: Subscription) -> None:
+        """Hear more symbols: on the connection that is open, and on those to come."""
+        self.subscription = subscription
+
     async def _reconnect(self, admit: Callable[[str], Awaitable[None]], failures: int) -> Socket:
         """A new subscribed connection, tried again with backoff until it works; evidence goes on meanwhile."""
         down = asyncio.create_task(self._say_down())
@@ -133,27 +141,28 @@ class Line:
     async def _open(self, admit: Callable[[str], Awaitable[None]]) -> Socket:
         """One try: connect, and send the hello frames at the allowed pace."""
         await admit(self._host)
-        connection = None
+        connection, subscription = None, self.subscription
         try:
             connection = await opened(
-                _address(self.subscription),
+                _address(subscription),
                 self._taken,
-                max_bytes=self.subscription.max_message_bytes,
+                max_bytes=subscription.max_message_bytes,
                 seconds=self._options.connect_timeout,
                 headers={"User-Agent": self._options.user_agent},
             )
-            for frame in self.subscription.hello:
+            for frame in subscription.hello:
                 await self._send(connection, frame)
         except NETWORK as error:
             if connection is not None:
                 connection.abort()
             # What the library says of an address may repeat it, secrets included.
-            raise self._told(error) from (None if self.subscription.secret_params else error)
+            raise self._told(error) from (None if subscription.secret_params else error)
         except BaseException:
             if connection is not None:
                 connection.abort()
             raise
         observe.count("connections", host=self._host)
+        self._subscribed = subscription.symbols
         return connection
 
     async def _hold(self, connection: Socket, admit: Callable[[str], Awaitable[None]]) -> tuple[Socket | None, bool]:
@@ -202,14 +211,25 @@ class Line:
             await self._speak(connection, quiet=not fresh or self._only_pongs)
 
     async def _speak(self, connection: Socket, quiet: bool) -> None:
-        """Send what is to be sent on an open connection: renewals, and a ping when it is quiet."""
+        """Send what is to be sent on an open connection: renewals, some new symbols, and a ping when it is quiet."""
         with contextlib.suppress(Closed):  # the reader sees it too, and tells
             while self._renewals:
                 await self._send(connection, self._renewals.popleft())
+            await self._join(connection)
             if quiet and not self._pinged and self._clock.monotonic() >= self._next_send:
                 self._next_send = self._clock.monotonic() + 1.0 / self.subscription.sends_per_second
                 self._pinged = True
                 connection.ping().add_done_callback(self._ponged)
+
+    async def _join(self, connection: Socket) -> None:
+        """Subscribe some of the symbols that came after the connection was opened."""
+        subscription, had = self.subscription, set(self._subscribed)
+        fresh = tuple(islice((symbol for symbol in subscription.symbols if symbol not in had), JOINED_A_TICK))
+        for symbol in fresh:
+            await self._send(connection, subscription.renew[symbol][-1])
+        if fresh:
+            self._subscribed += fresh
+            await self.inbox.mark(Mark(Event.CONNECTED, self._clock.now(), self.name, subscription.channel, fresh))
 
     def _ponged(self, pong: asyncio.Future[None]) -> None:
         self._pinged = False
@@ -275,9 +295,7 @@ class Line:
         )
         observe.gauge("lines_up", 1, line=self.name)
         observe.tell("transport", "connected" if first else "connected again", line=self.name, host=self._host)
-        await self.inbox.mark(
-            Mark(Event.CONNECTED, now, self.name, self.subscription.channel, self.subscription.symbols)
-        )
+        await self.inbox.mark(Mark(Event.CONNECTED, now, self.name, self.subscription.channel, self._subscribed))
 
     def _down(self, error: TickhouseError, attempts: int) -> None:
         self._asked_to_wait = getattr(error, "retry_after", None) or 0.0

@@ -115,8 +115,9 @@ class Subscription:
     `hello` are the text frames to send after connecting, at most `sends_per_second`. A connection on which nothing is
     heard for `mute_after` seconds (pings and data both count) is mute; one whose provider `speaks` by itself more often than
     that is mute although it answers our pings. `lifetime` is the number of seconds after which the provider ends every
-    connection, infinite where it does not. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell
-    mute. `secret_params` are query parameters whose values are put into the address when connecting and shown nowhere.
+    connection, infinite where it does not. `renew` gives, per symbol, the frames that subscribe it anew when it alone fell mute;
+    the last of them also subscribes one that joins an open connection. `secret_params` are query parameters whose values are
+    put into the address when connecting and shown nowhere.
     """
 
     url: str

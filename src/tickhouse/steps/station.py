@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tickhouse.core import observe
-from tickhouse.core.errors import Final
+from tickhouse.core.errors import Final, SettingsError
 from tickhouse.core.inbox import Inbox
-from tickhouse.core.line import Health
+from tickhouse.core.line import Health, Line
 from tickhouse.core.marks import Event, Mark
 from tickhouse.core.model import Want
-from tickhouse.core.requests import Pace
+from tickhouse.core.requests import Pace, Subscription
 from tickhouse.core.settings import FeedSettings
 from tickhouse.feeds import Feed
 from tickhouse.steps.lines import LineState
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
 
 Sleep = Callable[[float], Awaitable[object]]
+FEW = 32
+"""So many symbols join lines that are open; for more the lines are opened anew, which takes less time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class Station:
         gone = [symbol for symbol in taken.symbols if symbol not in self._asked]
         if self.polled:
             await self._ask(wanted)
-        elif not wanted.symbols or not self._line_of.keys() >= self._asked:
+        elif not wanted.symbols or not self._joined(wanted.symbols):
             await self._stop()
             self._subscribe(wanted)
         for symbol in wanted.symbols if self._tasks else ():
@@ -151,6 +153,27 @@ class Station:
         elif wanted.symbols:
             self.poll = self.asks(wanted)
             self._tasks = [asyncio.create_task(self.poll.run())]
+
+    def _joined(self, symbols: Sequence[str]) -> bool:
+        """Have the lines that are open hear all of these, if they hear them already or few are new; false when that cannot be."""
+        fresh = [symbol for symbol in symbols if symbol not in self._line_of]
+        if not fresh:
+            return True
+        held = sorted({*self._line_of.values()}, key=_number)
+        if not held or len(fresh) > FEW or len(self._tasks) != len(held):
+            return False
+        try:
+            opened = self.feed.subscriptions(Want((*self._line_of, *fresh), self.channel))
+        except SettingsError:
+            return False  # with those that were left it carries too many
+        lines = [self.transport.lines.get(name) for name in held]
+        if len(opened) != len(held) or not all(map(_extends, opened, lines)):
+            return False
+        for line, one in zip(lines, opened, strict=True):
+            if line is not None:
+                line.extend(one)
+                self._line_of |= dict.fromkeys(one.symbols, line.name)
+        return True
 
     def _subscribe(self, wanted: Wanted) -> None:
         opened = self.feed.subscriptions(Want(wanted.symbols, self.channel)) if wanted.symbols else []
@@ -188,3 +211,14 @@ class Station:
         )
         if failed:
             raise failed
+
+
+def _number(line: str) -> int:
+    return int(line.rpartition("-")[2])
+
+
+def _extends(subscription: Subscription, line: Line | None) -> bool:
+    """Whether a subscription is that of an open line and more."""
+    if line is None or line.health.state == "stopped":
+        return False
+    return set(line.subscription.symbols) <= set(subscription.symbols)

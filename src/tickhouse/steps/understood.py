@@ -53,7 +53,9 @@ class Understood:
         streak = self._refused.get((source, _channel(channel)))
         if mark.event not in HEARD or mark.detail.get("market") or not streak or streak.count < STREAK:
             return mark
-        return replace(mark, event=Event.MUTE, at=streak.since, detail=mark.detail | {"reason": "no message is understood"})
+        return replace(
+            mark, event=Event.MUTE, at=streak.since, detail=mark.detail | {"reason": "no message is understood"}
+        )
 
 
 def _channel(name: str) -> str:
