@@ -120,7 +120,7 @@ def test_what_a_feed_without_ids_missed_is_asked_of_its_history_when_it_is_good_
             opened = clock.now()
             g.gate.open()
             up.until(lambda: g.using(up, "yahoo"), 60)
-            g.world.wait(80)
+            g.world.wait(130)
         with g.world.stopped() as house:
             rows = Reader(house).bars(Query(("BTC-USD",), "1m")).to_pylist()
             starts = [round(row["start"].timestamp() * SECOND) for row in rows]

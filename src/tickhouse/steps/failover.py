@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tickhouse.core import observe, sessions
 from tickhouse.core.clock import SECOND, Clock
@@ -20,8 +19,8 @@ from tickhouse.steps.station import Station, Wanted
 LOOK_SECONDS, AT_A_TIME = 0.5, 200
 """How often every symbol is looked at, and how many before others have their turn; thousands are looked at less often."""
 
-Fill = Callable[[str, Sequence[str], float], Coroutine[Any, Any, None]]
-"""Asks a feed's history for the bars of symbols of the last so many seconds."""
+Regained = Callable[[str], None]
+"""Told the name of a feed that is good again for a symbol: its history has what was missed."""
 
 
 @dataclass
@@ -34,8 +33,8 @@ class Watch:
     market: str
     choice: Choice
     seen: list[Judged] = field(default_factory=list)
-    lost: dict[str, int] = field(default_factory=dict)
-    """Since when (us) a feed that was left is not to be believed."""
+    left: set[str] = field(default_factory=set)
+    """Feeds that were left because they are not to be believed."""
     told: dict[str, int] = field(default_factory=dict)
     """The connections on which a feed was said to be blind for the symbol although its line is heard."""
 
@@ -75,25 +74,17 @@ class Failover:
         self.watches = [
             watch for name, group in settings.groups.items() for watch in self._watches(name, group, active)
         ]
-        self.fill: Fill | None = None
+        self.regained: Regained = lambda feed: None
         self._helpless: set[str] = set()
-        self._regained: dict[str, dict[str, int]] = defaultdict(dict)
-        self._filling: list[asyncio.Task[None]] = []
         self._ask()
 
     async def run(self) -> None:
         """Look and decide until cancelled."""
         for market in {watch.market for watch in self.watches}:
             await asyncio.to_thread(sessions.open_at, market, self.clock.now())
-        try:
-            while self.watches:
-                await self.look()
-                self._refetch()
-                await asyncio.sleep(LOOK_SECONDS * max(1.0, len(self.watches) / 1000))
-        finally:
-            for task in self._filling:
-                task.cancel()
-            await asyncio.gather(*self._filling, return_exceptions=True)
+        while self.watches:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS * max(1.0, len(self.watches) / 1000))
 
     async def look(self) -> None:
         """Judge every feed of every symbol once, and do what follows."""
@@ -122,7 +113,7 @@ class Failover:
             if sign is None:
                 continue
             if one.verdict is BAD and moved and feed == before:
-                watch.lost[feed] = sign.said or sign.since
+                watch.left.add(feed)
             if one.verdict is BAD and sign.state == "connected" and feed != watch.active:
                 await self._blind(watch, feed, sign)
             elif one.verdict is GOOD:
@@ -141,21 +132,9 @@ class Failover:
         """A feed is good; if it was not, what it missed is to be asked of its history."""
         if watch.told.pop(feed, None) is not None:
             await self.stations[feed].seen(watch.symbol, sign.came)
-        since = watch.lost.pop(feed, None)
-        if since is not None:
-            self._regained[feed][watch.symbol] = since
-
-    def _refetch(self) -> None:
-        """Have history asked for what feeds that are good again have missed; raises what went wrong with an earlier try."""
-        for task in [task for task in self._filling if task.done()]:
-            self._filling.remove(task)
-            task.result()
-        lost, self._regained = self._regained, defaultdict(dict)
-        if self.fill is None:
-            return
-        for feed, since in lost.items():
-            seconds = (self.clock.now() - min(since.values())) / SECOND
-            self._filling.append(asyncio.create_task(self.fill(feed, list(since), seconds)))
+        if feed in watch.left:
+            watch.left.remove(feed)
+            self.regained(feed)
 
     async def _say(self, group: str, before: str, after: str, why: str, symbols: Sequence[str]) -> None:
         """A switch is an event, a count and a mark."""

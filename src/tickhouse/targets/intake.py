@@ -12,7 +12,6 @@ from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import Busy, TickhouseError
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health
-from tickhouse.core.model import Ids
 from tickhouse.journal import Journal
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.failover import Failover
@@ -23,6 +22,7 @@ from tickhouse.steps.poll import Poll
 from tickhouse.steps.preferred import in_use
 from tickhouse.steps.recent import Recent
 from tickhouse.steps.refill import Refill
+from tickhouse.steps.regain import Regain
 from tickhouse.steps.renew import Renew
 from tickhouse.steps.station import Station
 from tickhouse.targets.single import Single
@@ -46,6 +46,7 @@ class Intake:
         paced = {name: (feed, pipeline.settings.feeds[name].paced(feed.pace)) for name, feed in feeds}
         self.paced = paced
         self.refill = Refill(paced, pipeline.transport, self.take, pipeline.clock)
+        self.regain = Regain(paced, pipeline)
         self.introduce = Introduce(pipeline.settings.feeds, pipeline.transport)
         self.renew = Renew(self.ingest.suite, pipeline.transport.renew)
         self.stations: dict[str, Station] = {}
@@ -63,7 +64,7 @@ class Intake:
         recent = [asyncio.create_task(self._recent(name)) for name in self.paced if listen]
         recent.append(asyncio.create_task(self.introduce.run()))
         if fill:
-            sources.append(asyncio.create_task(self.refill.run()))
+            sources += [asyncio.create_task(self.refill.run()), asyncio.create_task(self.regain.run())]
         try:
             await _until(stop, [*sources, *pumps])
         finally:
@@ -128,7 +129,7 @@ class Intake:
         self.stations = stations = self._stations()
         self.ingest.newest = Newest(self._watched())
         self.failover = Failover(settings, stations, self.ingest.newest, clock, in_use(self.pipeline.warm))
-        self.failover.fill = self._refetch
+        self.failover.regained = self.regain.want
         work = [self._renew(), *(station.run() for station in stations.values())]
         if self.failover.watches:
             work.append(self.failover.run())
@@ -170,17 +171,9 @@ class Intake:
     async def _recent(self, name: str) -> None:
         pipeline, section = self.pipeline, self.pipeline.settings.feeds[name]
         if section.recent:
-            await self._fetch(name, pipeline.settings.symbols_of(name, first=True), section.recent)
-
-    async def _refetch(self, name: str, symbols: Sequence[str], seconds: float) -> None:
-        """What a feed missed while another one was in use; where ids prove what is missing, that is asked for anyway."""
-        if self.paced[name][0].ids is not Ids.DENSE:
-            await self._fetch(name, symbols, seconds)
-
-    async def _fetch(self, name: str, symbols: Sequence[str], seconds: float) -> None:
-        pipeline = self.pipeline
-        recent = Recent(self.paced[name], pipeline.transport, self.take, pipeline.warm.symbols)
-        await recent.run(symbols, pipeline.settings.process.intervals, seconds, pipeline.clock.now())
+            symbols, intervals = pipeline.settings.symbols_of(name, first=True), pipeline.settings.process.intervals
+            recent = Recent(self.paced[name], pipeline.transport, self.take, pipeline.warm.symbols)
+            await recent.run(symbols, intervals, section.recent, pipeline.clock.now())
 
     async def _renew(self) -> None:
         loop, clock = asyncio.get_running_loop(), self.pipeline.clock
