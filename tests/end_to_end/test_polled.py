@@ -141,3 +141,32 @@ async def test_a_closed_market_is_not_asked_by_a_single_round(tmp_path: Path) ->
             status, _, said = await tickhouse("run", "ingest", "--once", "--config", config)
             assert status == 0, said
         assert len(one.requests) <= 1
+
+
+async def test_a_field_with_another_name_waits_in_quarantine_for_the_command_that_heals_it(tmp_path: Path) -> None:
+    """The provider says `values` for `rates`; the feed learns the new word, and `quarantine replay` reads what was kept."""
+    source = re.search(r"```python\n(.*?)```", ADDING.read_text(), re.DOTALL)[1]  # type: ignore[index]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").touch()
+    (module := tmp_path / "own" / "rates.py").write_text(source)
+    page = {"result": "success", "base_code": "USD", "time_last_update_unix": int(time.time()), "values": {"EUR": 0.92}}
+
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        return await tickhouse(*arguments, "--config", str(config), path=tmp_path)
+
+    async with site(lambda *_: response(200, json.dumps(page, separators=(",", ":")).encode())) as here:
+        config = configured(tmp_path, **{'"own.rates"': {"symbols": ["USD-EUR"], "url": here.url, "closed": True}})
+        status, _, said = await run("run", "ingest", "process", "--once", "--json")
+        assert "Traceback" not in said, said
+        _, out, said = await run("quarantine", "list", "--json")
+        (kept,) = json.loads(out)
+        assert kept["source"] == "own.rates" and "rates" in kept["detail"], said
+        _, out, _ = await run("quarantine", "replay", "--json")
+        assert json.loads(out)["healed"] == 0, "the old parser knows no better"
+        module.write_text(source.replace("    rates: dict", "    values: dict").replace("page.rates", "page.values"))
+        status, out, said = await run("quarantine", "replay", "--json")
+        assert status == 0 and json.loads(out)["healed"] == 1, said
+        await run("run", "process", "--for", "1s")
+        _, out, said = await run("ticks", "USD-EUR", "--format", "json")
+        assert [row["price"] for row in json.loads(out)] == [0.92], said
+        assert sum("/v6/latest" in request for request in here.requests) == 1, "and nobody was asked again"
