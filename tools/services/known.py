@@ -1,0 +1,7 @@
+"""Every server there is, by its name on the command line."""
+
+from tools.services.postgres import Postgres
+from tools.services.redis import Redis
+from tools.services.server import Server
+
+SERVERS: dict[str, type[Server]] = {server.name: server for server in (Postgres, Redis)}

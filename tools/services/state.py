@@ -1,0 +1,92 @@
+"""What was started, as it is kept between `up` and `down`: a state file for us, an env file for the tests."""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.services.known import SERVERS
+from tools.services.process import Process
+from tools.services.server import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = Path(os.environ.get("TICKHOUSE_SERVICES") or ROOT / ".services")
+
+
+@dataclass
+class State:
+    """The servers that were started, by name, and the folder of their data."""
+
+    place: Path
+    folder: Path
+    servers: dict[str, Server] = field(default_factory=dict)
+
+    @property
+    def env(self) -> Path:
+        """The file of `KEY=VALUE` lines that tests read."""
+        return self.place / "env"
+
+    def server(self, name: str) -> Server:
+        """The server of that name: as it was started, or else a new one."""
+        if name not in self.servers:
+            self.folder.mkdir(mode=0o711, exist_ok=True)  # the user of PostgreSQL has to reach its own folder inside
+            self.servers[name] = SERVERS[name](self.folder / name)
+        return self.servers[name]
+
+    def save(self) -> None:
+        """Write both files; they hold passwords, so only their owner reads them."""
+        kept = {name: _kept(server) for name, server in self.servers.items() if server.process}
+        _write(self.place / "state.json", json.dumps({"folder": str(self.folder), "servers": kept}, indent=2) + "\n")
+        lines = [f"{server.variable}={server.url}\n" for server in self.servers.values() if server.process]
+        _write(self.env, "".join(sorted(lines)))
+
+    def forget(self, name: str) -> None:
+        """Take a server off the files; with the last one the files and the folder go too."""
+        del self.servers[name]
+        self.save()
+        if not self.servers:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            (self.place / "state.json").unlink()
+            self.env.unlink()
+
+
+@contextmanager
+def held(place: Path = PLACE) -> Iterator[State]:
+    """The state, held so that no other `up` or `down` works on it at the same time."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield _load(place)
+
+
+def _load(place: Path) -> State:
+    file = place / "state.json"
+    if not file.exists():
+        return State(place, Path(tempfile.gettempdir()) / f"tickhouse-services-{secrets.token_hex(4)}")
+    kept = json.loads(file.read_text())
+    state = State(place, Path(kept["folder"]))
+    for name, one in kept["servers"].items():
+        server = SERVERS[name](state.folder / name, one["port"], one["secret"])
+        server.process = Process(one["pid"], one["born"])
+        state.servers[name] = server
+    return state
+
+
+def _kept(server: Server) -> dict[str, Any]:
+    assert server.process
+    pid, born = server.process.pid, server.process.born
+    return {"port": server.port, "secret": server.secret, "pid": pid, "born": born, "url": server.url}
+
+
+def _write(file: Path, text: str) -> None:
+    draft = file.with_suffix(".new")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(file)
