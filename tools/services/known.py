@@ -1,7 +1,8 @@
 """Every server there is, by its name on the command line."""
 
+from tools.services.kafka import Kafka
 from tools.services.postgres import Postgres
 from tools.services.redis import Redis
 from tools.services.server import Server
 
-SERVERS: dict[str, type[Server]] = {server.name: server for server in (Postgres, Redis)}
+SERVERS: dict[str, type[Server]] = {server.name: server for server in (Postgres, Redis, Kafka)}

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +75,8 @@ class Process:
 
 
 def _send(pid: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it may end by itself in between
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it ended by itself in between
 
 
 def _stat(pid: int) -> list[str] | None:
