@@ -40,6 +40,11 @@ def package(program: str, debian: str, brew: str, found: Callable[[], bool]) -> 
         raise Missing(f"{debian} was installed, and {program} is still not there")
 
 
+def has(name: str) -> bool:
+    """Whether the cache has a folder of that name."""
+    return (cache() / name).exists()
+
+
 def kept(name: str, build: Callable[[Path], None]) -> Path:
     """The folder of that name in the cache, built first where it is not there; half a build is never seen."""
     place = cache() / name
@@ -76,8 +81,8 @@ def built(name: str, module: str, version: str) -> Path:
         if not go:
             raise Missing(f"{name} is built from source: install Go 1.24 or later")
         say(f"  building {name} {version} from source (minutes, the first time only)")
-        env = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
-        _run([go, "install", "-trimpath", "-ldflags=-s -w", f"{module}@{version}"], f"building {name}", env=env)
+        env = {**os.environ, "GOBIN": str(folder)}
+        _run([go, "install", "-ldflags=-s -w", f"{module}@{version}"], f"building {name}", env=env)
 
     return kept(f"{name}-{version}", build) / name
 

@@ -7,11 +7,12 @@ import struct
 import subprocess
 from pathlib import Path
 
-from tools.services.fetch import jars, kept, tool
+from tools.services.fetch import has, jars, kept, tool
 from tools.services.server import HOST, Launch, Missing, NotReady, Server, free_port
 
 VERSION = "4.4.0"
 NAME = f"kafka-{VERSION}"
+FORMATTED = f"{NAME}-formatted"
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>tickhouse</groupId><artifactId>kafka</artifactId><version>1</version>
@@ -59,6 +60,9 @@ class Kafka(Server):
 
     def fetch(self) -> None:
         _formatted()
+
+    def have(self) -> bool:
+        return has(NAME) and has(FORMATTED) and shutil.which("java") is not None
 
     def make(self) -> None:
         shutil.copytree(_formatted(), self.folder / "data")
@@ -115,4 +119,4 @@ def _formatted() -> Path:
         if done.returncode:
             raise Missing(f"Kafka's storage cannot be formatted: {done.stderr.strip()[-400:]}")
 
-    return kept(f"{NAME}-formatted", build) / "data"
+    return kept(FORMATTED, build) / "data"

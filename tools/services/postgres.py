@@ -37,8 +37,11 @@ class Postgres(Server):
         return f"postgresql://{OWNER}:{self.secret}@{HOST}:{self.port}/postgres"
 
     def fetch(self) -> None:
-        if not _folders():
-            package("initdb", debian="postgresql", brew="postgresql@16", found=lambda: bool(_folders()))
+        if not self.have():
+            package("initdb", debian="postgresql", brew="postgresql@16", found=self.have)
+
+    def have(self) -> bool:
+        return bool(_folders())
 
     def make(self) -> None:
         secret = self.folder / "password"

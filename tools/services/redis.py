@@ -20,8 +20,11 @@ class Redis(Server):
         return f"redis://:{self.secret}@{HOST}:{self.port}/0"
 
     def fetch(self) -> None:
-        if not _program():
-            package("redis-server", debian="redis-server", brew="redis", found=lambda: bool(_program()))
+        if not self.have():
+            package("redis-server", debian="redis-server", brew="redis", found=self.have)
+
+    def have(self) -> bool:
+        return bool(_program())
 
     def make(self) -> None:
         (self.folder / "data").mkdir()

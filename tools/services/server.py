@@ -69,6 +69,10 @@ class Server:
         """Get its programs, which the first time may take minutes; raises `Missing`."""
         raise NotImplementedError
 
+    def have(self) -> bool:
+        """Whether its programs are here, so that it can be started without fetching or building anything."""
+        raise NotImplementedError
+
     def make(self) -> None:
         """Lay out its empty data in `self.folder`."""
         raise NotImplementedError
