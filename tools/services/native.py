@@ -4,14 +4,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tools.services.server import Missing, NotReady, Server, say
+from tools.services.server import Missing, NotReady, say
 from tools.services.state import State
 
 
 def up(state: State, names: Sequence[str]) -> list[str]:
     """Start what does not run yet, side by side; returns a sentence for each that cannot be had."""
+    for name in names:
+        state.server(name)
     with ThreadPoolExecutor(max(len(names), 1)) as pool:
-        problems = list(pool.map(lambda name: _start(state.server(name)), names))
+        problems = list(pool.map(lambda name: _start(state, name), names))
     for name, problem in zip(names, problems, strict=True):
         if problem:
             state.servers.pop(name).remove()
@@ -30,9 +32,9 @@ def down(state: State, names: Sequence[str]) -> None:
             state.forget(name)
 
 
-def _start(server: Server) -> str:
+def _start(state: State, name: str) -> str:
     """Start a server that does not answer; returns why it cannot be had, or nothing."""
-    began = time.monotonic()
+    server, began = state.server(name), time.monotonic()
     if server.alive():
         try:
             server.wait()
@@ -42,7 +44,9 @@ def _start(server: Server) -> str:
             say(f"{server.name}: does not answer; starting it again")
     try:
         say(f"{server.name}: starting on port {server.port}")
-        server.start()
+        server.begin()
+        state.save()  # at once, so that `down` finds it even if we are ended while we wait
+        server.wait()
     except Missing as problem:
         return f"{server.name}: {problem}"
     except NotReady as problem:

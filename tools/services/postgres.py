@@ -45,6 +45,7 @@ class Postgres(Server):
 
     def make(self) -> None:
         secret = self.folder / "password"
+        secret.touch(mode=0o600)
         secret.write_text(self.secret)
         self._give(self.folder)
         self._give(secret)

@@ -87,9 +87,14 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return when it answers; raises `Missing` or `NotReady`."""
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it without waiting until it answers; raises `Missing` or `NotReady`."""
         self.fetch()
         if not self.folder.exists():
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir(mode=0o700, parents=True)
             self.make()
         launch = self.launch()
         with self.log.open("ab") as log:
@@ -106,7 +111,6 @@ class Server:
                 start_new_session=True,
             )
         self._find(self._child.pid)
-        self.wait()
 
     def wait(self) -> None:
         """Wait until it answers; raises `NotReady` where it ends or stays silent."""
