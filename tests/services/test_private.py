@@ -2,8 +2,10 @@
 
 import socket
 import threading
+import time
 from uuid import uuid4
 
+import psycopg
 import pytest
 from tools.services.known import SERVERS
 from tools.services.server import HOST, NotReady, Server
@@ -60,3 +62,14 @@ def test_a_server_that_is_stopped_keeps_its_data_and_one_that_is_removed_leaves_
     process = server.process
     server.remove()
     assert (process.alive(), listens(server), server.folder.exists()) == (False, False, False)
+
+
+def test_a_session_that_was_open_when_the_server_froze_hangs_too(private_server):
+    server = private_server("postgres")
+    with psycopg.connect(server.url, autocommit=True) as session:
+        session.execute("select 1")
+        server.freeze()
+        threading.Timer(0.5, server.thaw).start()
+        began = time.monotonic()
+        session.execute("select 1")
+        assert time.monotonic() - began > 0.4

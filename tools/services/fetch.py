@@ -79,7 +79,7 @@ def built(name: str, module: str, version: str) -> Path:
     def build(folder: Path) -> None:
         go = shutil.which("go")
         if not go:
-            raise Missing(f"{name} is built from source: install Go 1.24 or later")
+            raise Missing(f"{name} is built from source: install Go 1.25 or later")
         say(f"  building {name} {version} from source (minutes, the first time only)")
         env = {**os.environ, "GOBIN": str(folder)}
         _run([go, "install", "-ldflags=-s -w", f"{module}@{version}"], f"building {name}", env=env)
