@@ -7,7 +7,7 @@ Where a server is absent the test is skipped, and says how to have it; in CI all
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from tools.services.known import SERVERS
-from tools.services.server import Missing, Server
+from tools.services.line import Line
+from tools.services.server import Missing, Server, free_port
 from tools.services.state import PLACE
-
-Private = Callable[[str], Server]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,49 @@ class S3:
         parts = urlsplit(url)
         endpoint = f"{parts.scheme}://{parts.hostname}:{parts.port}"
         return cls(endpoint, parts.path.strip("/"), parts.username or "", parts.password or "")
+
+
+class Private:
+    """Servers of one's own in a folder: `start("kafka").kill()`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._begun: list[Server] = []
+        self._lines: list[Line] = []
+
+    def __call__(self, name: str) -> Server:
+        """Start one, and return when it answers."""
+        return self._start(self._new(name))
+
+    def with_line(self, name: str) -> tuple[Server, Line]:
+        """Start one that clients reach over a line, which can be cut, mended and held."""
+        server = self._new(name)
+        server.inner = free_port()
+        line = Line(server.port, server.inner)
+        self._lines.append(line)
+        return self._start(server), line
+
+    def remove(self) -> None:
+        """End them all and remove their data."""
+        for line in self._lines:
+            line.close()
+        for server in self._begun:
+            server.remove()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _new(self, name: str) -> Server:
+        server = SERVERS[name](self._folder / f"{name}-{len(self._begun)}")
+        if not server.have():
+            absent(f"the programs of {name} are not here: `make services` gets them")
+        self._begun.append(server)
+        return server
+
+    def _start(self, server: Server) -> Server:
+        try:
+            server.start()
+        except Missing as problem:
+            absent(f"{server.name}: {problem}")
+        return server
 
 
 @pytest.fixture(scope="session")
@@ -70,29 +112,15 @@ def s3_second() -> S3:
 
 @pytest.fixture
 def private_server() -> Iterator[Private]:
-    """Starts a server of one's own: `private_server("kafka").kill()`; it and its data are gone after the test."""
-    begun: list[Server] = []
+    """Starts servers of one's own: `private_server("kafka").kill()`; they and their data are gone after the test."""
     # not below pytest's folder, which only its owner may enter: PostgreSQL is run by another user where the owner is root
     folder = Path(tempfile.mkdtemp(prefix="tickhouse-private-"))
     folder.chmod(0o711)
-
-    def start(name: str) -> Server:
-        server = SERVERS[name](folder / f"{name}-{len(begun)}")
-        if not server.have():
-            absent(f"the programs of {name} are not here: `make services` gets them")
-        begun.append(server)
-        try:
-            server.start()
-        except Missing as problem:
-            absent(f"{name}: {problem}")
-        return server
-
+    private = Private(folder)
     try:
-        yield start
+        yield private
     finally:
-        for server in begun:
-            server.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+        private.remove()
 
 
 def shared(name: str) -> str:

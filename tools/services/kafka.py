@@ -73,14 +73,14 @@ class Kafka(Server):
 
     def launch(self) -> Launch:
         conf = self.folder / "server.properties"
-        conf.write_text(_properties(self.folder / "data", self.port, free_port()))
+        conf.write_text(_properties(self.folder / "data", (self.inner, self.port), free_port()))
         return Launch([*_java(), self._archive(), "kafka.Kafka", str(conf)])
 
     def greet(self) -> None:
         """Ask for the cluster's metadata; a broker that serves is one of its own brokers."""
         me = b"tickhouse"
         ask = struct.pack(">hhih", METADATA, METADATA_VERSION, 1, len(me)) + me + struct.pack(">ib", 0, 0)
-        with socket.create_connection((HOST, self.port), 2) as talk:
+        with socket.create_connection((HOST, self.inner), 2) as talk:
             talk.settimeout(2)
             talk.sendall(struct.pack(">i", len(ask)) + ask)
             head = _exactly(talk, 4)
@@ -118,9 +118,10 @@ def _java() -> list[str]:
     return [tool("java", debian="default-jre-headless", brew="openjdk"), *JVM, "-cp", f"{jars(NAME, POM)}/*"]
 
 
-def _properties(data: Path, port: int, controller: int) -> str:
-    lines = f"listeners=CLIENTS://{HOST}:{port},CONTROLLER://{HOST}:{controller}\n"
-    lines += f"advertised.listeners=CLIENTS://{HOST}:{port}\ncontroller.quorum.voters=1@{HOST}:{controller}\n"
+def _properties(data: Path, ports: tuple[int, int], controller: int) -> str:
+    """The settings: where it listens, where it says that it does, and the port on which it is its own controller."""
+    lines = f"listeners=CLIENTS://{HOST}:{ports[0]},CONTROLLER://{HOST}:{controller}\n"
+    lines += f"advertised.listeners=CLIENTS://{HOST}:{ports[1]}\ncontroller.quorum.voters=1@{HOST}:{controller}\n"
     return f"log.dirs={data}\n{lines}{SETTINGS}"
 
 
@@ -130,7 +131,7 @@ def _formatted() -> Path:
 
     def build(folder: Path) -> None:
         conf = folder / "format.properties"
-        conf.write_text(_properties(folder / "data", 9092, 9093))
+        conf.write_text(_properties(folder / "data", (9092, 9092), 9093))
         command = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(conf)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

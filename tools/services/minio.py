@@ -25,7 +25,7 @@ class Minio(S3Server):
 
     def launch(self) -> Launch:
         command = [str(built("minio", MODULE, VERSION)), "server", str(self.folder / "data"), "--quiet"]
-        command += ["--address", f"{HOST}:{self.port}", "--certs-dir", str(self.folder / "certs")]
+        command += ["--address", f"{HOST}:{self.inner}", "--certs-dir", str(self.folder / "certs")]
         env = {
             "MINIO_ROOT_USER": KEY,
             "MINIO_ROOT_PASSWORD": self.secret,

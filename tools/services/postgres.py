@@ -57,13 +57,13 @@ class Postgres(Server):
 
     def launch(self) -> Launch:
         settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
-        command = [str(_folders()[0] / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), *settings]
+        command = [str(_folders()[0] / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.inner), *settings]
         return Launch(command, user=self._user)
 
     def greet(self) -> None:
         """Begin a session; a server that can serve asks for the password, one that starts or recovers says so."""
         words = b"user\0" + OWNER.encode() + b"\0database\0postgres\0\0"
-        with socket.create_connection((HOST, self.port), 2) as talk:
+        with socket.create_connection((HOST, self.inner), 2) as talk:
             talk.settimeout(2)
             talk.sendall(struct.pack(">II", len(words) + 8, PROTOCOL_3) + words)
             said = talk.recv(400)

@@ -30,7 +30,7 @@ class Redis(Server):
         (self.folder / "data").mkdir()
 
     def launch(self) -> Launch:
-        lines = [f"bind {HOST}", f"port {self.port}", f"requirepass {self.secret}", f"dir {self.folder / 'data'}"]
+        lines = [f"bind {HOST}", f"port {self.inner}", f"requirepass {self.secret}", f"dir {self.folder / 'data'}"]
         lines += ["appendonly yes", "appendfsync everysec", 'save ""', "daemonize no"]
         conf = self.folder / "redis.conf"
         conf.write_text("\n".join(lines) + "\n")
@@ -39,7 +39,7 @@ class Redis(Server):
 
     def greet(self) -> None:
         """Give the password and ping; while it loads its data it says LOADING."""
-        with socket.create_connection((HOST, self.port), 2) as talk:
+        with socket.create_connection((HOST, self.inner), 2) as talk:
             talk.settimeout(2)
             talk.sendall(f"AUTH {self.secret}\r\nPING\r\n".encode())
             said = b""

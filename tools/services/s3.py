@@ -31,7 +31,7 @@ class S3Server(Server):
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> int:
         """The status that the server gives to a signed request; underscores in names of headers are hyphens."""
-        line = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        line = http.client.HTTPConnection(HOST, self.inner, timeout=5)
         extra = {name.replace("_", "-").lower(): value for name, value in headers.items()}
         try:
             line.request(method, quote(path), body, {**extra, **self._signed(method, path, body)})
@@ -46,7 +46,7 @@ class S3Server(Server):
     def _signed(self, method: str, path: str, body: bytes) -> dict[str, str]:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         digest = hashlib.sha256(body).hexdigest()
-        signed = {"host": f"{HOST}:{self.port}", "x-amz-content-sha256": digest, "x-amz-date": moment}
+        signed = {"host": f"{HOST}:{self.inner}", "x-amz-content-sha256": digest, "x-amz-date": moment}
         names = ";".join(signed)
         lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
         request = "\n".join((method, quote(path), "", lines, names, digest))

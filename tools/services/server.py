@@ -40,7 +40,8 @@ class Launch:
 class Server:
     """One server: `name` on the command line, `variable` in the env file.
 
-    Port, secret and folder make it what it is: given again, the same server comes back with the same data."""
+    Port, secret and folder make it what it is: given again, the same server comes back with the same data. Clients go to `port`; it
+    listens on `inner`, which is another one only where a line lies between (see `line.py`)."""
 
     name: ClassVar[str]
     variable: ClassVar[str]
@@ -51,6 +52,7 @@ class Server:
     def __init__(self, folder: Path, port: int = 0, secret: str = "") -> None:
         self.folder = folder
         self.port = port or free_port()
+        self.inner = self.port
         self.secret = secret or secrets.token_hex(12)
         self.process: Process | None = None
         self._child: subprocess.Popen[bytes] | None = None

@@ -25,6 +25,6 @@ class Versity(S3Server):
         (self.folder / "beside").mkdir()
 
     def launch(self) -> Launch:
-        command = [str(built("versitygw", MODULE, VERSION)), "--port", f"{HOST}:{self.port}"]
+        command = [str(built("versitygw", MODULE, VERSION)), "--port", f"{HOST}:{self.inner}"]
         command += ["posix", "--sidecar", str(self.folder / "beside"), str(self.folder / "data")]
         return Launch(command, {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": self.secret})
