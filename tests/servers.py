@@ -14,7 +14,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
-from tools.services.known import SERVERS
+from tools.services.known import PRIVATE, SERVERS
 from tools.services.line import Line
 from tools.services.server import Missing, Server, free_port
 from tools.services.state import PLACE
@@ -66,7 +66,7 @@ class Private:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _new(self, name: str) -> Server:
-        server = SERVERS[name](self._folder / f"{name}-{len(self._begun)}")
+        server = (SERVERS | PRIVATE)[name](self._folder / f"{name}-{len(self._begun)}")
         if not server.have():
             absent(f"the programs of {name} are not here: `make services` gets them")
         self._begun.append(server)

@@ -53,8 +53,9 @@ class RedisKeys:
 class KafkaTopics:
     """The last message of a topic."""
 
-    def __init__(self, url: str) -> None:
-        self.settings = {"bootstrap.servers": url, "log_level": 2, "socket.timeout.ms": 3000}
+    def __init__(self, url: str, **more: str) -> None:
+        self.settings: dict[str, Any] = {"bootstrap.servers": url, "log_level": 0, "socket.timeout.ms": 3000}
+        self.settings |= {key.replace("_", "."): value for key, value in more.items()}
 
     def put(self, key: str, value: str) -> None:
         admin = AdminClient(self.settings)

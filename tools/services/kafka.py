@@ -73,21 +73,25 @@ class Kafka(Server):
 
     def launch(self) -> Launch:
         conf = self.folder / "server.properties"
-        conf.write_text(_properties(self.folder / "data", (self.inner, self.port), free_port()))
+        ports = (self.inner, self.port)
+        conf.write_text(_properties(self.folder / "data", ports, free_port()) + self.settings())
         return Launch([*_java(), self._archive(), "kafka.Kafka", str(conf)])
 
     def greet(self) -> None:
         """Ask for the cluster's metadata; a broker that serves is one of its own brokers."""
-        me = b"tickhouse"
-        ask = struct.pack(">hhih", METADATA, METADATA_VERSION, 1, len(me)) + me + struct.pack(">ib", 0, 0)
-        with socket.create_connection((HOST, self.inner), 2) as talk:
-            talk.settimeout(2)
-            talk.sendall(struct.pack(">i", len(ask)) + ask)
-            head = _exactly(talk, 4)
-            said = _exactly(talk, struct.unpack(">i", head)[0])
-        _, _, brokers = struct.unpack_from(">iii", said)  # correlation, throttle time, how many brokers
+        with self.enter() as talk:
+            said = ask(talk, METADATA, METADATA_VERSION, struct.pack(">ib", 0, 0))
+        _, brokers = struct.unpack_from(">ii", said)  # throttle time, how many brokers
         if brokers < 1:
             raise NotReady("kafka knows no broker yet")
+
+    def enter(self) -> socket.socket:
+        """A connection on which it takes any question."""
+        return socket.create_connection((HOST, self.inner), 2)
+
+    def settings(self) -> str:
+        """What its settings have beyond those of every Kafka here."""
+        return ""
 
     def _archive(self) -> str:
         return f"-XX:SharedArchiveFile={_classes()}"
@@ -101,6 +105,15 @@ class _Recorder(Kafka):
 
     def _archive(self) -> str:
         return f"-XX:ArchiveClassesAtExit={self.folder.parent / 'classes.jsa'}"
+
+
+def ask(talk: socket.socket, key: int, version: int, words: bytes) -> bytes:
+    """The answer to a request, without the number that joins the two."""
+    me = b"tickhouse"
+    request = struct.pack(">hhih", key, version, 1, len(me)) + me + words
+    talk.settimeout(2)
+    talk.sendall(struct.pack(">i", len(request)) + request)
+    return _exactly(talk, struct.unpack(">i", _exactly(talk, 4))[0])[4:]
 
 
 def _exactly(talk: socket.socket, size: int) -> bytes:
