@@ -1,7 +1,6 @@
 """Servers as containers, where a Docker engine answers."""
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,7 @@ FILE = Path(__file__).with_name("compose.yaml")
 
 def answers() -> bool:
     """Whether a Docker engine and its compose command answer here."""
-    if not shutil.which("docker"):
-        return False
-    asks = (["docker", "info"], ["docker", "compose", "version"])
-    return all(subprocess.run(ask, capture_output=True, check=False, timeout=30).returncode == 0 for ask in asks)
+    return all(_answers(ask) for ask in (["docker", "info"], ["docker", "compose", "version"]))
 
 
 def command(state: State, *words: str) -> list[str]:
@@ -56,6 +52,13 @@ def down(state: State, names: Sequence[str]) -> None:
         raise NotReady("docker compose could not take them down: it says why above")
     for name in set(names) & set(state.servers):
         state.forget(name)
+
+
+def _answers(ask: list[str]) -> bool:
+    try:
+        return subprocess.run(ask, capture_output=True, check=False, timeout=20).returncode == 0
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
 
 
 def _wait(server: Server) -> list[str]:

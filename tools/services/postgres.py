@@ -50,7 +50,7 @@ class Postgres(Server):
         self._give(self.folder)
         self._give(secret)
         initdb = [str(_folders()[0] / "initdb"), "-D", str(self.folder / "data"), "-U", OWNER, "-E", "UTF8"]
-        initdb += ["--locale=C.UTF-8", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync"]
+        initdb += ["--no-locale", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync"]
         made = subprocess.run(initdb, user=self._user, cwd=self.folder, capture_output=True, text=True, check=False)
         if made.returncode:
             raise NotReady(f"initdb failed: {made.stderr.strip() or made.stdout.strip()}")
