@@ -6,10 +6,11 @@ UV := .tools/bin/uv
 VENV := .venv
 BIN := $(VENV)/bin
 FOR ?=
+ONLY ?=
 FUZZ ?= 60
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help setup demo test check slow crash bench bench-smoke fuzz lock clean
+.PHONY: help setup demo test check slow crash bench bench-smoke fuzz services services-down lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +56,12 @@ fuzz: setup ## feed each parser nonsense for a minute, guided by coverage where 
 	@$(UV) pip install --quiet --python $(BIN)/python --group fuzz || echo "atheris cannot be had here: by chance instead"
 	$(BIN)/python tests/fuzz/fuzz_binance.py --seconds $(FUZZ)
 	$(BIN)/python tests/fuzz/fuzz_csv.py --seconds $(FUZZ)
+
+services: ## the real servers that tests need, on free ports (ONLY="postgres redis" for some of them)
+	@$(PYTHON) -m tools.services up $(ONLY)
+
+services-down: ## end them and remove their data
+	@$(PYTHON) -m tools.services down
 
 lock: $(UV) ## write requirements.lock anew
 	$(UV) pip compile --quiet --universal --generate-hashes --all-extras --group dev --python-version 3.11 pyproject.toml -o requirements.lock
