@@ -33,6 +33,7 @@ _IN_TROUBLE = (
 )
 _SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
 _NUMBER = re.compile(r"[0-9]{1,20}")
+DAY = 86_400_000_000
 Params = Mapping[str, str]
 
 
@@ -72,6 +73,7 @@ class Rest:
             ),
             "trades": Endpoint(lambda _: 25, trades, self._trades),
             "historicalTrades": Endpoint(lambda _: 25, (*trades, "fromId"), self._trades),
+            "ticker/24hr": Endpoint(_weight_of_tickers, ("symbol", "symbols", "type"), self._tickers),
             "ticker/price": Endpoint(lambda p: 2 if "symbol" in p else 4, ("symbol", "symbols"), self._prices),
         }  # fmt: skip
 
@@ -169,6 +171,28 @@ class Rest:
         one = self._history.instruments[code]
         return {"symbol": one.symbol, "price": decimal(self._history.last_price(code), one.price_decimals)}
 
+    def _tickers(self, params: Params) -> Any:
+        if "symbol" in params:
+            return self._ticker(self._code(params))
+        return [self._ticker(code) for code in self._chosen(params)]
+
+    def _ticker(self, code: int) -> dict[str, Any]:
+        """The last 24 hours of a pair."""
+        one, until = self._history.instruments[code], self._history.visible
+        edges = np.array([until - DAY, until + 1])
+        bars = self._history.klines(code, edges)
+        (text,) = kline_texts(one, bars, self._history.last_price(code))
+        change, last = float(text.close) - float(text.open), self._price(code)["price"]
+        return {
+            "symbol": one.symbol, "priceChange": f"{change:.8f}",
+            "priceChangePercent": f"{100 * change / float(text.open):.3f}",
+            "weightedAvgPrice": f"{float(text.quote) / (float(text.volume) or 1):.8f}", "prevClosePrice": text.open,
+            "lastPrice": last, "lastQty": "0.00000000", "bidPrice": last, "bidQty": "0.00000000", "askPrice": last,
+            "askQty": "0.00000000", "openPrice": text.open, "highPrice": text.high, "lowPrice": text.low,
+            "volume": text.volume, "quoteVolume": text.quote, "openTime": (until - DAY) // MS, "closeTime": until // MS,
+            "firstId": int(bars.first[0]), "lastId": int(bars.last[0]), "count": int(bars.trades[0]),
+        }  # fmt: skip
+
     def _exchange_info(self, params: Params) -> dict[str, Any]:
         codes = [self._code(params)] if "symbol" in params else self._chosen(params)
         limits = [
@@ -260,6 +284,12 @@ def kline_texts(one: Instrument, bars: Klines, before: int) -> Iterator[KlineTex
         sums = [(volume, one.quantity_decimals), (quote, both), (taken, one.quantity_decimals), (taken_quote, both)]
         amounts = [(price, one.price_decimals) for price in prices] + sums
         yield KlineText(*[decimal(units, decimals) for units, decimals in amounts])
+
+
+def _weight_of_tickers(params: Params) -> int:
+    """2 for up to twenty pairs, 40 for up to a hundred, 80 for more and for all."""
+    several = params["symbols"].count(",") + 1 if "symbols" in params else 101
+    return 2 if "symbol" in params or several <= 20 else 40 if several <= 100 else 80
 
 
 def decimal(units: int, decimals: int) -> str:

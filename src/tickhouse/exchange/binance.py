@@ -1,6 +1,6 @@
 """Binance's spot market in its own words: paths, JSON shapes, weights, refusals (`_binance_rest`), and streams.
 
-The shapes, the order of keys and the texts are those of recorded messages. Not spoken: depth, bookTicker and 24 h tickers.
+The shapes, the order of keys and the texts are those of recorded messages. Not spoken: depth, bookTicker, streams of tickers.
 """
 
 import json

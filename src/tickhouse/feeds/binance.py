@@ -19,15 +19,20 @@ from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
 from tickhouse.feeds._binance_answers import classify
 from tickhouse.feeds._binance_rows import Names, spelled
+from tickhouse.feeds._polled_options import asking
 
 MOST_STREAMS = 1024
 """Streams of one connection, at most."""
 STREAMS_IN_URL = 100
 PARAMS_A_FRAME = 200
 PAGE = 1000
-WEIGHTS = {"klines": 2, "aggTrades": 4, "historicalTrades": 25}
+WEIGHTS = {"klines": 2, "aggTrades": 4, "historicalTrades": 25, "ticker/24hr": 2}
+TICKERS_A_CALL = 20
+"""For more the same call weighs twenty times as much."""
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
 SOCKET_CHANNELS = ("trade", "aggTrade", "kline")
+POLLED_CHANNELS = ("ticker",)
+LIVE_CHANNELS = (*SOCKET_CHANNELS, *POLLED_CHANNELS)
 HISTORY_CHANNELS = ("trade", "aggTrade", "aggTrades", "kline", "klines")
 REFILLS = ("historicalTrades", "aggTrades")
 MILLISECOND = 1000
@@ -48,8 +53,8 @@ class Options:
     key: Secret | None = None
 
     def __post_init__(self) -> None:
-        if self.channel.partition(":")[0] not in SOCKET_CHANNELS:
-            raise BadSetting("feeds.binance.channel", self.channel, f"one of {', '.join(SOCKET_CHANNELS)}")
+        if self.channel.partition(":")[0] not in LIVE_CHANNELS:
+            raise BadSetting("feeds.binance.channel", self.channel, f"one of {', '.join(LIVE_CHANNELS)}")
         if self.refill not in REFILLS:
             raise BadSetting("feeds.binance.refill", self.refill, f"one of {', '.join(REFILLS)}")
 
@@ -63,13 +68,15 @@ class Binance:
         "trade": "every single trade, by socket",
         "aggTrade": "trades of one taker order at one price as one message, by socket",
         "kline": "bars as they form, by socket; `kline:<interval>` chooses the interval",
+        "ticker": "last price, change, high and low of the last 24 hours, bid and ask, polled",
         "historicalTrades": "single trades by id, by page",
         "trades": "the newest single trades, by page",
         "aggTrades": "aggregate trades by id or time, by page",
         "klines": "bars of the past, by page",
     }
-    ways = Ways(socket=SOCKET_CHANNELS, history=HISTORY_CHANNELS, bars=dict.fromkeys(INTERVALS, "kline"))
-    ids = Ids.DENSE
+    ways = Ways(
+        socket=SOCKET_CHANNELS, polled=POLLED_CHANNELS, history=HISTORY_CHANNELS, bars=dict.fromkeys(INTERVALS, "kline")
+    )
     pace = Pace(per_minute=6000)
 
     def __init__(self, options: "Options") -> None:
@@ -81,6 +88,11 @@ class Binance:
     def channel(self) -> str:
         """The live channel that is taken where the settings name none."""
         return self.options.channel
+
+    @property
+    def ids(self) -> Ids:
+        """Those of trades are dense; the polled snapshots of `ticker` have none."""
+        return Ids.NONE if self.options.channel in POLLED_CHANNELS else Ids.DENSE
 
     def subscriptions(self, want: Want) -> list[Subscription]:
         """One socket for every `symbols_per_connection` symbols."""
@@ -114,10 +126,19 @@ class Binance:
         return Subscription(url, channel, tuple(symbols), hello, renew)
 
     def poll(self, want: Want) -> Generator[Request, Answer, None]:
-        """Nothing: trades come by socket."""
-        raise BadSetting(
-            "feeds.binance.channel", want.channel, f"one of {', '.join(SOCKET_CHANNELS)}, which come by socket"
-        )
+        """Snapshots of 24 hours, twenty pairs a call. Trades and bars come by socket."""
+        channel, expected = want.channel or self.options.channel, ", ".join(POLLED_CHANNELS)
+        if channel not in POLLED_CHANNELS:
+            raise BadSetting(
+                "feeds.binance.channel", channel, f"{expected}, which is polled; the others come by socket"
+            )
+        self._learn(want.symbols)
+        firsts = range(0, len(want.symbols), TICKERS_A_CALL)
+        return asking([self._tickers(want.symbols[first : first + TICKERS_A_CALL]) for first in firsts])
+
+    def _tickers(self, symbols: Sequence[str]) -> Request:
+        pairs = msgspec.json.encode([spelled(symbol) for symbol in symbols]).decode()
+        return self._request("ticker/24hr", "ticker", {"symbols": pairs})
 
     def history(self, want: Want) -> Generator[Request, Answer, None]:
         """Pages of bars or aggregate trades of [start, end), oldest first; without a start the newest page alone."""
@@ -205,7 +226,7 @@ class Binance:
         return classify(answer, self.options.rest_url)
 
     def parse(self, raw: RawBatch) -> Parsed:
-        """Trades as ticks, klines as bars. A page's channel names its symbol: `aggTrades:BTCUSDT`, `klines:BTCUSDT:1m`."""
+        """Trades as ticks, klines as bars, snapshots as quotes. A page's channel names its symbol: `klines:BTCUSDT:1m`."""
         read = self._readers.get(raw.channel.partition(":")[0])
         if read is not None:
             return read(raw)
@@ -222,11 +243,15 @@ class Binance:
     @cached_property
     def _readers(self) -> dict[str, Callable[[RawBatch], Parsed]]:
         from tickhouse.feeds._binance_pages import SECTIONS, parse_page
+        from tickhouse.feeds._binance_tickers import read_tickers
+        from tickhouse.feeds._messages import each
 
         pages: dict[str, Callable[[RawBatch], Parsed]] = {
             name: lambda raw: parse_page(raw, self._names) for name in SECTIONS
         }
-        return pages | {"trade": self._frames.ticks, "aggTrade": self._frames.ticks, "kline": self._frames.bars}
+        frames = {"trade": self._frames.ticks, "aggTrade": self._frames.ticks, "kline": self._frames.bars}
+        tickers = {"ticker": lambda raw: each(raw, lambda text, at: read_tickers(text, at, self._names))}
+        return pages | frames | tickers
 
     def _learn(self, symbols: Iterable[str]) -> None:
         if self._names.learn(symbols) and "_frames" in self.__dict__:
