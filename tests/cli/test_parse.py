@@ -54,3 +54,17 @@ def test_a_feed_that_the_settings_do_not_have_is_as_it_is_without(th, elsewhere,
 def test_a_channel_or_a_feed_that_is_none_is_told(th, elsewhere):
     assert "expected a feed and a channel" in parse(th, elsewhere, "binance", "{}").err
     assert "did you mean 'binance'" in parse(th, elsewhere, "binanse:trade", "{}").err
+
+
+def test_every_message_of_a_capture_is_parsed(th, elsewhere):
+    trade = '{"e":"trade","E":%d,"s":"BTCUSDT","t":%d,"p":"4149.74","q":"0.4387","T":1639351062243,"m":true,"M":true}'
+    lines = [trade % (1639351062244 + i, i) for i in range(3)]
+    lines.append(json.dumps({"recv": 1639351063.5, "raw": trade % (1639351062999, 3)}))
+    (elsewhere / "seen.ndjson").write_text("\n".join([*lines, "{", ""]))
+    answer = json.loads(th("parse", "binance:trade", "seen.ndjson", "--json").out)
+    assert [row["last_id"] for row in answer["rows"]] == [0, 1, 2, 3]
+    assert [reject["message"] for reject in answer["rejects"]] == [5]
+    assert answer["rows"][3]["received_at"].startswith("2021-12-12T23:17:43.5")
+    (elsewhere / "empty.ndjson").write_text("")
+    said = th("parse", "binance:trade", "empty.ndjson", "--json")
+    assert said.status == 1 and json.loads(said.out)["error"]["kind"] == "BadMessage"

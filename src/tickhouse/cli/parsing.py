@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.clock import SystemClock
-from tickhouse.core.errors import BadSetting, TickhouseError
+from tickhouse.core.errors import BadMessage, BadSetting, TickhouseError
 from tickhouse.core.model import Kind, Reject
 from tickhouse.core.requests import Answer
 from tickhouse.core.settings import Settings
@@ -13,13 +15,16 @@ from tickhouse.feeds import Feed
 from tickhouse.quality._suite import Suite
 from tickhouse.steps import chosen
 
+CAPTURE = ".ndjson"
+"""In the name of a file with a message a line, as it came or as `{"recv": ..., "raw": ...}`; it may be compressed."""
+
 
 def parsed(what: str, file: Path, settings: Settings, symbol: str | None = None) -> dict[str, Any]:
     """`{"kind": ..., "rows": [...], "rejects": [...]}`, or `{"error": {"kind", "retry_after", "message"}}` when there are only
     rejects, or when the message is an answer that stands for an error.
 
     The message is judged as it would be on its way into a house: by the feed and the quality checks of the settings. Of `csv` the
-    file is read as `load` does, and each line is a message.
+    file is read as `load` does, and each line is a message; so it is of a capture, a file whose name has .ndjson in it.
     """
     name, colon, channel = what.partition(":")
     if not colon:
@@ -27,7 +32,13 @@ def parsed(what: str, file: Path, settings: Settings, symbol: str | None = None)
     now = SystemClock().now()
     if name == "csv":
         return _answer(*_file(file, channel, symbol, now), chosen.suite(settings))
-    feed, body = chosen.feed(settings, name), file.read_bytes()
+    feed = chosen.feed(settings, name)
+    if CAPTURE in file.suffixes:
+        try:
+            return _answer(feed, _capture(file, name, channel, now), chosen.suite(settings))
+        except BadMessage as damaged:
+            return {"error": error(damaged)}
+    body = file.read_bytes()
     refusal = feed.classify(Answer(200, {}, body, now))
     if refusal is not None:
         return {"error": error(refusal)}
@@ -47,6 +58,17 @@ def _file(path: Path, kind: str, symbol: str | None, now: int) -> tuple[Feed, Ra
     layout = csv.sniff(path, **{key: value for key, value in (("kind", kind), ("symbol", symbol)) if value})
     payloads = [line for raw, _ in csv.read(path, layout, "parse", now) for line in raw.payloads()]
     return csv.Csv(layout), RawBatch.of(layout.source, layout.kind, payloads, now)
+
+
+def _capture(path: Path, name: str, channel: str, now: int) -> RawBatch:
+    """The messages of a capture, as one batch of them. Raises `BadMessage` when there is none."""
+    from tickhouse.feeds._capture import read_ndjson
+
+    raws = [raw for raw, _ in read_ndjson(path, name, channel, "parse", now)]
+    if not raws:
+        raise BadMessage(f"{path.name} holds no message")
+    received = np.concatenate([raw.received_at for raw in raws])
+    return RawBatch.of(name, channel, [payload for raw in raws for payload in raw.payloads()], received)
 
 
 def _answer(feed: Feed, raw: RawBatch, suite: Suite) -> dict[str, Any]:

@@ -115,7 +115,10 @@ def replay(
 def parse(
     what: Annotated[str, typer.Argument(help="FEED:CHANNEL, e.g. binance:trade.")],
     file: Annotated[
-        Path, typer.Argument(help="One raw message; of csv, a file of lines.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(
+            help="One raw message; a file of lines where it is .ndjson or of csv.", exists=True, dir_okay=False
+        ),
     ],
     symbol: Annotated[str | None, typer.Option("--symbol", help="CSV: the symbol, when no column says it.")] = None,
     as_json: Json = False,
