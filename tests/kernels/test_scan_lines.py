@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tickhouse.core.kernels.lines import (
     NOT_CAPTURE,
+    NOT_NOTED,
     PADDING,
     split_lines,
     split_lines_reference,
@@ -99,6 +100,13 @@ def test_seconds_are_rounded_half_up_to_the_microsecond(text: str, micros: int) 
     assert unwrapped([b'{"recv":' + text.encode() + b',"raw":"x"}']) == [(b"x", micros)]
 
 
-@pytest.mark.parametrize("text", ["", "-1", "01", "1.", ".5", "1e99", "null", '"1"', "123456789012", "[]", "NaN"])
+def test_a_capture_line_without_a_time_is_unwrapped_too() -> None:
+    assert unwrapped([b'{"recv":null,"raw":"x"}', b'{"recv": null, "raw": "y"}']) == [
+        (b"x", NOT_NOTED),
+        (b"y", NOT_NOTED),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "-1", "01", "1.", ".5", "1e99", '"1"', "123456789012", "[]", "NaN"])
 def test_a_time_that_is_none_makes_the_line_a_message(text: str) -> None:
     assert unwrapped([b'{"recv":' + text.encode() + b',"raw":"x"}']) == [None]

@@ -1,7 +1,7 @@
 """Files of raw provider messages, a line each, as raw batches: plain, gzip or zstd, in bounded memory.
 
 A line is the message itself, or a capture line `{"recv": 1617566591.326123, "raw": "<the message, escaped>"}` that also
-says when it was received (epoch seconds).
+says when it was received (epoch seconds, or null where that was not noted).
 """
 
 import zlib
@@ -42,10 +42,10 @@ def read_ndjson(  # noqa: PLR0913
 
 
 def _messages(data: U8, offsets: Any, ends: Any, now: int) -> tuple[Any, Any, Any, Any]:
-    from tickhouse.core.kernels.lines import NOT_CAPTURE, unwrap
+    from tickhouse.core.kernels.lines import unwrap
 
     data, offsets, ends, received = unwrap(data, offsets, np.minimum(ends, offsets + MAX_LINE + 1))
-    received[received == NOT_CAPTURE] = now
+    received[received < 0] = now
     return data, offsets, ends, received
 
 

@@ -1,6 +1,7 @@
 """Lines of a file as messages: where they begin and end, and what is inside a capture line.
 
-A capture line is what recorders of sockets write: `{"recv": 1617566591.326123, "raw": "<the message, escaped>"}`.
+A capture line is what recorders of sockets write: `{"recv": 1617566591.326123, "raw": "<the message, escaped>"}`, with null for a
+time that was not noted.
 """
 
 import re
@@ -20,9 +21,9 @@ from tickhouse.core.kernels.words import (  # isort: skip
 
 PADDING = 64
 """Bytes that must follow the text in its buffer; what they hold does not matter."""
-NOT_CAPTURE, NOT_READ = -1, -2
+NOT_CAPTURE, NOT_READ, NOT_NOTED = -1, -2, -3
 """In place of a receive time: the line is the message itself; the line looks like a capture line and is none of the
-plainest form."""
+plainest form; it is a capture line without a time."""
 NEWLINES, BYTE, RETURN = U(0x0A0A0A0A0A0A0A0A), U(255), U(13)
 RECV = U(int.from_bytes(b'{"recv":', "little"))
 RAW, RAW_MASK = U(int.from_bytes(b'"raw":', "little")), U((1 << 48) - 1)
@@ -186,7 +187,7 @@ def _any_capture(data: Any, offsets: Any, ends: Any) -> bool:
 
 def unwrap(data: U8, offsets: I64, ends: I64) -> tuple[U8, I64, I64, I64]:
     """The messages of lines as (buffer, offsets, ends, receive times in us); a line that is no capture line is the message
-    itself, with receive time -1.
+    itself, with receive time -1, and one without a time has -3.
 
     `data` has at least `PADDING` bytes after the last line.
     """
@@ -219,13 +220,15 @@ _NUMBER = re.compile(rb"(0|[1-9]\d{0,10})(\.\d+)?([eE][+-]?\d{1,2})?")
 
 
 def unwrap_reference(line: bytes) -> tuple[bytes, int] | None:
-    """The message and the receive time (us, rounded half up) of a capture line, None for a line that is none."""
+    """The message and the receive time (us, rounded half up; or `NOT_NOTED`) of a capture line, None for a line that is none."""
     try:
         read = _line.decode(line)
         payload = read.raw.encode()
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     text = bytes(read.recv)
+    if text == b"null":
+        return payload, NOT_NOTED
     if len(text) > 100 or not _NUMBER.fullmatch(text):
         return None
     exact = Context(prec=400, rounding=ROUND_HALF_UP)
