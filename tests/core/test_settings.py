@@ -132,6 +132,23 @@ def test_an_unknown_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
         load()
 
 
+def test_secrets_may_be_files_of_a_folder(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = empty_folder / "secrets"
+    secrets.mkdir()
+    (secrets / "serve__key").write_text("k123\n")
+    (secrets / "warm__url").write_text("postgresql://u:p@db/t")
+    monkeypatch.setenv("TICKHOUSE_SECRETS", str(secrets))
+    monkeypatch.setenv("TICKHOUSE_WARM__URL", "sqlite:///other.db")
+    found = load()
+    assert found.serve.key and found.serve.key.reveal() == "k123" and found.warm.url == "postgresql://u:p@db/t"
+    (secrets / "seve__key").write_text("k")
+    with pytest.raises(BadSetting, match="did you mean 'serve'"):
+        load()
+    monkeypatch.setenv("TICKHOUSE_SECRETS", str(empty_folder / "none"))
+    with pytest.raises(BadSetting, match="TICKHOUSE_SECRETS"):
+        load()
+
+
 def test_a_missing_or_broken_file_is_an_error(empty_folder: Path) -> None:
     with pytest.raises(BadSetting, match=r"config: got '.*none.toml', expected a settings file that exists"):
         load(empty_folder / "none.toml")

@@ -1,6 +1,7 @@
 """Metrics: every one that is declared is told where it happens, and a process without pages can serve them."""
 
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -134,6 +135,21 @@ def test_a_process_without_pages_serves_its_metrics():
             serving(MetricsSettings(port=int(address.split(":")[2].split("/")[0]))).__enter__()
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)
+
+
+def test_a_process_tells_whether_its_roles_are_at_work(monkeypatch):
+    monkeypatch.setattr(observe, "_beats", {})
+    with serving(MetricsSettings(port=0, key=Secret("k"))) as address:
+        health = address.replace("/metrics", "/health")
+        observe.beat("process")
+        well = httpx.get(health)
+        assert (
+            well.status_code == 200 and well.json()["ok"] and 0 <= well.json()["seconds_since_at_work"]["process"] < 60
+        )
+        observe._beats["archive"] = time.monotonic() - 90
+        ill = httpx.get(health)
+        assert ill.status_code == 503 and ill.json()["seconds_since_at_work"]["archive"] >= 90
+        assert httpx.get(address).status_code == 401, "metrics need the key all the same"
 
 
 def test_metrics_that_others_can_reach_need_a_key():

@@ -6,6 +6,7 @@ Metrics are defined here and nowhere else, on a registry of our own. They are to
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -110,6 +111,20 @@ def timing(name: str, seconds: float, **labels: str) -> None:
 def exposition() -> bytes:
     """All metrics as Prometheus reads them (`CONTENT_TYPE`)."""
     return generate_latest(REGISTRY)
+
+
+_beats: dict[str, float] = {}
+
+
+def beat(role: str) -> None:
+    """Say that the work of a role goes on."""
+    _beats[role] = time.monotonic()
+
+
+def pulse() -> dict[str, float]:
+    """How many seconds ago each role of this process was last at work."""
+    now = time.monotonic()
+    return {role: now - at for role, at in _beats.items()}
 
 
 @dataclass(frozen=True, slots=True)

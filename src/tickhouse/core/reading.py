@@ -1,4 +1,4 @@
-"""From tickhouse.toml, .env and the environment to `Settings`; the one place where pydantic's errors become ours."""
+"""From tickhouse.toml, .env, the environment and files of secrets to `Settings`; here pydantic's errors become ours."""
 
 import os
 import tomllib
@@ -17,6 +17,8 @@ from tickhouse.core.settings import Settings
 
 FILE = "tickhouse.toml"
 PREFIX = "TICKHOUSE_"
+SECRETS = "TICKHOUSE_SECRETS"
+"""Names a folder with a file a secret, as Docker and Kubernetes mount them: `warm__url` holds what `TICKHOUSE_WARM__URL` would."""
 NESTED = "__"
 
 
@@ -102,14 +104,27 @@ def _environment(folder: Path) -> dict[str, Any]:
     names = [name for file in files for name in dotenv_values(file)] + list(os.environ)
     _refuse_unknown(names)
     dotenv = DotEnvSettingsSource(_Environment, env_file=files, dotenv_filtering="only_existing")
-    return merged(dotenv(), EnvSettingsSource(_Environment)())
+    return merged(merged(dotenv(), EnvSettingsSource(_Environment)()), _secrets(os.environ.get(SECRETS)))
+
+
+def _secrets(folder: str | None) -> dict[str, Any]:
+    """What the files of a folder say, each the setting of its name. Raises `BadSetting`."""
+    if not folder:
+        return {}
+    try:
+        files = sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
+        given = {path.name.lower(): path.read_text("utf-8").strip() for path in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(SECRETS, folder, f"a folder of text files that can be read ({error})") from error
+    _refuse_unknown(f"{PREFIX}{name}" for name in given)
+    return _nested(given)
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
     """A variable with our prefix that begins no section is a mistake, and no mistake is passed over."""
     known = list(Settings.model_fields)
     for name in names:
-        if name.upper().startswith(PREFIX):
+        if name.upper().startswith(PREFIX) and name != SECRETS:
             first = name[len(PREFIX) :].lower().split(NESTED)[0]
             if first not in known:
                 raise BadSetting(name, first, _known(first, known))

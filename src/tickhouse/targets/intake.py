@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from tickhouse.core import observe
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import Busy, TickhouseError
 from tickhouse.core.inbox import Inbox
@@ -178,6 +179,7 @@ class Intake:
     async def _renew(self) -> None:
         loop, clock = asyncio.get_running_loop(), self.pipeline.clock
         while True:
+            observe.beat("ingest")
             await asyncio.sleep(LOOK_SECONDS)
             silent = await loop.run_in_executor(self._writer, self.renew.due, clock.now())
             self.renew.step(silent, clock.now())

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from tickhouse.core import memory
+from tickhouse.core import memory, observe
 from tickhouse.core.batches import Output, Record
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.line import Health
@@ -133,6 +133,7 @@ class Local:
         holes = Upkeep(pipeline.clock, lambda now: self._tell_holes(process), TELL_SECONDS)
         measure = Measure(pipeline)
         while not self._ending.is_set():
+            observe.beat("process")
             process.step()
             for work in (measure, trim, holes):
                 work.step()
@@ -146,12 +147,14 @@ class Local:
         process = self.pipeline.process(write=False)
         process.publish = self._published
         while not self._ending.is_set():
+            observe.beat("serve")
             process.step()
 
     def _archive(self) -> None:
         archive = self.pipeline.archive()
         trim = Upkeep(self.pipeline.clock, trim_journal(self.pipeline.journal))
         while not self._ending.is_set():
+            observe.beat("archive")
             if archive.step() < BEHIND:
                 self._ending.wait(ARCHIVE_SECONDS)
             trim.step()
