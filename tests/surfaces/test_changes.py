@@ -45,7 +45,8 @@ def test_merging_keeps_every_firm_bar_and_the_newest_forming_one(steps: list[tup
         row = bar(symbol, minute, state, float(close))
         merged.add([row_item("bars", row, 1)])
         if state == "forming":
-            shown[symbol] = row
+            if symbol not in shown or shown[symbol]["start"] <= row["start"]:
+                shown[symbol] = row
         else:
             firm.append(row)
             if symbol in shown and shown[symbol]["start"] <= row["start"]:
@@ -77,7 +78,8 @@ def _state(items: list[Item]) -> tuple[dict[Any, float], list[tuple[Any, ...]]]:
     forming: dict[Any, tuple[str, float]] = {}
     for row in rows_of(items):
         if row["state"] == "forming":
-            forming[row["symbol"]] = (row["start"], row["close"])
+            if forming.get(row["symbol"], ("",))[0] <= row["start"]:
+                forming[row["symbol"]] = (row["start"], row["close"])
         elif row["symbol"] in forming and forming[row["symbol"]][0] <= row["start"]:
             del forming[row["symbol"]]
     return forming, firm

@@ -125,11 +125,17 @@ class Merged:
             held = self.shown.get(item.key)
             if held is not None and item.topic == "coverage" and held.start != item.start:
                 self.firm.append(held)
-            self.shown[item.key] = item
+            if not _is_past(item, held):
+                self.shown[item.key] = item
 
     def items(self) -> list[Item]:
         """The firm ones first, so that a closed bar comes before the one that forms after it."""
         return [*self.firm, *self.shown.values()]
+
+
+def _is_past(item: Item, held: Item | None) -> bool:
+    """Whether a bar forms that is older than the one that is shown of its series."""
+    return item.topic == "bars" and held is not None and item.start < held.start
 
 
 def _drop_ended(shown: dict[tuple[Any, ...], Item], firm: Item) -> None:
@@ -158,7 +164,8 @@ class Recent:
             held = self._shown.get(item.key)
             if held is not None and item.topic == "coverage" and held.start != item.start:
                 self._keep(held)
-            self._shown[item.key] = item
+            if not _is_past(item, held):
+                self._shown[item.key] = item
 
     def _keep(self, item: Item) -> None:
         self._firm.append(item)
