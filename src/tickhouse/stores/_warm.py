@@ -24,14 +24,14 @@ class Database:
     """What differs from one database to the next.
 
     `reader` and `writer` are engines on the same database; a transaction of `writer` takes the lock for writing when it
-    begins. `save` writes rows (tuples in the order of the table's columns) by key, replacing what is there as
+    begins. `save` writes rows (an Arrow table with the table's columns in their order) by key, replacing what is there as
     `_upsert.upsert` says. `translated` turns the database's errors into ours. `check` has the database look for faults in itself
     and returns a sentence for each.
     """
 
     reader: Engine
     writer: Engine
-    save: Callable[[Connection, Table, _rows.Rows], None]
+    save: Callable[[Connection, Table, pa.Table], None]
     translated: Callable[[], AbstractContextManager[None]]
     check: Callable[[Connection], list[str]]
 
@@ -47,13 +47,14 @@ class SqlWarm:
 
         Raises `DiskFull`, `Busy`.
         """
-        parts = [(table, rows) for table, rows in _rows.of_output(output) if rows]
+        parts = [*_rows.of_output(output), (_tables.POSITIONS, _rows.few(_tables.POSITIONS, [(group, output.position)]))]
+        if checkpoint is not None:
+            state = (group, output.position, checkpoint)
+            parts.append((_tables.CHECKPOINTS, _rows.few(_tables.CHECKPOINTS, [state])))
         with self._writing() as connection:
             for table, rows in parts:
                 self._database.save(connection, table, rows)
-            self._database.save(connection, _tables.POSITIONS, [(group, output.position)])
             if checkpoint is not None:
-                self._database.save(connection, _tables.CHECKPOINTS, [(group, output.position, checkpoint)])
                 connection.execute(_surplus(group))
 
     def position(self, group: str) -> int | None:
@@ -152,7 +153,8 @@ class SqlWarm:
         """Keep quality metrics (source, name) as a point of a time series."""
         if values:
             with self._writing() as connection:
-                self._database.save(connection, _tables.QUALITY_METRICS, _rows.of_metrics(at, values))
+                points = _rows.few(_tables.QUALITY_METRICS, _rows.of_metrics(at, values))
+                self._database.save(connection, _tables.QUALITY_METRICS, points)
 
     def trim(self, kept: Kept, before: int, interval: str | None = None) -> int:
         """Delete some of what is older than a time (us), in one short transaction; returns how many rows went."""
