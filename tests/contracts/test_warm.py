@@ -2,8 +2,8 @@
 
 import math
 import tempfile
-from contextlib import closing, nullcontext
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise

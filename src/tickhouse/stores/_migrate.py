@@ -21,7 +21,8 @@ def version(engine: Engine) -> str | None:
 def upgrade(engine: Engine) -> str:
     """Bring the tables to the newest version, in one transaction, and return its name.
 
-    `engine` begins transactions that write, of which there is one at a time, so several processes may do this at once. Raises `SettingsError` for tables made by a newer tickhouse.
+    `engine` begins transactions that write, of which there is one at a time, so several processes may do this at once.
+    Raises `SettingsError` for tables made by a newer tickhouse.
     """
     found = version(engine)
     if found == HEAD:

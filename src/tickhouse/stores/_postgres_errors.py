@@ -57,7 +57,9 @@ def suitable(connection: psycopg.Connection[Any]) -> None:
             f"the warm store needs PostgreSQL {OLDEST // 10_000} or newer; the server has {found // 10_000}.{found % 10_000}"
         )
     if encoding != "UTF8":
-        raise SettingsError(f"the warm store needs a database with the encoding UTF8; {connection.info.dbname} has {encoding}")
+        raise SettingsError(
+            f"the warm store needs a database with the encoding UTF8; {connection.info.dbname} has {encoding}"
+        )
 
 
 def translated(error: BaseException | None, place: Place) -> TickhouseError:
@@ -68,7 +70,9 @@ def translated(error: BaseException | None, place: Place) -> TickhouseError:
     if state is None or state.startswith("08") or state.startswith("57P"):
         return _away(said, place)
     if state == "53100":
-        return DiskFull(f"{place} has no room left on its disk; what was stored is kept, free some space and start again")
+        return DiskFull(
+            f"{place} has no room left on its disk; what was stored is kept, free some space and start again"
+        )
     if state in CROWD:
         return Busy(f"{place} has no room for another question now ({said}); try again", retry_after=AGAIN)
     if state in TURN:
@@ -76,7 +80,9 @@ def translated(error: BaseException | None, place: Place) -> TickhouseError:
     if state in SETTINGS:
         return SettingsError(f"{place} {SETTINGS[state]} ({said})")
     if state in DAMAGED:
-        return Final(f"{place} is damaged ({said}); restore a backup, or begin with another database and replay the lake")
+        return Final(
+            f"{place} is damaged ({said}); restore a backup, or begin with another database and replay the lake"
+        )
     return Final(f"{place} failed: {said}")
 
 

@@ -47,7 +47,10 @@ class SqlWarm:
 
         Raises `DiskFull`, `Busy`.
         """
-        parts = [*_rows.of_output(output), (_tables.POSITIONS, _rows.few(_tables.POSITIONS, [(group, output.position)]))]
+        parts = [
+            *_rows.of_output(output),
+            (_tables.POSITIONS, _rows.few(_tables.POSITIONS, [(group, output.position)])),
+        ]
         if checkpoint is not None:
             state = (group, output.position, checkpoint)
             parts.append((_tables.CHECKPOINTS, _rows.few(_tables.CHECKPOINTS, [state])))

@@ -46,10 +46,13 @@ SESSION = {
     "timezone": "UTC",
 }
 """Settings of each session; `?options=-c statement_timeout=5min` in the URL counts instead."""
+DIALECT: Any = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
 POOLED, MORE = 4, 12
 """Connections that are kept, and how many more there may be at a time."""
 COPIED_FROM = 32
 """Fewer rows than this are sent one by one."""
+DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+"""What is committed must be there after a power cut, whatever the server does by itself."""
 TURN = "SELECT pg_advisory_xact_lock(hashtext('tickhouse'), hashtext(current_schema()))"
 """Waits for other writers, and for those that upgrade the tables; the end of the transaction gives the turn away."""
 
@@ -104,10 +107,8 @@ def engine(url: URL) -> Engine:
 
 def _prepare(connection: psycopg.Connection[Any], _record: Any) -> None:
     suitable(connection)
-    with connection.transaction():  # what was written must be there after a power cut, whatever the server does by itself
-        connection.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
+    with connection.transaction():
+        connection.execute(DURABLE)
 
 
 def _begin(connection: Connection) -> None:
@@ -173,7 +174,7 @@ def _from_new(table: Table) -> str:
 
 
 def _compiled(statement: Any) -> str:
-    return str(statement.compile(dialect=postgresql.dialect(paramstyle="format")))
+    return str(statement.compile(dialect=DIALECT))
 
 
 def _check(connection: Connection) -> list[str]:
