@@ -257,7 +257,10 @@ def _chunks(
     connection: Connection, statement: Select[Any], values: dict[str, Any], query: Query
 ) -> Iterator[Sequence[Any]]:
     """The rows of an answer, in ascending order, a bounded number at a time."""
-    answer = connection.execute(statement, values)
+    whole = (
+        query.last is None and query.limit is None
+    )  # as much as there is, so it is left on the server until it is wanted
+    answer = connection.execute(statement, values, execution_options={"stream_results": whole})
     cursor = answer.cursor  # the database's own tuples: rows that have names would cost a fifth more
     assert cursor is not None
     try:

@@ -50,11 +50,13 @@ VIEWS = {
     ),
     ticks AS (
         SELECT source, sum(total) FILTER (WHERE name = 'accepted') AS accepted,
-            sum(total) FILTER (WHERE name = 'duplicate') AS duplicate, sum(total) FILTER (WHERE name = 'late') AS late FROM ledger GROUP BY source
+            sum(total) FILTER (WHERE name = 'duplicate') AS duplicate,
+            sum(total) FILTER (WHERE name = 'late') AS late FROM ledger GROUP BY source
     ),
     messages AS (
         SELECT source, max(value) FILTER (WHERE name = 'received') AS received,
-            max(value) FILTER (WHERE name = 'rejected') AS rejected, max(value) FILTER (WHERE name = 'invalid') AS invalid FROM quality_metrics
+            max(value) FILTER (WHERE name = 'rejected') AS rejected,
+            max(value) FILTER (WHERE name = 'invalid') AS invalid FROM quality_metrics
         WHERE at = (SELECT max(at) FROM quality_metrics) GROUP BY source
     ),
     whole AS (
