@@ -40,26 +40,26 @@ def warm(url):
 def big():
     """A store with 100,000 bars and thousands of everything else: its URL and itself."""
     with databases.migrated() as url, closing(open_url("stores", url)) as store:
-        store.write("g", Output(1, (many(),)))
-        for minute in range(0, MINUTES, 100):
-            at = range(minute, minute + 100)
+        for position, minutes in enumerate(np.split(np.arange(MINUTES), 20)):
+            store.write("g", Output(position, (many(minutes),)))
+        for m in range(0, MINUTES, 10):
+            each = [f"S{s}" for s in range(SERIES)]
             said = {
-                "indicators": [indicator(f"S{s}", m) for m in at for s in range(5)],
-                "anomalies": [anomaly(f"S{s}", m) for m in at for s in range(5)],
-                "findings": [finding(T0 + m * MINUTE, symbol=f"S{s}", raw=m) for m in at for s in range(5)],
-                "coverage": [stretch(m, m + 1, symbol=f"S{s}") for m in at for s in range(5)],
+                "indicators": [indicator(s, m) for s in each],
+                "anomalies": [anomaly(s, m) for s in each],
+                "findings": [finding(T0 + m * MINUTE, symbol=s, raw=m) for s in each],
+                "coverage": [stretch(m + n, m + n + 1, symbol=s) for s in each for n in range(5)],
             }
-            store.write("g", output(2, **said))
-            for m in at:
-                store.measure(T0 + m * MINUTE, {("binance", name): 1.0 for name in ("received", "late", "rejected")})
-        databases.run("ANALYZE", url=url)
+            store.write("g", output(30, **said))
+            store.measure(T0 + m * MINUTE, {("binance", f"name {n}"): 1.0 for n in range(50)})
+        databases.run("VACUUM ANALYZE", url=url)
         yield url, store
 
 
-def many():
+def many(minutes):
     """A bar of each symbol and minute."""
-    n = np.arange(SERIES * MINUTES)
-    start = T0 + n // SERIES * MINUTE
+    n = np.arange(SERIES * len(minutes))
+    start = T0 + minutes[n // SERIES] * MINUTE
     return BarBatch(
         "binance", [f"S{i}" for i in range(SERIES)], (n % SERIES).astype(np.int32), np.full(len(n), MINUTE), start,
         *(np.full(len(n), 1.5) for _ in range(6)), n % 9, np.ones(len(n)), np.full(len(n), int(State.FINAL), np.uint8),
@@ -121,10 +121,10 @@ def test_the_newest_rows_of_a_symbol_are_the_end_of_its_key(big):
 
 def test_the_check_of_plans_can_fail(big):
     with pytest.raises(AssertionError):
-        assert_no_scan(plans(big[0], lambda: databases_scan(big[1])))
+        assert_no_scan(plans(big[0], lambda: sort_all(big[1])))
 
 
-def databases_scan(store):
+def sort_all(store):
     with store._reading() as connection:
         connection.exec_driver_sql("SELECT * FROM bars ORDER BY close")
 
@@ -147,7 +147,7 @@ def test_a_large_answer_is_left_on_the_server_until_it_is_wanted(big, monkeypatc
     ask = psycopg.ServerCursor.fetchmany
     monkeypatch.setattr(psycopg.ServerCursor, "fetchmany", lambda self, size=0: asked.append(size) or ask(self, size))
     assert big[1].bars(Query(ONE, "1m")).num_rows == MINUTES
-    assert asked == [1_000, 1_000, 1_000]
+    assert max(asked) <= 1_000 and len(asked) >= 3
 
 
 def test_views_for_other_tools_show_the_newest_version_of_each_bar_and_what_is_known_of_each_source(url, warm):
@@ -232,9 +232,12 @@ def test_tables_of_a_newer_tickhouse_are_left_alone(url):
 
 
 def test_a_store_without_tables_says_what_to_do():
-    with databases.empty() as url, closing(open_url("stores", url, upgrade=False)) as warm:
-        with pytest.raises(SettingsError, match="db upgrade"):
-            warm.bars(Query())
+    with (
+        databases.empty() as url,
+        closing(open_url("stores", url, upgrade=False)) as warm,
+        pytest.raises(SettingsError, match="db upgrade"),
+    ):
+        warm.bars(Query())
 
 
 def test_processes_that_open_a_new_store_at_once_make_it_once(processes):
@@ -283,9 +286,9 @@ def test_another_writer_that_does_not_end_makes_it_busy_and_nothing_is_written(u
 
 def test_a_question_that_takes_too_long_is_stopped(url):
     hasty = f"{url}{'&' if '?' in url else '?'}options=-c statement_timeout=50"
-    with closing(open_url("stores", hasty)) as warm, pytest.raises(Busy, match="statement timeout"):
-        with warm._reading() as connection:
-            connection.exec_driver_sql("SELECT pg_sleep(5)")
+    slow = pytest.raises(Busy, match="statement timeout")
+    with closing(open_url("stores", hasty)) as warm, slow, warm._reading() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(5)")
 
 
 def test_a_lost_connection_is_replaced_at_its_next_use(url, warm):
@@ -376,7 +379,7 @@ def test_a_user_who_may_not_make_tables_is_told(url):
             from sqlalchemy.engine import make_url
 
             guest = make_url(bare).set(username=role, password="guest")
-            databases.run("REVOKE ALL ON SCHEMA public FROM public", url=bare)
+            databases.run("REVOKE CREATE ON SCHEMA public FROM public", url=bare)
             assert "own" in refused(guest.render_as_string(hide_password=False))
     finally:
         databases.run(f"DROP ROLE {role}")

@@ -257,12 +257,11 @@ def _chunks(
     connection: Connection, statement: Select[Any], values: dict[str, Any], query: Query
 ) -> Iterator[Sequence[Any]]:
     """The rows of an answer, in ascending order, a bounded number at a time."""
-    whole = (
-        query.last is None and query.limit is None
-    )  # as much as there is, so it is left on the server until it is wanted
-    answer = connection.execute(statement, values, execution_options={"stream_results": whole})
-    cursor = answer.cursor  # the database's own tuples: rows that have names would cost a fifth more
-    assert cursor is not None
+    # as much as there is, so where there is a server it stays there until it is wanted
+    streamed = query.last is None and query.limit is None and connection.dialect.supports_server_side_cursors
+    answer = connection.execute(statement, values, execution_options={"stream_results": streamed})
+    # else the database's own tuples: rows that have names would cost a fifth more
+    cursor: Any = answer if streamed else answer.cursor
     try:
         if query.last is not None:
             yield cursor.fetchall()[::-1]
