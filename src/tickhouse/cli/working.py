@@ -18,8 +18,9 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     """Process and archive in the background while data are taken in, and finish with all of it stored.
 
     Roles that another process has are left to it. Yields a function that raises what made the background fail, if anything did.
+    A warm store that is away is waited for, unless the block fails or is interrupted.
     """
-    ending, failures, threads = threading.Event(), [], []
+    ending, given_up, failures, threads = threading.Event(), threading.Event(), [], []
 
     def guarded(body: Callable[[threading.Event], None]) -> None:
         try:
@@ -32,7 +33,7 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             raise failures[0]
 
     with ExitStack() as stack:
-        for name, body in (("process", _process(pipeline)), ("archive", _archive(pipeline))):
+        for name, body in (("process", _process(pipeline, given_up)), ("archive", _archive(pipeline))):
             try:
                 stack.enter_context(locks.role(pipeline.settings.data, name))
             except HouseLocked:
@@ -42,6 +43,12 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             thread.start()
         try:
             yield check
+            ending.set()
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            given_up.set()
+            raise
         finally:
             ending.set()
             for thread in threads:
@@ -49,9 +56,9 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     check()
 
 
-def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+def _process(pipeline: Pipeline, given_up: threading.Event) -> Callable[[threading.Event], None]:
     def body(ending: threading.Event) -> None:
-        process = pipeline.process()
+        process = pipeline.process(ended=given_up)
         while not ending.is_set():
             process.step(0.1)
         process.catch_up()
