@@ -181,6 +181,11 @@ class SqlWarm:
         with self._database.translated():
             return _migrate.upgrade(self._database.writer)
 
+    def version(self) -> str | None:
+        """The version of the tables; None where there are none."""
+        with self._database.translated():
+            return _migrate.version(self._database.reader)
+
     def close(self) -> None:
         """Let go of connections."""
         self._database.reader.dispose()
