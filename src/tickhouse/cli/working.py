@@ -5,6 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from tickhouse.cli.common import say
+from tickhouse.cli.outages import Outages
+from tickhouse.core import observe
 from tickhouse.core.errors import HouseLocked
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import locks
@@ -33,6 +36,7 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             raise failures[0]
 
     with ExitStack() as stack:
+        stack.enter_context(_told())
         for name, body in (("process", _process(pipeline, given_up)), ("archive", _archive(pipeline))):
             try:
                 stack.enter_context(locks.role(pipeline.settings.data, name))
@@ -54,6 +58,17 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             for thread in threads:
                 thread.join()
     check()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A store that goes away, and is back, is told in a sentence."""
+    before = observe.hooks
+    observe.hooks = (*before, Outages(lambda event: None, say))
+    try:
+        yield
+    finally:
+        observe.hooks = before
 
 
 def _process(pipeline: Pipeline, given_up: threading.Event) -> Callable[[threading.Event], None]:

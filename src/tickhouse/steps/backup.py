@@ -15,9 +15,9 @@ from tickhouse.steps.notes import made
 def copy(settings: Settings, to: Path) -> tuple[int, int]:
     """Copy a house of files into a new folder; returns the number of files and their bytes.
 
-    A warm store on a PostgreSQL server becomes the file `warm.dump`. The warm store is copied before the journal: what the copy's stores lack, its journal still has. Objects of the lake are
-    written once and never change. Raises `SettingsError` for a place that is taken or a house that is not made of files,
-    `DiskFull`.
+    A warm store on a PostgreSQL server becomes the file `warm.dump`. It is copied before the journal: what the copy's stores
+    lack, its journal still has. Objects of the lake are written once and never change. Raises `SettingsError` for a place that
+    is taken or a house that is not made of files, `DiskFull`.
     """
     if to.exists() and any(to.iterdir()):
         raise BadSetting("to", str(to), "an empty or new folder")

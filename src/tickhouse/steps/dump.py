@@ -18,7 +18,7 @@ def dump(url: str, to: Path) -> None:
     tool = shutil.which("pg_dump")
     if tool is None:
         raise SettingsError(
-            "the warm store is on a server: its copy is made by pg_dump, of PostgreSQL's client tools, not found here"
+            "the warm store is on a server and is copied by pg_dump, of PostgreSQL's client tools: install them"
         )
     given = conninfo_to_dict(url)
     password = given.pop("password", None)  # others see the command line of a process, not its environment
