@@ -25,6 +25,7 @@ from tickhouse.core.errors import BadSetting, Busy
 from tickhouse.core.secrets import without_password
 from tickhouse.stores._postgres_errors import Place, suitable, translated
 from tickhouse.stores._rows import tuples
+from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS
 from tickhouse.stores._upsert import upsert
 from tickhouse.stores._warm import Database, SqlWarm
 
@@ -53,6 +54,8 @@ COPIED_FROM = 32
 """Fewer rows than this are sent one by one."""
 DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 """What is committed must be there after a power cut, whatever the server does by itself."""
+NEW = (BARS, INDICATORS, ANOMALIES)
+"""Tables whose rows are there already only where a run was cut off and is done again."""
 TURN = "SELECT pg_advisory_xact_lock(hashtext('tickhouse'), hashtext(current_schema()))"
 """Waits for other writers, and for those that upgrade the tables; the end of the transaction gives the turn away."""
 
@@ -117,16 +120,38 @@ def _begin(connection: Connection) -> None:
 
 
 def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
+    """A few rows one by one, many by COPY: right into the table where they are likely to be new, else by way of a temporary one."""
     rows = _without_nan(rows)
     if rows.num_rows < COPIED_FROM or not _apart(table, rows):
         connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
         return
+    raw, text = _raw(connection), _csv(rows)
+    if table in NEW and _added(raw, table, text):
+        return
     connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)
-    with raw.cursor() as cursor, cursor.copy(f'COPY "{_new(table)}" FROM STDIN (FORMAT csv)') as copy:
-        copy.write(_csv(rows))
+    _copy(raw, _new(table), text)
     connection.exec_driver_sql(_from_new(table))
+
+
+def _raw(connection: Connection) -> psycopg.Connection[Any]:
+    found = connection.connection.driver_connection
+    assert isinstance(found, psycopg.Connection)
+    return found
+
+
+def _added(raw: psycopg.Connection[Any], table: Table, text: bytes) -> bool:
+    """Copy rows right into their table; false, with nothing done, when one of them is there already."""
+    try:
+        with raw.transaction():
+            _copy(raw, table.name, text)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def _copy(raw: psycopg.Connection[Any], name: str, text: bytes) -> None:
+    with raw.cursor() as cursor, cursor.copy(f'COPY "{name}" FROM STDIN (FORMAT csv)') as copy:
+        copy.write(text)
 
 
 def _csv(rows: pa.Table) -> bytes:
