@@ -219,6 +219,21 @@ def test_rows_sent_together_replace_as_rows_sent_one_by_one_do(warm):
     assert len(warm.symbols()) == 20
 
 
+@pytest.mark.parametrize("known", [0, 1, 50, 99])
+def test_rows_that_are_partly_there_are_all_there_afterwards(warm, known):
+    rows = [bar(f"S{n}", n, close=1.0) for n in range(100)]
+    warm.write("g", bars_output(1, *rows[known:], *rows[: known // 2]))
+    warm.write("g", bars_output(2, *(row | {"close": 2.0} for row in rows)))
+    assert [row["close"] for row in plain(warm.bars(Query()))] == [2.0] * 100
+
+
+@pytest.mark.parametrize("count", [1, postgres.COPIED_FROM])
+def test_a_message_that_no_index_has_room_for_is_cut(warm, count):
+    noise = "".join(map(chr, np.random.default_rng(1).integers(0x4E00, 0x9FFF, 5_000).tolist()))
+    warm.write("g", output(1, findings=[finding(T0 + n, message=noise) for n in range(count)]))
+    assert {row["message"] for row in plain(warm.findings(Query()))} == {noise[: postgres.LETTERS]}
+
+
 def test_only_two_checkpoints_are_kept(url, warm):
     for position in range(1, 6):
         warm.write("g", Output(position), b"s")

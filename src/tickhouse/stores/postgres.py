@@ -14,6 +14,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.csv as pc
+from pyarrow import compute
 from sqlalchemy import Connection, Engine, Table, column, create_engine, event, select
 from sqlalchemy import table as named
 from sqlalchemy.dialects import postgresql
@@ -50,6 +51,8 @@ SESSION = {
 DIALECT: Any = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
 POOLED, MORE = 4, 12
 """Connections that are kept, and how many more there may be at a time."""
+LETTERS = 600
+"""The most of a finding's message, four bytes each, of which there is room for 2,700 in an index."""
 COPIED_FROM = 32
 """Fewer rows than this are sent one by one."""
 DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -121,7 +124,7 @@ def _begin(connection: Connection) -> None:
 
 def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
     """A few rows one by one, many by COPY: right into the table where they are likely to be new, else by way of a temporary one."""
-    rows = _without_nan(rows)
+    rows = _fitting(_without_nan(rows))
     if rows.num_rows < COPIED_FROM or not _apart(table, rows):
         connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
         return
@@ -174,6 +177,14 @@ def _without_nan(rows: pa.Table) -> pa.Table:
                 kept = pa.array(values.to_numpy(zero_copy_only=False), field.type, from_pandas=True)
                 rows = rows.set_column(at, field.name, kept)
     return rows
+
+
+def _fitting(rows: pa.Table) -> pa.Table:
+    """Messages that go into an entry of an index, of which they are a part."""
+    at = rows.schema.get_field_index("message")
+    if at < 0 or compute.max(compute.utf8_length(rows.column(at))).as_py() <= LETTERS:
+        return rows
+    return rows.set_column(at, "message", compute.utf8_slice_codeunits(rows.column(at), 0, LETTERS))
 
 
 def _apart(table: Table, rows: pa.Table) -> bool:
