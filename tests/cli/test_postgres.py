@@ -61,7 +61,7 @@ def test_a_backup_has_the_database_as_a_dump_that_can_be_restored(house):
     import subprocess
 
     with databases.empty() as other:
-        subprocess.run(["pg_restore", "--no-owner", f"--dbname={other}", folder / "copy" / "warm.dump"], check=True)
+        subprocess.run(["pg_restore", "--no-owner", f"--dbname={other}", folder / "copy" / "postgres.dump"], check=True)
         asked = "SELECT symbol, start, close, version FROM bars ORDER BY 1, 2, 3, 4"
         assert databases.run(asked, url=other) == databases.run(asked, url=url) != []
         assert databases.run("SELECT count(*) FROM gold.bars_1m", url=other) == [(5,)]

@@ -152,8 +152,10 @@ def backup(
     if as_json:
         emit_json({"to": str(to), "files": count, "bytes": size})
     else:
-        dumped = (to / "warm.dump").is_file()
-        how = f"open it with --data {to}" + (", after `pg_restore` of its warm.dump into a database" if dumped else "")
+        dumped = (to / "postgres.dump").is_file()
+        how = f"open it with --data {to}" + (
+            ", after `pg_restore` of its postgres.dump into a database" if dumped else ""
+        )
         say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; {how}")
 
 

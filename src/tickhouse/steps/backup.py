@@ -15,7 +15,7 @@ from tickhouse.steps.notes import made
 def copy(settings: Settings, to: Path) -> tuple[int, int]:
     """Copy a house of files into a new folder; returns the number of files and their bytes.
 
-    A warm store on a PostgreSQL server becomes the file `warm.dump`. It is copied before the journal: what the copy's stores
+    A warm store on a PostgreSQL server becomes the file `postgres.dump`. It is copied before the journal: what the copy's stores
     lack, its journal still has. Objects of the lake are written once and never change. Raises `SettingsError` for a place that
     is taken or a house that is not made of files, `DiskFull`.
     """
@@ -26,7 +26,7 @@ def copy(settings: Settings, to: Path) -> tuple[int, int]:
     made(to)
     journal = _file(settings.journal_url)
     if settings.warm_url.startswith("postgresql:"):
-        dump(settings.warm_url, to / "warm.dump")
+        dump(settings.warm_url, to / "postgres.dump")
     else:
         warm = _file(settings.warm_url)
         _database(warm, to / warm.name)
