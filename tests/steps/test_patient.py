@@ -1,5 +1,6 @@
 """What processes the journal waits for its store, and says so once."""
 
+import gc
 import threading
 import time
 
@@ -63,11 +64,24 @@ def test_what_waiting_does_not_help_is_raised_at_once(told):
 
 def test_a_store_that_only_hangs_is_told_of_too(told, monkeypatch):
     monkeypatch.setattr(patience, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.02)
 
     class Hangs(Away):
         def write(self, *given):
-            time.sleep(0.2)
+            time.sleep(0.4)
 
     patient(Hangs(), threading.Event()).write("g", Output(1))
     assert [name for name, _ in told] == ["line is down", "connected again"]
     assert "has not answered" in told[0][1]
+
+
+def test_nothing_goes_on_when_the_store_is_used_no_longer(told, monkeypatch):
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.02)
+    before = threading.active_count()
+    store = patient(Away(), threading.Event())
+    store.write("g", Output(1))
+    assert threading.active_count() == before + 1
+    del store
+    gc.collect()
+    time.sleep(0.2)
+    assert threading.active_count() == before
