@@ -77,11 +77,12 @@ def test_a_store_that_only_hangs_is_told_of_too(told, monkeypatch):
 
 def test_nothing_goes_on_when_the_store_is_used_no_longer(told, monkeypatch):
     monkeypatch.setattr(patience, "LOOK_SECONDS", 0.02)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     store = patient(Away(), threading.Event())
     store.write("g", Output(1))
-    assert threading.active_count() == before + 1
+    (watch,) = set(threading.enumerate()) - before
+    assert watch.is_alive()
     del store
     gc.collect()
-    time.sleep(0.2)
-    assert threading.active_count() == before
+    watch.join(5)
+    assert not watch.is_alive()
