@@ -1,6 +1,7 @@
 """What is particular to PostgreSQL: plans of its questions, views for other tools, several processes, refusals."""
 
 import random
+import sys
 import time
 from contextlib import closing
 
@@ -14,7 +15,7 @@ from tests.stores import beside, databases
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, indicator, output, plain, stretch
 from tests.stores.test_sqlite import ONE, OTHER, VERSIONED
 from tickhouse.core.batches import BarBatch, Output
-from tickhouse.core.errors import Busy, DiskFull, Final, SettingsError, Temporary, Unreachable
+from tickhouse.core.errors import Busy, DiskFull, Final, MissingExtra, SettingsError, Temporary, Unreachable
 from tickhouse.core.model import Query, State
 from tickhouse.core.plugins import open_url
 from tickhouse.stores import _postgres_errors, _warm, postgres
@@ -368,6 +369,30 @@ def test_a_url_without_a_database_is_refused_and_its_password_not_shown(wrong):
 def test_an_option_that_there_is_not_is_refused():
     url = other()
     assert 'option "wrong"' in refused(f"{url}{'&' if '?' in url else '?'}wrong=1")
+
+
+def test_without_its_extra_the_store_says_how_to_have_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "tickhouse.stores.postgres")
+    with pytest.raises(MissingExtra, match=r"pip install 'tickhouse\[postgres\]'"):
+        open_url("stores", "postgresql://u@h/d")
+
+
+def test_a_migration_may_take_longer_than_a_question():
+    limits = []
+
+    def keep(connection, _cursor, statement, *_rest):
+        if statement.strip().startswith("CREATE INDEX bars_by_time"):
+            with connection.connection.cursor() as cursor:
+                limits.append(cursor.execute("SHOW statement_timeout").fetchone()[0])
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    try:
+        with databases.empty() as url:
+            open_url("stores", url).close()
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep)
+    assert limits == ["0"]
 
 
 def test_a_server_that_is_too_old_is_refused(url, monkeypatch):
