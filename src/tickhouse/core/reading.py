@@ -101,7 +101,8 @@ def _beside(file: Path, data: Any) -> Any:
 def _environment(folder: Path) -> dict[str, Any]:
     """What `.env` of the folder and of the working folder, and the environment, say."""
     files = [file for file in dict.fromkeys((folder / ".env", Path(".env"))) if file.is_file()]
-    names = [name for file in files for name in dotenv_values(file)] + list(os.environ)
+    names = [name for file in files for name in dotenv_values(file)]
+    names += [name for name in os.environ if not name.startswith(OF_TESTS)]
     _refuse_unknown(names)
     dotenv = DotEnvSettingsSource(_Environment, env_file=files, dotenv_filtering="only_existing")
     return merged(dotenv(), EnvSettingsSource(_Environment)())
@@ -111,7 +112,7 @@ def _refuse_unknown(names: Iterable[str]) -> None:
     """A variable with our prefix that begins no section is a mistake, and no mistake is passed over."""
     known = list(Settings.model_fields)
     for name in names:
-        if name.upper().startswith(PREFIX) and not name.upper().startswith(OF_TESTS):
+        if name.upper().startswith(PREFIX):
             first = name[len(PREFIX) :].lower().split(NESTED)[0]
             if first not in known:
                 raise BadSetting(name, first, _known(first, known))
