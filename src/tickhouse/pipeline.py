@@ -7,6 +7,7 @@ feeds ─▶ ingest ─▶ journal ─┬▶ process ─▶ stores ─▶ surfac
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
+from threading import Event
 from typing import TYPE_CHECKING
 
 from tickhouse.core.clock import Clock, SystemClock
@@ -22,6 +23,7 @@ from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.notes import label, made
 from tickhouse.steps.past import Past
+from tickhouse.steps.patient import patient
 from tickhouse.steps.process import GROUP, Process
 
 if TYPE_CHECKING:
@@ -64,8 +66,8 @@ class Pipeline:
         """The quality checks of the settings, with a memory of their own."""
         return chosen.suite(self.settings)
 
-    def engine(self) -> Engine:
-        """A new engine with the rules of the settings and an empty state."""
+    def engine(self, past: Past | None = None) -> Engine:
+        """A new engine with the rules of the settings and an empty state; `past` is what it looks up, else that of the house."""
         from tickhouse.process.analysis import Analysis
         from tickhouse.process.engines.embedded import Embedded
         from tickhouse.process.rules import Rules
@@ -77,8 +79,9 @@ class Pipeline:
             ids={name: Ids.DENSE if feed.ids is Ids.DENSE else Ids.UNIQUE for name, feed in self.feeds.items()},
             conditions=chosen.rules(self.settings),
         )  # fmt: skip
-        analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), self.past)
-        return Embedded(rules, analysis, self.past)
+        past = past or self.past
+        analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), past)
+        return Embedded(rules, analysis, past)
 
     def ingest(self, extra: Mapping[str, Feed] | None = None, past: Past | None = None) -> Ingest:
         """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's.
@@ -88,9 +91,14 @@ class Pipeline:
         lanes = Lanes(self.feeds, past or self.past, extra)
         return Ingest(lanes, self.suite(), self.journal)
 
-    def process(self, write: bool = True) -> Process:
-        """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`."""
-        process = Process(self.journal, self.engine(), self.warm, self.hot, self.suite(), self.clock)
+    def process(self, write: bool = True, ended: Event | None = None) -> Process:
+        """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`.
+
+        A warm store that is away is waited for, until `ended`.
+        """
+        warm = patient(self.warm, ended or Event())
+        engine = self.engine(Past(self.journal, self.lake, warm))
+        process = Process(self.journal, engine, warm, self.hot, self.suite(), self.clock)
         process.write = write
         process.checkpoint_seconds = self.settings.process.checkpoint_every
         process.recover()

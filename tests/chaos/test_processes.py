@@ -69,9 +69,9 @@ class Place:
 
 
 @contextmanager
-def place(folder: Path, rate: float = 200.0) -> Iterator[Place]:
-    """A place with a settings file that says what the world's settings say."""
-    with world(folder, rate=rate, clock=SystemClock(), **PROCESS) as w:
+def place(folder: Path, rate: float = 200.0, **more: str) -> Iterator[Place]:
+    """A place with a settings file that says what the world's settings say; `more` are URLs of stores, as `warm__url`."""
+    with world(folder, rate=rate, clock=SystemClock(), **PROCESS, **more) as w:
         feed = w.settings.feeds["binance"]
         text = f"""[feeds.binance]
 symbols = {json.dumps(list(feed.symbols))}
@@ -85,6 +85,8 @@ checkpoint_every = 1
 [serve]
 port = 0
 """
+        for key, url in more.items():
+            text += f'[{key.removesuffix("__url")}]\nurl = "{url}"\n'
         (folder / "tickhouse.toml").write_text(text)
         yield Place(w, folder)
 

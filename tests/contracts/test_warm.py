@@ -3,6 +3,7 @@
 import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.stores import databases
 from tests.stores.believed import Believed
 from tests.stores.samples import (
     MINUTE,
@@ -30,7 +32,11 @@ from tickhouse.core.errors import BadQuery, BadSetting
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, Query, State
 from tickhouse.core.plugins import open_url
 
-BACKENDS = {"sqlite": lambda folder: f"sqlite:///{folder}/warm.db"}
+BACKENDS = {
+    "sqlite": lambda folder: nullcontext(f"sqlite:///{folder}/warm.db"),
+    "postgres": lambda _folder: databases.migrated(),
+}
+"""A context with the URL of a new place."""
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Each example is a new database on disk, so that a search for a smaller one takes too long."""
 
@@ -41,14 +47,15 @@ ONE = ("BTC-USDT",)
 def opener(request, tmp_path):
     """Opens the store at one place of one backend, and closes it."""
     opened = []
+    with BACKENDS[request.param](tmp_path) as url:
 
-    def again():
-        opened.append(open_url("stores", BACKENDS[request.param](tmp_path)))
-        return opened[-1]
+        def again():
+            opened.append(open_url("stores", url))
+            return opened[-1]
 
-    yield again
-    for store in opened:
-        store.close()
+        yield again
+        for store in opened:
+            store.close()
 
 
 @pytest.fixture
@@ -173,22 +180,20 @@ def test_a_stretch_of_coverage_grows_in_place_and_a_blind_one_becomes_backfilled
     ]
 
 
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
 @given(
     stretches=st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 40), st.integers(1, 30)), max_size=12),
     start=st.integers(-5, 60),
     length=st.integers(1, 30),
 )
 @settings(max_examples=25, deadline=None, phases=QUICK)
-def test_coverage_answers_with_exactly_the_stretches_that_overlap_the_range(stretches, start, length):
+def test_coverage_answers_with_exactly_the_stretches_that_overlap_the_range(backend, stretches, start, length):
     rows = {(s, a): stretch(a, a + n, symbol=s) for s, a, n in stretches}
     low, high = T0 + start * MINUTE, T0 + (start + length) * MINUTE
     expected = [r for _, r in sorted(rows.items()) if r["start"] < high and r["end"] > low]
-    with tempfile.TemporaryDirectory() as folder:
-        for backend in BACKENDS.values():
-            warm = open_url("stores", backend(folder))
-            warm.write("g", output(1, coverage=list(rows.values())))
-            assert plain(warm.coverage(Query(start=low, end=high))) == expected
-            warm.close()
+    with tempfile.TemporaryDirectory() as folder, backend(folder) as url, closing(open_url("stores", url)) as warm:
+        warm.write("g", output(1, coverage=list(rows.values())))
+        assert plain(warm.coverage(Query(start=low, end=high))) == expected
 
 
 def test_positions_and_totals_never_go_back(warm):
@@ -332,29 +337,26 @@ WRITES = st.tuples(st.lists(BARS, min_size=1, max_size=8), st.lists(ANOMALIES, m
 AFTER = st.none() | st.tuples(SYMBOLS, INTERVALS, MINUTES.map(lambda m: T0 + m * MINUTE), SOURCES, st.integers(0, 2))
 
 
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
 @given(
     writes=st.lists(WRITES, max_size=4),
     queries=st.lists(st.tuples(QUERIES, AFTER), min_size=4, max_size=12),
 )
 @settings(max_examples=60, deadline=None, phases=QUICK)
-def test_any_history_of_writes_answers_any_question_as_a_dictionary_would(writes, queries):
-    with tempfile.TemporaryDirectory() as folder:
-        for backend in BACKENDS.values():
-            warm, bars, said = open_url("stores", backend(folder)), Believed(), Believed("detector")
-            for position, (rows, anomalies) in enumerate(writes, 1):
-                warm.write(
-                    "g",
-                    Output(position, bars_output(0, *rows).bars, anomalies=output(0, anomalies=anomalies).anomalies),
-                )
-                bars.write(position, rows)
-                said.write(position, anomalies)
-            for query, after in queries:
-                assert plain(warm.bars(replace(query, after=after))) == [
-                    shown(r) for r in bars.answer(replace(query, after=after))
-                ]
-                beyond = replace(query, after=(*after, "returns(20,3)") if after else None)
-                assert plain(warm.anomalies(beyond)) == said.answer(beyond)
-            warm.close()
+def test_any_history_of_writes_answers_any_question_as_a_dictionary_would(backend, writes, queries):
+    with tempfile.TemporaryDirectory() as folder, backend(folder) as url, closing(open_url("stores", url)) as warm:
+        bars, said = Believed(), Believed("detector")
+        for position, (rows, anomalies) in enumerate(writes, 1):
+            found = output(0, anomalies=anomalies).anomalies
+            warm.write("g", Output(position, bars_output(0, *rows).bars, anomalies=found))
+            bars.write(position, rows)
+            said.write(position, anomalies)
+        for query, after in queries:
+            assert plain(warm.bars(replace(query, after=after))) == [
+                shown(r) for r in bars.answer(replace(query, after=after))
+            ]
+            beyond = replace(query, after=(*after, "returns(20,3)") if after else None)
+            assert plain(warm.anomalies(beyond)) == said.answer(beyond)
 
 
 def observed(series, day, value, vintage):

@@ -230,3 +230,9 @@ def test_a_group_that_cannot_be_is_refused_with_what_is_expected(group: dict[str
     with pytest.raises(BadSetting, match=said) as raised:
         load(feeds=FEEDS, groups=groups)
     assert raised.value.key == key
+
+
+def test_a_variable_that_names_a_server_for_tests_is_no_setting(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TICKHOUSE_TEST_POSTGRES", "postgresql://me@here/tests")
+    assert load(data=tmp_path / "house").warm.url.startswith("sqlite:")

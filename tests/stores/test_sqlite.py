@@ -1,15 +1,11 @@
 """What is particular to SQLite: plans of its questions, migrations, several processes, full disks, damage."""
 
-import multiprocessing
 import random
 import sqlite3
 import time
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -19,7 +15,7 @@ from tickhouse.core.batches import Output
 from tickhouse.core.errors import BadSetting, Busy, DiskFull, Final, SettingsError
 from tickhouse.core.model import Query
 from tickhouse.stores import _migrate, _trim, _warm, sqlite
-from tickhouse.stores._tables import HEAD, METADATA
+from tickhouse.stores._tables import HEAD
 
 BIG = ("bars", "indicators", "anomalies", "findings", "coverage", "quality_metrics")
 ONE, MANY = ("S1",), ("S1", "S3")
@@ -30,26 +26,6 @@ BAR_KEY = ("S1", "1m", T0, "binance", 0)
 @pytest.fixture
 def url(tmp_path):
     return f"sqlite:///{tmp_path}/warm.db"
-
-
-@pytest.fixture
-def processes():
-    """Starts processes that already know the store, and sees to it that they end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tickhouse.stores.sqlite", "alembic.command", "pyarrow.acero", "pandas"])
-    started = []
-
-    def start(target, url):
-        ours, theirs = context.Pipe()
-        started.append(context.Process(target=target, args=(url, theirs), daemon=True))
-        started[-1].start()
-        theirs.close()
-        return started[-1], ours
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
 
 
 def filled(url):
@@ -188,18 +164,6 @@ def test_the_check_of_plans_can_fail(tmp_path, url):
     warm.close()
 
 
-def test_migrations_lead_to_exactly_the_tables_that_the_store_uses(tmp_path):
-    engine = sqlite.engine(str(tmp_path / "warm.db"))
-    writer = engine.execution_options(begin="BEGIN IMMEDIATE")
-    for target in (HEAD, "base", HEAD):
-        _migrate.move(writer, target)
-        with engine.connect() as connection:
-            difference = compare_metadata(MigrationContext.configure(connection), METADATA)
-            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master WHERE name = 'bars'").scalar()
-        assert (tables, difference == []) == ((1, True) if target == HEAD else (0, False))
-    engine.dispose()
-
-
 def test_a_new_database_is_what_the_migrations_would_have_made(tmp_path):
     made = []
     for name in ("new", "migrated"):
@@ -214,10 +178,6 @@ def test_a_new_database_is_what_the_migrations_would_have_made(tmp_path):
         _migrate.move(engine, "base")
         engine.dispose()
     assert made[0] == made[1]
-
-
-def test_the_newest_migration_is_the_one_that_the_store_expects():
-    assert ScriptDirectory(str(_migrate.FOLDER)).get_current_head() == HEAD
 
 
 def test_tables_of_a_newer_tickhouse_are_left_alone(url, tmp_path):

@@ -15,7 +15,7 @@ from tests.stores.samples import MINUTE, T0, bar, bars_output
 from tickhouse.core.errors import BadQuery
 from tickhouse.stores import sqlite
 from tickhouse.surfaces._sql_process import HARMLESS, Refused, one
-from tickhouse.surfaces._sql_views import _sqlite_extension
+from tickhouse.surfaces._sql_warm import extension
 from tickhouse.surfaces.sql import Limits, Place, query
 
 
@@ -28,7 +28,11 @@ def house(folder: Path, close: float) -> Place:
     day = folder / "lake/ticks/source=binance/date=2026-01-01"
     day.mkdir(parents=True)
     pq.write_table(pa.table({"symbol": ["BTC-USDT"] * 2, "price": [1.0, 2.0]}), day / "1-2.parquet")
-    return Place(folder / "warm.db", f"{folder}/lake/ticks/*/*/*.parquet", f"{folder}/lake/bronze/*/*/*/*.ndjson.gz")
+    return Place(
+        f"sqlite:///{folder / 'warm.db'}",
+        f"{folder}/lake/ticks/*/*/*.parquet",
+        f"{folder}/lake/bronze/*/*/*/*.ndjson.gz",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ READERS = {
 
 def test_every_function_that_stands_for_a_table_is_known_to_be_harmless_or_refused():
     with duckdb.connect() as connection:
-        connection.load_extension(str(_sqlite_extension()))
+        connection.load_extension(str(extension("sqlite")))
         names = connection.execute(
             "select distinct function_name from duckdb_functions() where function_type in ('table', 'table_macro')"
         )
@@ -104,7 +108,7 @@ def test_nothing_outside_the_house_is_read_and_nothing_is_written(place, other, 
     lake = str(other.ticks).replace("*/*/*", "source=binance/date=2026-01-01/1-2")
     assert pq.read_table(lake).num_rows == 2
     with pytest.raises(BadQuery):
-        query(place, statement.format(warm=other.warm, lake=lake))
+        query(place, statement.format(warm=other.warm.removeprefix("sqlite:///"), lake=lake))
 
 
 @pytest.mark.parametrize(

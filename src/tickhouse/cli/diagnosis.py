@@ -3,12 +3,14 @@
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tickhouse.cli.common import FAILED, TEMPORARY, none_in, status_of
 from tickhouse.core.errors import TickhouseError
 from tickhouse.core.model import Want
+from tickhouse.core.plugins import open_url
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.feeds import Feed
 from tickhouse.pipeline import Pipeline
@@ -43,6 +45,7 @@ def diagnose(settings: Settings) -> list[Verdict]:
         found += _house(settings)
     else:
         found.append(Verdict("house", False, f"{none_in(settings)} yet; `tickhouse up`, `load` and `demo` make one", 0))
+        found += _server(settings)
     return [*found, *(_reach(name, feed, settings) for name, feed in feeds.items())]
 
 
@@ -98,6 +101,19 @@ def _house(settings: Settings) -> list[Verdict]:
         return [_judged(part, check) for part, check in checks.items()]
     finally:
         pipeline.close()
+
+
+def _server(settings: Settings) -> list[Verdict]:
+    """Whether the warm store of a house that is still to be made answers, where it is on a server."""
+    if settings.warm_url.startswith(("sqlite:", "memory:")):
+        return []
+
+    def ask() -> str:
+        with closing(open_url("stores", settings.warm_url, upgrade=False)) as warm:
+            version = warm.version()
+        return f"answers, tables at {version}" if version else "answers, and has no tables yet"
+
+    return [_judged("warm store", ask)]
 
 
 def _state(pipeline: Pipeline) -> str:

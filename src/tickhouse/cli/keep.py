@@ -152,7 +152,11 @@ def backup(
     if as_json:
         emit_json({"to": str(to), "files": count, "bytes": size})
     else:
-        say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; open it with --data {to}")
+        dumped = (to / "postgres.dump").is_file()
+        how = f"open it with --data {to}" + (
+            ", after `pg_restore` of its postgres.dump into a database" if dumped else ""
+        )
+        say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; {how}")
 
 
 def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> None:

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tickhouse.core.errors import Temporary
 from tickhouse.core.line import Health
 
 
@@ -16,8 +17,16 @@ async def show(session: Any) -> None:
     """Draw the state of a session until cancelled."""
     with Live(refresh_per_second=4, transient=True) as live:
         while True:
-            live.update(await asyncio.to_thread(panel, session))
+            live.update(await asyncio.to_thread(drawn, session))
             await asyncio.sleep(1.0)
+
+
+def drawn(session: Any) -> Group:
+    """The panel, or why there is none at the moment: a store may be away."""
+    try:
+        return panel(session)
+    except Temporary as error:
+        return Group(Text("tickhouse", style="bold"), Text(f"{error}; tickhouse goes on trying", style="bold red"))
 
 
 def panel(session: Any) -> Group:

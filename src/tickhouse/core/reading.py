@@ -20,6 +20,8 @@ PREFIX = "TICKHOUSE_"
 SECRETS = "TICKHOUSE_SECRETS"
 """Names a folder with a file a secret, as Docker and Kubernetes mount them: `warm__url` holds what `TICKHOUSE_WARM__URL` would."""
 NESTED = "__"
+OF_TESTS = "TICKHOUSE_TEST_"
+"""Names the servers that tests use, and is no setting."""
 
 
 class _Environment(BaseSettings, Settings):
@@ -101,7 +103,8 @@ def _beside(file: Path, data: Any) -> Any:
 def _environment(folder: Path) -> dict[str, Any]:
     """What `.env` of the folder and of the working folder, and the environment, say."""
     files = [file for file in dict.fromkeys((folder / ".env", Path(".env"))) if file.is_file()]
-    names = [name for file in files for name in dotenv_values(file)] + list(os.environ)
+    names = [name for file in files for name in dotenv_values(file)]
+    names += [name for name in os.environ if not name.startswith(OF_TESTS)]
     _refuse_unknown(names)
     dotenv = DotEnvSettingsSource(_Environment, env_file=files, dotenv_filtering="only_existing")
     return merged(merged(dotenv(), EnvSettingsSource(_Environment)()), _secrets(os.environ.get(SECRETS)))

@@ -180,7 +180,11 @@ class HotSettings(Section):
 class WarmSettings(Section):
     """Bars, indicators, anomalies, coverage and ledger, with every version."""
 
-    url: str = Field("sqlite:///{data}/warm.db", description="sqlite:///...")
+    url: str = Field(
+        "sqlite:///{data}/warm.db",
+        repr=False,
+        description="sqlite:///..., postgresql://user:password@host/database; one with a password is better kept in .env",
+    )
     retain: dict[Interval, Duration] = Field(
         default_factory=dict,
         description='how long bars and what is said of them are kept, such as { "1m" = "90d" }; others for ever',

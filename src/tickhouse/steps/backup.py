@@ -6,25 +6,31 @@ from contextlib import closing
 from pathlib import Path
 
 from tickhouse.core.errors import BadSetting, DiskFull, Final, SettingsError
+from tickhouse.core.secrets import without_password
 from tickhouse.core.settings import Settings
+from tickhouse.steps.dump import dump
 from tickhouse.steps.notes import made
 
 
 def copy(settings: Settings, to: Path) -> tuple[int, int]:
     """Copy a house of files into a new folder; returns the number of files and their bytes.
 
-    The warm store is copied before the journal: what the copy's stores lack, its journal still has. Objects of the lake are
-    written once and never change. Raises `SettingsError` for a place that is taken or a house that is not made of files,
-    `DiskFull`.
+    A warm store on a PostgreSQL server becomes the file `postgres.dump`. It is copied before the journal: what the copy's stores
+    lack, its journal still has. Objects of the lake are written once and never change. Raises `SettingsError` for a place that
+    is taken or a house that is not made of files, `DiskFull`.
     """
     if to.exists() and any(to.iterdir()):
         raise BadSetting("to", str(to), "an empty or new folder")
     if to.resolve().is_relative_to(settings.data.resolve()):
         raise BadSetting("to", str(to), "a folder outside of the house")
     made(to)
-    databases = [_file(settings.warm_url), _file(settings.journal_url)]
-    for path in databases:
-        _database(path, to / path.name)
+    journal = _file(settings.journal_url)
+    if settings.warm_url.startswith("postgresql:"):
+        dump(settings.warm_url, to / "postgres.dump")
+    else:
+        warm = _file(settings.warm_url)
+        _database(warm, to / warm.name)
+    _database(journal, to / journal.name)
     lake = Path(settings.lake_url.removeprefix("file://"))
     if lake.is_dir():
         shutil.copytree(lake, to / "lake", ignore=shutil.ignore_patterns("*.tmp"), dirs_exist_ok=True)
@@ -36,7 +42,7 @@ def copy(settings: Settings, to: Path) -> tuple[int, int]:
 
 def _file(url: str) -> Path:
     if not url.startswith("sqlite:///"):
-        raise SettingsError(f"{url} is not a file; back it up with its own tools")
+        raise SettingsError(f"{without_password(url)} is not a file; back it up with its own tools")
     return Path(url.removeprefix("sqlite:///"))
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from tickhouse.core import observe
 from tickhouse.steps.ledger import ledger
+from tickhouse.stores import Warm
 
 
 class Measure:
     """Keeps the ledger and the lags of a pipeline as points in time. Called from the thread that owns the warm store."""
 
-    def __init__(self, pipeline: Any, every: float = 10.0) -> None:
-        self.pipeline, self.every = pipeline, every
+    def __init__(self, pipeline: Any, warm: Warm | None = None, every: float = 10.0) -> None:
+        self.pipeline, self.warm, self.every = pipeline, warm or pipeline.warm, every
         self._last = pipeline.clock.monotonic()
 
     def step(self) -> None:
@@ -20,9 +21,9 @@ class Measure:
         if now - self._last < self.every:
             return
         self._last = now
-        totals = ledger(self.pipeline.journal, self.pipeline.warm)
+        totals = ledger(self.pipeline.journal, self.warm)
         values = {(source, name): float(value) for source, row in totals.items() for name, value in row.items()}
-        self.pipeline.warm.measure(self.pipeline.clock.now(), values)
+        self.warm.measure(self.pipeline.clock.now(), values)
         observe.gauge("journal_bytes", _size(self.pipeline.settings.journal_url))
 
 

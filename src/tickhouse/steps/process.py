@@ -1,7 +1,6 @@
 """From the journal through the engine to the stores and the listeners."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,6 @@ import pyarrow as pa
 from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
-from tickhouse.core.errors import Busy
 from tickhouse.core.marks import LINK, Event
 from tickhouse.core.model import SWITCH
 from tickhouse.journal import Journal
@@ -25,8 +23,6 @@ from tickhouse.stores import Hot, Warm
 GROUP = "process"
 MOST_MESSAGES = 65_536
 """Messages of one step."""
-PATIENCE = 60.0
-"""Seconds that a busy store is waited for."""
 Published = Callable[[Sequence[Record], Output], None]
 
 
@@ -34,6 +30,7 @@ class Process:
     """One consumer of the topic `ticks`. `step` does what there is to do and returns how far it came.
 
     With `write` false it only follows: it shows what the engine says and leaves storing to the process that has the role.
+    The engine has gone on when its output is stored, so `warm` should be one that is waited for (`steps.patient`).
     """
 
     def __init__(self, journal: Journal, engine: Engine, warm: Warm, hot: Hot, suite: Suite, clock: Clock) -> None:
@@ -128,22 +125,11 @@ class Process:
         if not self.write:
             return
         found = self._gathered.take() if state is not None else None
-        self._insist(replace(output, ledger=self._ledger, findings=found), state)
+        self.warm.write(GROUP, replace(output, ledger=self._ledger, findings=found), state)
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written
             self.journal.commit(GROUP, output.position)
-
-    def _insist(self, output: Output, state: bytes | None) -> None:
-        """Write, and again while the store is busy: the engine has gone on, so this output must be stored. Raises `Busy`."""
-        until = self.clock.monotonic() + PATIENCE
-        while True:
-            try:
-                return self.warm.write(GROUP, output, state)
-            except Busy as busy:
-                if self.clock.monotonic() > until:
-                    raise
-                time.sleep(busy.retry_after or 0.1)
 
 
 def _with_tables(records: Sequence[Record], output: Output) -> Output:

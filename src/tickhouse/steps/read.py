@@ -1,7 +1,6 @@
 """One house as its readers see it: the `House` of `surfaces`, answered from the stores, the journal and the lake."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -170,8 +169,8 @@ class Reader:
 
     def sql(self, statement: str) -> statements.Answer:
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
-        warm, lake = self.pipeline.settings.warm_url.removeprefix("sqlite:///"), self.pipeline.lake
-        place = statements.Place(Path(warm), lake.url("ticks"), lake.url("bronze"), self.preferred.order)
+        warm, lake = self.pipeline.settings.warm_url, self.pipeline.lake
+        place = statements.Place(warm, lake.url("ticks"), lake.url("bronze"), self.preferred.order)
         return statements.query(place, statement)
 
     def trace(

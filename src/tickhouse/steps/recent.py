@@ -1,5 +1,6 @@
 """The bars of the time before the live stream began, from the provider's history, so that nobody begins with an empty chart."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ class Recent:
         try:
             known = sorted((one for one in intervals if one in self.feed.ways.bars), key=interval_us, reverse=True)
             # What is lacking is found out before anything comes; the longest come first, so that none is rolled up of shorter ones.
-            lacking = [(interval, self._lacking(symbols, interval, seconds, now)) for interval in known]
+            # The store may be slow to answer, and sockets are read on this loop.
+            lacking = [(one, await asyncio.to_thread(self._lacking, symbols, one, seconds, now)) for one in known]
             for interval, starts in lacking:
                 for start, part in starts.items():
                     answers += await self._ask(part, interval, start, now)

@@ -21,7 +21,8 @@ def version(engine: Engine) -> str | None:
 def upgrade(engine: Engine) -> str:
     """Bring the tables to the newest version, in one transaction, and return its name.
 
-    `engine` begins transactions that write. Raises `SettingsError` for tables made by a newer tickhouse.
+    `engine` begins transactions that write, of which there is one at a time, so several processes may do this at once.
+    Raises `SettingsError` for tables made by a newer tickhouse.
     """
     found = version(engine)
     if found == HEAD:
@@ -30,7 +31,7 @@ def upgrade(engine: Engine) -> str:
         raise SettingsError(
             f"the tables of the warm store are at version {found}, newer than this tickhouse knows ({HEAD})"
         )
-    if found is None:
+    if found is None and engine.dialect.name == "sqlite":
         _make(engine)
     else:
         move(engine, HEAD)
@@ -38,7 +39,10 @@ def upgrade(engine: Engine) -> str:
 
 
 def _make(engine: Engine) -> None:
-    """The newest tables in an empty database, without Alembic, which takes 11 MiB and a quarter of a second to load."""
+    """The newest tables in an empty file, without Alembic, which takes 11 MiB and a quarter of a second to load.
+
+    Where there is a server these do not matter, and there is more than tables (migration 0004).
+    """
     with engine.begin() as connection:
         if not _begun(connection):
             METADATA.create_all(connection)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Date, Select, Table, bindparam, exists, not_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Date, Select, Table, Text, bindparam, exists, not_, select, tuple_
 
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadQuery
@@ -18,6 +18,8 @@ from tickhouse.stores._tables import ANOMALIES, COVERAGE, COVERED, FINDINGS, QUA
 
 Series = tuple[str, str, str | None]
 """A symbol and an interval, and a source where it matters."""
+SOURCE = bindparam("a_source", type_=Text())
+"""Of the type without a collation, which PostgreSQL does not take between BETWEEN and AND."""
 
 
 def key(table: Table) -> list[str]:
@@ -100,7 +102,7 @@ def versioned(table: Table, names: list[str], query: Query, *, beyond: bool) -> 
         *_believed(table, query),
     ]
     if query.source or query.last is not None:  # not `==`: SQLite would drop the column from the order and then sort
-        where.append(c.source.between(bindparam("a_source"), bindparam("a_source")))
+        where.append(c.source.between(SOURCE, SOURCE))
     where += [c.start >= query.start] if query.start is not None else []
     where += [c.start < query.end] if query.end is not None else []
     where += [after(table, query, skip=2)] if beyond else []

@@ -1,13 +1,13 @@
-"""Arrow tables to plain rows for a database, and back."""
+"""What is written, as Arrow tables in the order of a database's columns and as plain rows; and what was read as Arrow again."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Table
+from sqlalchemy import LargeBinary, Table, Text
+from sqlalchemy.types import TypeEngine
 
 from tickhouse.core.batches import Output
 from tickhouse.stores._tables import (
@@ -33,30 +33,52 @@ ABSENT = {"symbol": "", "source": "", "raw": -1, "count": 1, "missing": 0, "mess
 """What stands for null in a column that is part of a key or a count."""
 
 
-def of_output(output: Output) -> Iterator[tuple[Table, Rows]]:
-    """Every row of an output, table by table, in the order of the tables' columns; the summaries come last."""
+def of_output(output: Output) -> Iterator[tuple[Table, pa.Table]]:
+    """Every row of an output, table by table, with the columns of `prepared`; the summaries come last."""
     bars = [batch.to_arrow() for batch in output.bars if len(batch)]
     tables = [(BARS, table) for table in bars]
     rest = (INDICATORS, output.indicators), (ANOMALIES, output.anomalies), (FINDINGS, output.findings)
     tables += [
         (kind, table) for kind, table in (*rest, (COVERAGE, output.coverage)) if table is not None and table.num_rows
     ]
-    for kind, table in tables:
-        yield kind, rows(kind, table, output.position)
     as_they_came = (OBSERVATIONS, output.observations), (ACTIONS, output.actions), (SWITCHES, output.switches)
-    for kind, table in as_they_came:
-        if table is not None and table.num_rows:
-            yield kind, rows(kind, table, output.position)
-    yield SYMBOLS, spans(table for kind, table in tables if kind in (BARS, INDICATORS, ANOMALIES))
-    yield COVERED, longest(table for kind, table in tables if kind is COVERAGE)
-    yield LEDGER, [(source, name, total, output.position) for (source, name), total in output.ledger.items()]
+    known = [(kind, table) for kind, table in as_they_came if table is not None and table.num_rows]
+    for kind, table in (*tables, *known):
+        yield kind, prepared(kind, table, output.position)
+    yield from _summaries(tables)
+    if output.ledger:
+        totals = [(source, name, total, output.position) for (source, name), total in output.ledger.items()]
+        yield LEDGER, few(LEDGER, totals)
 
 
-def rows(kind: Table, table: pa.Table, position: int) -> Rows:
-    """The rows of an Arrow table as tuples in the order of `kind`'s columns, each with the position at its end."""
+def _summaries(tables: list[tuple[Table, pa.Table]]) -> Iterator[tuple[Table, pa.Table]]:
+    if series := [table for kind, table in tables if kind in (BARS, INDICATORS, ANOMALIES)]:
+        yield SYMBOLS, spans(series)
+    if stretches := [table for kind, table in tables if kind is COVERAGE]:
+        yield COVERED, longest(stretches)
+
+
+def prepared(kind: Table, table: pa.Table, position: int) -> pa.Table:
+    """An Arrow table with the columns of `kind` in their order: times as microseconds, the position in each row."""
     table = clustered(table) if "symbol" in table.column_names else table
-    columns = [values(table[c.name], ABSENT.get(c.name)) for c in kind.columns if c.name != "position"]
-    return list(zip(*columns, repeat(position, table.num_rows), strict=True))
+    columns = {c.name: plain(table[c.name], ABSENT.get(c.name)) for c in kind.columns if c.name != "position"}
+    return pa.table({**columns, "position": np.full(table.num_rows, position)})
+
+
+def few(kind: Table, rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Rows in the order of the columns of `kind` as an Arrow table."""
+    columns = zip(*rows, strict=True)
+    return pa.table({c.name: pa.array(v, _arrow(c.type)) for c, v in zip(kind.columns, columns, strict=True)})
+
+
+def _arrow(kind: TypeEngine[Any]) -> pa.DataType | None:
+    """The type of a column where its values alone do not tell it."""
+    return pa.string() if isinstance(kind, Text) else pa.binary() if isinstance(kind, LargeBinary) else None
+
+
+def tuples(table: pa.Table) -> Rows:
+    """The rows of what `prepared` or `few` made, for the driver of a database: days as text."""
+    return list(zip(*(values(column) for column in table.columns), strict=True))
 
 
 def clustered(table: pa.Table) -> pa.Table:
@@ -67,46 +89,44 @@ def clustered(table: pa.Table) -> pa.Table:
     return table.take(np.argsort(symbol.indices.to_numpy(), kind="stable"))
 
 
-def values(column: pa.ChunkedArray, absent: object = None) -> list[Any]:
-    """A column as plain values: times as microseconds, null as `absent`."""
+def plain(column: pa.ChunkedArray, absent: object = None) -> pa.ChunkedArray:
+    """A column without dictionaries, with times as microseconds and null as `absent`."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    elif pa.types.is_date(column.type):
-        column = column.cast(pa.string())
     elif pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
-    if not column.null_count:
-        return list(column.to_numpy().tolist())
-    if absent is not None:
+    if absent is not None and column.null_count:
         column = column.fill_null(pa.scalar(absent, column.type))
-    return list(column.to_pylist())
+    return column
 
 
-def spans(tables: Iterable[pa.Table]) -> Rows:
+def values(column: pa.ChunkedArray) -> list[Any]:
+    """A column as plain values."""
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.string())
+    return list(column.to_pylist() if column.null_count else column.to_numpy().tolist())
+
+
+def spans(tables: Iterable[pa.Table]) -> pa.Table:
     """(symbol, interval, source, first start, last start) of every series that occurs."""
-    return [
-        row
-        for table in tables
-        for row in _grouped(table, ["symbol", "interval", "source"], [("start", "min"), ("start", "max")])
-    ]
+    keys = ["symbol", "interval", "source"]
+    plain = [pa.table({key: _text(table[key]) for key in keys} | {"start": table["start"]}) for table in tables]
+    found = _grouped(pa.concat_tables(plain), keys, [("start", "min"), ("start", "max")])
+    return found.rename_columns([*keys, "first_start", "last_start"])
 
 
-def longest(tables: Iterable[pa.Table]) -> Rows:
+def longest(tables: Iterable[pa.Table]) -> pa.Table:
     """(symbol, microseconds) of the longest stretch of every symbol that occurs."""
-    found = []
+    sized = []
     for table in tables:
         ends, starts = (table[name].cast(pa.int64()).to_numpy() for name in ("end", "start"))
-        sized = pa.table({"symbol": table["symbol"].fill_null(""), "length": ends - starts})
-        found += _grouped(sized, ["symbol"], [("length", "max")])
-    return found
+        sized.append(pa.table({"symbol": _text(table["symbol"]).fill_null(""), "longest": ends - starts}))
+    return _grouped(pa.concat_tables(sized), ["symbol"], [("longest", "max")]).rename_columns(["symbol", "longest"])
 
 
-def _grouped(table: pa.Table, keys: list[str], wanted: list[tuple[str, str]]) -> Rows:
-    plain = {key: _text(table[key]) for key in keys}
-    plain |= {name: table[name] for name, _ in wanted}
-    grouped = pa.table(plain).group_by(keys, use_threads=False).aggregate(wanted)
-    order = [*keys, *(f"{name}_{how}" for name, how in wanted)]
-    return list(zip(*(values(grouped[name]) for name in order), strict=True))
+def _grouped(table: pa.Table, keys: list[str], wanted: list[tuple[str, str]]) -> pa.Table:
+    grouped = table.group_by(keys, use_threads=False).aggregate(wanted)
+    return pa.table({n: plain(grouped[n]) for n in (*keys, *(f"{name}_{how}" for name, how in wanted))})
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -7,38 +7,27 @@ say where to look, so that a question about all symbols is a few short walks alo
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Date,
-    Double,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-)  # fmt: skip
+from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table
 
-HEAD = "0003"
+from tickhouse.stores._types import BIG, BYTES, DAY, FLAG, REAL, TEXT, WHOLE
+
+HEAD = "0004"
 """The newest migration; a test holds it against `migrations/`."""
 
 METADATA = MetaData()
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
+    return Column(name, TEXT, nullable=False)
 
 
 def _whole(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, autoincrement=False)
+    return Column(name, BIG, nullable=False, autoincrement=False)
 
 
 def _real(name: str) -> Column[float]:
     """A float; NULL stands for NaN."""
-    return Column(name, Double)
+    return Column(name, REAL)
 
 
 def _table(name: str, key: str, *columns: Column[Any], rowid: bool = False) -> Table:
@@ -46,7 +35,7 @@ def _table(name: str, key: str, *columns: Column[Any], rowid: bool = False) -> T
 
 
 def _version() -> Column[int]:
-    return Column("version", Integer, nullable=False, autoincrement=False)
+    return Column("version", WHOLE, nullable=False, autoincrement=False)
 
 
 BARS = _table(
@@ -66,7 +55,7 @@ INDICATORS = _table(
 ANOMALIES = _table(
     "anomalies", "symbol interval start source version detector",
     _text("symbol"), _text("source"), _text("interval"), _whole("start"), _text("detector"), _version(),
-    _real("value"), _real("threshold"), Column("retracted", Boolean, nullable=False), _whole("known_at"),
+    _real("value"), _real("threshold"), Column("retracted", FLAG, nullable=False), _whole("known_at"),
     _whole("position"),
 )  # fmt: skip
 
@@ -97,7 +86,7 @@ POSITIONS = _table("positions", "group", _text("group"), _whole("position"))
 
 CHECKPOINTS = _table(
     "checkpoints", "group position",
-    _text("group"), _whole("position"), Column("state", LargeBinary, nullable=False), rowid=True,
+    _text("group"), _whole("position"), Column("state", BYTES, nullable=False), rowid=True,
 )  # fmt: skip
 
 QUALITY_METRICS = _table(
@@ -106,13 +95,13 @@ QUALITY_METRICS = _table(
 
 OBSERVATIONS = _table(
     "observations", "series date source vintage",
-    _text("series"), _text("source"), Column("date", Date, nullable=False), _real("value"),
-    Column("vintage", Date, nullable=False), _whole("raw"), _whole("position"),
+    _text("series"), _text("source"), Column("date", DAY, nullable=False), _real("value"),
+    Column("vintage", DAY, nullable=False), _whole("raw"), _whole("position"),
 )  # fmt: skip
 
 ACTIONS = _table(
     "actions", "symbol date source kind",
-    _text("symbol"), _text("source"), Column("date", Date, nullable=False), _text("kind"), _real("value"),
+    _text("symbol"), _text("source"), Column("date", DAY, nullable=False), _text("kind"), _real("value"),
     _whole("raw"), _whole("position"),
 )  # fmt: skip
 

@@ -24,14 +24,14 @@ class Database:
     """What differs from one database to the next.
 
     `reader` and `writer` are engines on the same database; a transaction of `writer` takes the lock for writing when it
-    begins. `save` writes rows (tuples in the order of the table's columns) by key, replacing what is there as
+    begins. `save` writes rows (an Arrow table with the table's columns in their order) by key, replacing what is there as
     `_upsert.upsert` says. `translated` turns the database's errors into ours. `check` has the database look for faults in itself
     and returns a sentence for each.
     """
 
     reader: Engine
     writer: Engine
-    save: Callable[[Connection, Table, _rows.Rows], None]
+    save: Callable[[Connection, Table, pa.Table], None]
     translated: Callable[[], AbstractContextManager[None]]
     check: Callable[[Connection], list[str]]
 
@@ -47,13 +47,17 @@ class SqlWarm:
 
         Raises `DiskFull`, `Busy`.
         """
-        parts = [(table, rows) for table, rows in _rows.of_output(output) if rows]
+        parts = [
+            *_rows.of_output(output),
+            (_tables.POSITIONS, _rows.few(_tables.POSITIONS, [(group, output.position)])),
+        ]
+        if checkpoint is not None:
+            state = (group, output.position, checkpoint)
+            parts.append((_tables.CHECKPOINTS, _rows.few(_tables.CHECKPOINTS, [state])))
         with self._writing() as connection:
             for table, rows in parts:
                 self._database.save(connection, table, rows)
-            self._database.save(connection, _tables.POSITIONS, [(group, output.position)])
             if checkpoint is not None:
-                self._database.save(connection, _tables.CHECKPOINTS, [(group, output.position, checkpoint)])
                 connection.execute(_surplus(group))
 
     def position(self, group: str) -> int | None:
@@ -152,7 +156,8 @@ class SqlWarm:
         """Keep quality metrics (source, name) as a point of a time series."""
         if values:
             with self._writing() as connection:
-                self._database.save(connection, _tables.QUALITY_METRICS, _rows.of_metrics(at, values))
+                points = _rows.few(_tables.QUALITY_METRICS, _rows.of_metrics(at, values))
+                self._database.save(connection, _tables.QUALITY_METRICS, points)
 
     def trim(self, kept: Kept, before: int, interval: str | None = None) -> int:
         """Delete some of what is older than a time (us), in one short transaction; returns how many rows went."""
@@ -175,6 +180,11 @@ class SqlWarm:
         """Bring the tables to the newest version and return its name."""
         with self._database.translated():
             return _migrate.upgrade(self._database.writer)
+
+    def version(self) -> str | None:
+        """The version of the tables; None where there are none."""
+        with self._database.translated():
+            return _migrate.version(self._database.reader)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -252,9 +262,11 @@ def _chunks(
     connection: Connection, statement: Select[Any], values: dict[str, Any], query: Query
 ) -> Iterator[Sequence[Any]]:
     """The rows of an answer, in ascending order, a bounded number at a time."""
-    answer = connection.execute(statement, values)
-    cursor = answer.cursor  # the database's own tuples: rows that have names would cost a fifth more
-    assert cursor is not None
+    # as much as there is, so where there is a server it stays there until it is wanted
+    streamed = query.last is None and query.limit is None and connection.dialect.supports_server_side_cursors
+    answer = connection.execute(statement, values, execution_options={"stream_results": streamed})
+    # else the database's own tuples: rows that have names would cost a fifth more
+    cursor: Any = answer if streamed else answer.cursor
     try:
         if query.last is not None:
             yield cursor.fetchall()[::-1]

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tickhouse.core.errors import BadSetting, Busy, DiskFull, Final, SettingsError
-from tickhouse.stores._rows import Rows
+from tickhouse.stores._rows import tuples
 from tickhouse.stores._upsert import upsert
 from tickhouse.stores._warm import Database, SqlWarm
 
@@ -79,9 +80,8 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
-def _save(connection: Connection, table: Table, rows: Rows) -> None:
-    if rows:
-        connection.exec_driver_sql(_statement(table), rows)
+def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
+    connection.exec_driver_sql(_statement(table), tuples(rows))
 
 
 def _check(connection: Connection) -> list[str]:

@@ -1,7 +1,7 @@
 """The process of one SQL statement: `python -m tickhouse.surfaces._sql_process`.
 
 It reads the job as JSON from standard input, writes the rows as an Arrow stream to standard output, and then one JSON object to
-standard error: `{"cut": why or null}`, or `{"refused": why}`.
+standard error: `{"cut": why or null}`, or `{"refused": why}`, where `"fault"` tells when it is not that of the statement.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tickhouse.core.errors import Temporary, TickhouseError
 from tickhouse.surfaces._sql_views import furnish
 
 ROWS_AT_ONCE = 2048
@@ -60,6 +61,8 @@ def _verdict(job: dict[str, Any]) -> dict[str, str | None]:
         return {"refused": str(refused)}
     except (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError):
         return {"refused": f"the statement needs more than {job['memory'] / 1e6:,.0f} MB of memory; ask for less"}
+    except TickhouseError as error:
+        return {"refused": str(error), "fault": "away" if isinstance(error, Temporary) else "settings"}
     except duckdb.Error as error:
         return {"refused": str(error).strip()}
     except pa.ArrowException as error:
@@ -68,7 +71,7 @@ def _verdict(job: dict[str, Any]) -> dict[str, str | None]:
 
 def _answer(job: dict[str, Any]) -> str | None:
     connection = duckdb.connect(config=_config(job["memory"], job["spill"]))
-    furnish(connection, Path(job["warm"]), {"ticks": job["ticks"], "bronze": job["bronze"]}, job["groups"])
+    furnish(connection, job["warm"], {"ticks": job["ticks"], "bronze": job["bronze"]}, job["groups"])
     statement = one(connection, job["statement"])
     _bound(job["memory"], job["seconds"])
     reader = connection.execute(statement).to_arrow_reader(ROWS_AT_ONCE)

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from tickhouse.surfaces._sql_warm import attach
+from tickhouse.surfaces._sql_warm import quoted as _quoted
 
 TABLES = (
     "bars",
@@ -55,16 +57,16 @@ BRONZE = (
 
 
 def furnish(
-    connection: Any, warm: Path, globs: Mapping[str, str | None], groups: Mapping[str, Sequence[str]] | None = None
+    connection: Any, warm: str, globs: Mapping[str, str | None], groups: Mapping[str, Sequence[str]] | None = None
 ) -> None:
     """Make the views, then lock the connection: no other file, no setting, no object of Python can be had by it.
 
-    `globs` are those of the lake's `ticks` and `bronze`, `groups` the feeds of each symbol of a group, the first choice first.
+    `warm` is the URL of the warm store, `globs` are those of the lake's `ticks` and `bronze`, `groups` the feeds of each symbol
+    of a group, the first choice first.
     """
     connection.execute("SET TimeZone = 'UTC'")
-    connection.load_extension(str(_sqlite_extension()))
-    connection.execute(f"ATTACH {_quoted(warm)} AS warm (TYPE sqlite, READ_ONLY)")
-    _warm(connection)
+    attached = attach(connection, warm)
+    _warm(connection, attached.schema)
     _chosen(connection, groups or {})
     found = {name: glob for name, glob in globs.items() if glob and _any(glob)}
     if "ticks" in found:
@@ -75,14 +77,16 @@ def furnish(
         connection.execute(f"CREATE VIEW bronze AS SELECT * FROM {rows}")
     folders = [str(Path(re.split(r"[*?\[]", glob)[0]).resolve()) for glob in found.values()]
     connection.execute(f"SET allowed_directories = [{', '.join(_quoted(folder) for folder in folders)}]")
-    connection.execute(f"SET allowed_paths = [{', '.join(_quoted(path) for path in _files(warm))}]")
+    connection.execute(f"SET allowed_paths = [{', '.join(_quoted(path) for path in attached.files)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
-def _warm(connection: Any) -> None:
+def _warm(connection: Any, schema: str) -> None:
     rows = connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'warm' ORDER BY column_index"
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'warm' AND schema_name = ? "
+        "ORDER BY column_index",
+        [schema.partition(".")[2].strip('"')],
     ).fetchall()
     columns: dict[str, list[str]] = {}
     for table, column in rows:
@@ -92,7 +96,9 @@ def _warm(connection: Any) -> None:
         if table in columns:
             names = [name for name in columns[table] if name != "position"]
             # a table without rowid is counted by a column, so the view names one
-            every = f'SELECT {", ".join(_shown(n) for n in names)} FROM warm."{table}" WHERE "{names[0]}" IS NOT NULL'
+            every = (
+                f'SELECT {", ".join(_shown(n) for n in names)} FROM {schema}."{table}" WHERE "{names[0]}" IS NOT NULL'
+            )
             connection.execute(f'CREATE VIEW versions."{table}" AS {every}')
             connection.execute(f'CREATE VIEW "{table}" AS {every} {_newest(names)}')
 
@@ -131,18 +137,3 @@ def _any(glob: str) -> bool:
     root, _, rest = glob.partition("*")
     folder = Path(root)
     return folder.is_dir() and next(folder.rglob("*" + rest.rsplit("*", 1)[-1]), None) is not None
-
-
-def _files(warm: Path) -> list[str]:
-    path = warm.resolve()
-    return [str(path), f"{path}-wal", f"{path}-shm", f"{path}-journal"]
-
-
-def _quoted(text: object) -> str:
-    return "'" + str(text).replace("'", "''") + "'"
-
-
-def _sqlite_extension() -> Path:
-    folder = resources.files("duckdb_extension_sqlite_scanner")
-    with resources.as_file(folder) as root:
-        return next(Path(root).rglob("*.duckdb_extension"))

@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from tickhouse.core.errors import BadQuery
+from tickhouse.core.errors import BadQuery, SettingsError, Unreachable
+
+FAULTS = {"away": Unreachable, "settings": SettingsError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the data are: the SQLite file of the warm store and the lake's globs; and the feeds of each symbol of a group."""
+    """Where the data are: the URL of the warm store and the lake's globs; and the feeds of each symbol of a group."""
 
-    warm: Path
+    warm: str
     ticks: str | None = None
     bronze: str | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -56,11 +57,12 @@ def query(place: Place, statement: str, limits: Limits | None = None) -> Answer:
     `versions.observations`; `ticks` and `bronze` from the lake; `chosen.bars` has of each window of a symbol the one source that
     a group takes, where `bars` has them all.
 
-    Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, reads elsewhere, or needs more than the limits.
+    Raises `BadQuery` with DuckDB's own words for a statement that is wrong, writes, reads elsewhere, or needs more than the limits,
+    `Unreachable` when the server of the warm store does not answer, `MissingExtra`.
     """
     limits = limits or Limits()
     job = {
-        "warm": str(place.warm),
+        "warm": place.warm,
         "ticks": place.ticks,
         "bronze": place.bronze,
         "groups": place.groups,
@@ -82,7 +84,7 @@ def query(place: Place, statement: str, limits: Limits | None = None) -> Answer:
         raise RuntimeError(f"the process of a statement failed: {said}")
     verdict = json.loads(said)
     if "refused" in verdict:
-        raise BadQuery(verdict["refused"])
+        raise FAULTS.get(verdict.get("fault"), BadQuery)(verdict["refused"])
     return Answer(table, verdict["cut"])
 
 

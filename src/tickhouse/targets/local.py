@@ -127,11 +127,11 @@ class Local:
 
     def _process(self) -> None:
         pipeline = self.pipeline
-        process = self.process = pipeline.process()
+        process = self.process = pipeline.process(ended=self._ending)
         process.publish = self._published
-        trim = Upkeep(pipeline.clock, trim_warm(pipeline.warm, pipeline.settings.warm))
+        trim = Upkeep(pipeline.clock, trim_warm(process.warm, pipeline.settings.warm))
         holes = Upkeep(pipeline.clock, lambda now: self._tell_holes(process), TELL_SECONDS)
-        measure = Measure(pipeline)
+        measure = Measure(pipeline, process.warm)
         while not self._ending.is_set():
             observe.beat("process")
             process.step()
@@ -144,7 +144,7 @@ class Local:
             self.refill.want(process.engine.open_holes(), process.engine.position)
 
     def _follow(self) -> None:
-        process = self.pipeline.process(write=False)
+        process = self.pipeline.process(write=False, ended=self._ending)
         process.publish = self._published
         while not self._ending.is_set():
             observe.beat("serve")

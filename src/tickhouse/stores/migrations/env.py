@@ -4,8 +4,12 @@ from alembic import context
 
 from tickhouse.stores._tables import METADATA
 
+connection = context.config.attributes["connection"]
+if connection.dialect.name == "postgresql":
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over many rows takes its time
+
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=METADATA,
     transactional_ddl=True,
     render_as_batch=True,

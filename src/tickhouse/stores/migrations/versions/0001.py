@@ -5,11 +5,10 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from tickhouse.stores._types import BIG, BYTES, DAY, FLAG, REAL, TEXT, WHOLE
+
 revision = "0001"
 down_revision = None
-
-TEXT, BIG, WHOLE, FLAG, DAY, BYTES = sa.Text(), sa.BigInteger(), sa.Integer(), sa.Boolean(), sa.Date(), sa.LargeBinary()
-REAL: sa.Double[float] = sa.Double()
 
 BAR_KEY = {"symbol": TEXT, "source": TEXT, "interval": TEXT, "start": BIG}
 TABLES: dict[str, tuple[str, dict[str, Any]]] = {

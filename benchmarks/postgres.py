@@ -1,0 +1,134 @@
+"""Upserts of bars into PostgreSQL through tickhouse beside COPY of the same bars into a table of the same shape. Prints JSON.
+
+    python -m benchmarks.postgres [--rows 200000] [--batch 1000] [--server postgresql://...]
+
+The server is that of TICKHOUSE_TEST_POSTGRES where none is given; a database is made for the time. COPY sends text that psycopg
+makes of plain rows (`copy_per_s`), or text that was made before the clock began (`ready_per_s`, which is the server alone), one
+transaction a batch as the store does. `again` writes the same keys once more, so that every row replaces one, which COPY cannot:
+it is set beside what COPY did with new rows. The store also keeps its summary of symbols and its position in the same transaction.
+"""
+
+import argparse
+import io
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg
+import pyarrow.csv as pc
+from sqlalchemy.engine import make_url
+
+from benchmarks.measure import Wrong, show
+from benchmarks.stores import bars
+from tickhouse.core.batches import BarBatch, Output
+from tickhouse.core.model import BAR
+from tickhouse.stores import postgres
+
+Write = Callable[[int, BarBatch], None]
+
+
+@contextmanager
+def database(server: str) -> Iterator[str]:
+    """A new database on the server: its URL."""
+    name = f"tickhouse_bench_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield make_url(server).set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def plain(batch: BarBatch) -> Any:
+    """The columns of a batch, times as numbers."""
+    table = batch.to_arrow()
+    for name in ("symbol", "source", "interval", "state"):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast("string"))
+    for name in ("start", "known_at"):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast("int64"))
+    return table
+
+
+def copied(connection: psycopg.Connection[Any], into: str) -> Write:
+    """COPY of plain rows, as psycopg does it."""
+    columns = ", ".join(f'"{name}"' for name in (*BAR.names, "position"))
+
+    def write(at: int, batch: BarBatch) -> None:
+        table = plain(batch)
+        values = [table[name].to_pylist() for name in BAR.names]
+        with connection.cursor().copy(f"COPY {into} ({columns}) FROM STDIN") as copy:
+            for row in zip(*values, [at] * len(batch), strict=True):
+                copy.write_row(row)
+        connection.commit()
+
+    return write
+
+
+def ready(connection: psycopg.Connection[Any], table: str, batches: Sequence[BarBatch]) -> Write:
+    """COPY of text that is ready."""
+    columns, texts = ", ".join(f'"{name}"' for name in (*BAR.names, "position")), []
+    for at, batch in enumerate(batches, 1):
+        text = io.BytesIO()
+        pc.write_csv(
+            plain(batch).append_column("position", [[at] * len(batch)]), text, pc.WriteOptions(include_header=False)
+        )
+        texts.append(text.getvalue())
+
+    def write(at: int, _: BarBatch) -> None:
+        with connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:
+            copy.write(texts[at - 1])
+        connection.commit()
+
+    return write
+
+
+def timed(write: Write, batches: Sequence[BarBatch], base: int = 0) -> int:
+    """Rows a second."""
+    began = time.perf_counter()
+    for number, batch in enumerate(batches, 1):
+        write(base + number, batch)
+    return round(sum(map(len, batches)) / (time.perf_counter() - began))
+
+
+def measured(url: str, batches: Sequence[BarBatch]) -> dict[str, Any]:
+    """The figures of one database. Raises `Wrong` when a row is missing."""
+    rows = sum(map(len, batches))
+    with closing(postgres.open(url)) as warm, psycopg.connect(url) as connection:
+        for table in ("copied", "ready"):
+            connection.execute(f"CREATE TABLE {table} (LIKE bars INCLUDING INDEXES)")
+        connection.commit()
+        found: dict[str, Any] = {
+            "copy_per_s": timed(copied(connection, "copied"), batches),
+            "ready_per_s": timed(ready(connection, "ready", batches), batches),
+        }
+        for name, base in (("new", 0), ("again", len(batches))):
+            rate = timed(lambda at, batch: warm.write("process", Output(at, (batch,)), None), batches, base)
+            found[name] = {"store_per_s": rate, "ratio": round(rate / found["copy_per_s"], 2),
+                           "ratio_to_ready": round(rate / found["ready_per_s"], 2)}  # fmt: skip
+        for table in ("bars", "copied", "ready"):
+            held = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+            if held != (rows,):
+                raise Wrong(f"{rows} bars were written, {held} are in {table}")
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rows", type=int, default=200_000)
+    options.add_argument("--batch", type=int, default=1000)
+    options.add_argument("--server", default=os.environ.get("TICKHOUSE_TEST_POSTGRES"))
+    given = options.parse_args()
+    if not given.server:
+        options.error("TICKHOUSE_TEST_POSTGRES names no server; `make services` starts one")
+    batches = [bars(i, given.batch, min(given.batch, 1000)) for i in range(0, given.rows, given.batch)]
+    with database(given.server) as url:
+        found = measured(url, batches)
+    show({"rows": given.rows, "rows_a_transaction": given.batch, **found})
+
+
+if __name__ == "__main__":
+    main()

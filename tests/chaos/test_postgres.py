@@ -1,0 +1,194 @@
+"""The warm store on a PostgreSQL server that is killed, frozen and cut off while a pipeline runs; and the pipeline killed."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.chaos.test_processes import ended, place
+from tests.end_to_end.tape import write
+from tests.stores import databases
+from tests.stores.own import Server
+from tickhouse.core.model import Query
+from tickhouse.core.plugins import open_url
+from tickhouse.core.settings import load
+from tickhouse.pipeline import Pipeline
+
+pytestmark = pytest.mark.slow
+AWAY, BACK = "tickhouse goes on trying", "connected to the warm store"
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+def told(errors):
+    """How many sentences an operator was told of the store that went away, and that it is back."""
+    assert "Traceback" not in errors and "own-secret" not in errors, errors
+    return errors.count(AWAY), errors.count(BACK)
+
+
+@pytest.mark.timeout(180)
+def test_a_server_that_is_killed_and_started_again_is_waited_for_and_nothing_is_lost(tmp_path, server):
+    with place(tmp_path, warm__url=server.url) as p:
+        process = p.start("up", "--json")
+        p.grown(300)
+        server.kill()
+        time.sleep(4)
+        assert process.poll() is None
+        server.start()
+        p.grown(600)
+        _, errors = ended(process)
+        assert process.returncode == 0, errors
+        assert told(errors) == (1, 1), errors
+        assert "does not answer" in errors
+        p.truly()
+
+
+@pytest.mark.timeout(240)
+def test_a_server_that_hangs_for_half_a_minute_is_waited_for_and_nothing_is_lost(tmp_path, server):
+    with place(tmp_path, warm__url=server.url) as p:
+        process = p.start("up", "--json")
+        p.grown(300)
+        server.freeze()
+        time.sleep(30)
+        server.thaw()
+        assert process.poll() is None
+        p.grown(600)
+        _, errors = ended(process)
+        assert process.returncode == 0, errors
+        assert told(errors) == (1, 1), errors
+        p.truly()
+
+
+@pytest.mark.timeout(180)
+def test_while_the_server_is_away_it_ends_on_request_in_one_sentence_and_goes_on_later(tmp_path, server):
+    with place(tmp_path, warm__url=server.url) as p:
+        process = p.start("up", "--json")
+        p.grown(300)
+        server.kill()
+        time.sleep(2)
+        _, errors = ended(process)
+        assert process.returncode == 75, errors
+        assert told(errors) == (1, 0), errors
+        assert [line for line in errors.splitlines() if line.startswith("tickhouse: ")], errors
+        refused = p.run("status")
+        assert refused.returncode == 75 and len(refused.stderr.splitlines()) == 1, refused.stderr
+        server.start()
+        p.truly()
+
+
+def command(data, tape, url=None):
+    config = [] if url is None else ["--config", str(settings_file(data, url))]
+    return [
+        sys.executable,
+        "-m",
+        "tickhouse",
+        "load",
+        str(tape),
+        "--as",
+        "binance",
+        "--json",
+        "--data",
+        str(data),
+        *config,
+    ]
+
+
+def settings_file(data, url):
+    file = data.with_suffix(".toml")
+    file.write_text(f'[warm]\nurl = "{url}"\n')
+    return file
+
+
+def contents(data, url=None):
+    """Every version of everything that the stores hold, and the ledger."""
+    pipeline = Pipeline(load(None, data, **({"warm__url": url} if url else {})))
+    with closing(pipeline):
+        every = Query(versions=True)
+        tables = {name: getattr(pipeline.warm, name)(every) for name in ("bars", "indicators", "anomalies", "coverage")}
+        plain = {name: table.drop_columns([c for c in ("known_at",) if c in table.column_names]).to_pylist()
+                 for name, table in tables.items()}  # fmt: skip
+        return plain | {"ledger": dict(pipeline.warm.ledger()), "symbols": pipeline.warm.symbols()}
+
+
+@pytest.fixture
+def calm(tmp_path):
+    """A tape, and what a house of it holds whose warm store is SQLite."""
+    tape = write(tmp_path / "tape.ndjson", trades=60_000, symbols=20, rate=100.0, seed=3)
+    began = time.monotonic()
+    subprocess.run(command(tmp_path / "calm", tape.path), capture_output=True, check=True)
+    return tape.path, contents(tmp_path / "calm"), time.monotonic() - began
+
+
+@pytest.mark.timeout(240)
+def test_a_load_that_is_killed_again_and_again_ends_like_an_undisturbed_one_with_sqlite(tmp_path, calm):
+    tape, expected, whole = calm
+    dice = random.Random(5)
+    with databases.empty() as url:
+        wild = command(tmp_path / "wild", tape, url)
+        for _ in range(12):
+            process = subprocess.Popen(wild, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            try:
+                process.wait(dice.uniform(0.4, 1.0) * whole)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+            errors = process.communicate()[1].decode()
+            assert process.returncode in (0, -signal.SIGKILL), errors
+        subprocess.run(wild, capture_output=True, check=True)
+        assert contents(tmp_path / "wild", url) == expected
+
+
+@pytest.mark.timeout(120)
+def test_connections_that_are_cut_all_the_while_change_nothing(tmp_path, calm):
+    tape, expected, _ = calm
+    with databases.empty() as url:
+        name, ending, cuts = url.rpartition("/")[2].partition("?")[0], threading.Event(), []
+
+        def cut():
+            writing = f"datname = '{name}' AND query ~ '^(INSERT|COPY|SELECT pg_advisory)' AND xact_start IS NOT NULL"
+            while not ending.wait(0.01):
+                cuts.extend(databases.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {writing}"))
+                if len(cuts) >= 20:
+                    break
+
+        open_url("stores", url).close()
+        cutter = threading.Thread(target=cut)
+        cutter.start()
+        try:
+            done = subprocess.run(command(tmp_path / "wild", tape, url), capture_output=True, text=True, check=False)
+        finally:
+            ending.set()
+            cutter.join()
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)
+        away, back = told(done.stderr)
+        assert 0 < away == back <= len(cuts), done.stderr
+        assert contents(tmp_path / "wild", url) == expected
+        assert len(cuts) > 3, "nothing was cut"
+
+
+def test_a_wrong_password_is_one_sentence_without_the_password(tmp_path):
+    from sqlalchemy.engine import make_url
+
+    url = make_url(databases.server()).set(password="hidden-word").render_as_string(hide_password=False)
+    config = settings_file(tmp_path / "house", url)
+    for words in (["up", "--for", "1s"], ["load", str(config)], ["run", "serve", "--for", "1s"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "tickhouse", *words, "--data", str(tmp_path / "house"), "--config", str(config)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert len(done.stderr.splitlines()) == 1 and "password authentication failed" in done.stderr, done.stderr
+        assert "hidden-word" not in done.stderr + done.stdout
