@@ -14,7 +14,6 @@ import pytest
 from tests.chaos.test_processes import ended, place
 from tests.end_to_end.tape import write
 from tests.stores import databases
-from tests.stores.own import Server
 from tickhouse.core.model import Query
 from tickhouse.core.plugins import open_url
 from tickhouse.core.settings import load
@@ -25,17 +24,13 @@ AWAY, BACK = "tickhouse goes on trying", "connected to the warm store"
 
 
 @pytest.fixture
-def server():
-    made = Server()
-    try:
-        yield made
-    finally:
-        made.remove()
+def server(private_server):
+    return private_server("postgres")
 
 
-def told(errors):
+def told(errors, secret):
     """How many sentences an operator was told of the store that went away, and that it is back."""
-    assert "Traceback" not in errors and "own-secret" not in errors, errors
+    assert "Traceback" not in errors and secret not in errors, errors
     return errors.count(AWAY), errors.count(BACK)
 
 
@@ -51,7 +46,7 @@ def test_a_server_that_is_killed_and_started_again_is_waited_for_and_nothing_is_
         p.grown(600)
         _, errors = ended(process)
         assert process.returncode == 0, errors
-        assert told(errors) == (1, 1), errors
+        assert told(errors, server.secret) == (1, 1), errors
         assert "does not answer" in errors
         p.truly()
 
@@ -68,7 +63,7 @@ def test_a_server_that_hangs_for_half_a_minute_is_waited_for_and_nothing_is_lost
         p.grown(600)
         _, errors = ended(process)
         assert process.returncode == 0, errors
-        assert told(errors) == (1, 1), errors
+        assert told(errors, server.secret) == (1, 1), errors
         p.truly()
 
 
@@ -81,7 +76,7 @@ def test_while_the_server_is_away_it_ends_on_request_in_one_sentence_and_goes_on
         time.sleep(2)
         _, errors = ended(process)
         assert process.returncode == 75, errors
-        assert told(errors) == (1, 0), errors
+        assert told(errors, server.secret) == (1, 0), errors
         assert [line for line in errors.splitlines() if line.startswith("tickhouse: ")], errors
         refused = p.run("status")
         assert refused.returncode == 75 and len(refused.stderr.splitlines()) == 1, refused.stderr

@@ -1,4 +1,4 @@
-"""Databases of a PostgreSQL server for tests, each of its own: the server is that of TICKHOUSE_TEST_POSTGRES."""
+"""Databases of a PostgreSQL server for tests, each of its own: the server is that of `tests/servers.py`."""
 
 import atexit
 import os
@@ -7,22 +7,15 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 
-import pytest
-
+from tests.servers import shared
 from tickhouse.core.plugins import open_url
 
-VARIABLE = "TICKHOUSE_TEST_POSTGRES"
 NUMBERS = count(1)
 
 
 def server() -> str:
     """The URL of the server; the test is skipped where there is none, and fails where there must be one."""
-    url = os.environ.get(VARIABLE)
-    if url:
-        return url
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{VARIABLE} is not set")
-    pytest.skip(f"{VARIABLE} names no PostgreSQL server; `make services` starts one")
+    return shared("postgres")
 
 
 @contextmanager
