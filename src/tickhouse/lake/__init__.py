@@ -12,7 +12,7 @@ or channels; positions rise inside it but need not be dense.
 One backend, one file, with a function `open(url, **options) -> Lake`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,5 +64,14 @@ class Lake(Protocol):
     def verify(self) -> tuple[int, tuple[str, ...]]:
         """Read every object: how many there are, and one sentence for each fault found."""
 
+    def content(self, item: LakeObject) -> bytes:
+        """The bytes of an object as they are stored."""
+
+    def take(self, item: LakeObject, content: bytes) -> LakeObject:
+        """Store an object of another lake under its name, durable, as its bytes are; one that exists is left as it is."""
+
     def url(self, kind: str) -> str:
         """A glob that DuckDB or Polars can scan for objects of a kind."""
+
+    def reach(self) -> Mapping[str, str]:
+        """What DuckDB must be told to reach `url`, as the options of its secret of type s3; nothing for files. Never shown."""

@@ -7,7 +7,7 @@ beside the objects, for the processes that come after; what is there may be remo
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -40,6 +40,21 @@ class Day:
     first: I64
     last: I64
     spans: NDArray[Any]
+    sizes: I64 | None = None
+
+    @classmethod
+    def of(cls, folder: str, held: Sequence[tuple[int, int]], known: Spans, sizes: I64 | None = None, changed: int = 0) -> "Day":
+        """The day of a folder with objects of these first and last positions, and with the spans of those that are known."""
+        first, last = np.array(held, np.int64).reshape(-1, 2).T
+        spans, place = np.zeros(len(held), SPAN), {ends: row for row, ends in enumerate(held)}
+        for begin, end, span in known:
+            if (begin, end) in place:
+                spans[place[begin, end]] = span
+        return cls(folder, changed, first, last, spans, sizes)
+
+    def size(self, row: int) -> int | None:
+        """The bytes of an object, where they were told with its name."""
+        return None if self.sizes is None else int(self.sizes[row])
 
     def name(self, row: int) -> str:
         """The name of an object."""
@@ -77,12 +92,11 @@ class Index:
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for other processes. Where that cannot be, they read the objects themselves."""
-        text = msgspec.msgpack.encode(day.known())
         path = self._kept(day.folder)
         part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
-            part.write_bytes(_sum(text) + text)
+            part.write_bytes(packed(day))
             part.replace(path)
 
     def _folders(self, below: str) -> Iterator[str]:
@@ -108,22 +122,33 @@ class Index:
     def _listed(self, folder: str, changed: int, known: Spans) -> Day:
         with os.scandir(self.root / folder) as entries:
             held = sorted(ends for entry in entries if (ends := names.held(folder, entry.name)) is not None)
-        first, last = np.array(held, np.int64).reshape(-1, 2).T
-        spans, place = np.zeros(len(held), SPAN), {ends: row for row, ends in enumerate(held)}
-        for begin, end, span in known:
-            if (begin, end) in place:
-                spans[place[begin, end]] = span
-        return Day(folder, changed, first, last, spans)
+        return Day.of(folder, held, known, changed=changed)
 
     def _read(self, folder: str) -> Spans:
         with suppress(OSError):
-            text = self._kept(folder).read_bytes()
-            if text[:CHECK] == _sum(text[CHECK:]):
-                return msgspec.msgpack.decode(text[CHECK:], type=Spans)
+            return unpacked(self._kept(folder).read_bytes())
         return []
 
     def _kept(self, folder: str) -> Path:
-        return self.root / ".index" / quote(folder, safe="")
+        return self.root / kept_name(folder)
+
+
+def kept_name(folder: str) -> str:
+    """Where the spans of a folder are kept, below the lake's root."""
+    return f".index/{quote(folder, safe='')}"
+
+
+def packed(day: Day) -> bytes:
+    """The spans that are known of a day, with a checksum."""
+    text = msgspec.msgpack.encode(day.known())
+    return _sum(text) + text
+
+
+def unpacked(text: bytes) -> Spans:
+    """The spans that were packed; none where these are damaged."""
+    if text[:CHECK] != _sum(text[CHECK:]):
+        return []
+    return msgspec.msgpack.decode(text[CHECK:], type=Spans)
 
 
 def _sum(text: bytes) -> bytes:
