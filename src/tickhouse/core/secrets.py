@@ -1,6 +1,7 @@
 """A value that must not be seen: it cannot be printed, logged, compared by accident or put into a message."""
 
 import hmac
+import re
 
 
 def secret(given: "Secret | str | None") -> "Secret | None":
@@ -43,3 +44,15 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not pickled")
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown.
+
+    >>> without_password("postgresql://me:pass@word@db:5432/prices?password=x&sslmode=require")
+    'postgresql://me:********@db:5432/prices?password=********&sslmode=require'
+    >>> without_password("sqlite:///data/warm.db")
+    'sqlite:///data/warm.db'
+    """
+    shown = re.sub(r"(://[^:@/]*):.*@", r"\1:********@", url)
+    return re.sub(r"([?&][^=&]*password=)[^&]*", r"\1********", shown)

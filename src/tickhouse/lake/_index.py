@@ -43,7 +43,9 @@ class Day:
     sizes: I64 | None = None
 
     @classmethod
-    def of(cls, folder: str, held: Sequence[tuple[int, int]], known: Spans, sizes: I64 | None = None, changed: int = 0) -> "Day":
+    def of(
+        cls, folder: str, held: Sequence[tuple[int, int]], known: Spans, sizes: I64 | None = None, changed: int = 0
+    ) -> "Day":
         """The day of a folder with objects of these first and last positions, and with the spans of those that are known."""
         first, last = np.array(held, np.int64).reshape(-1, 2).T
         spans, place = np.zeros(len(held), SPAN), {ends: row for row, ends in enumerate(held)}

@@ -202,7 +202,7 @@ class Objects(ABC):
                 expected = position + 1
             return None if position == item.last else f"ends at position {position}"
         except CorruptLog as error:
-            return str(error.__cause__)
+            return str(error.__cause__ or error)
         except (pa.ArrowException, OSError) as error:
             return str(error)
 
