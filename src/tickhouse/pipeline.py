@@ -7,6 +7,7 @@ feeds ─▶ ingest ─▶ journal ─┬▶ process ─▶ stores ─▶ surfac
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
+from threading import Event
 from typing import TYPE_CHECKING
 
 from tickhouse.core.clock import Clock, SystemClock
@@ -18,6 +19,7 @@ from tickhouse.process import Engine
 from tickhouse.quality._suite import Suite
 from tickhouse.steps import chosen
 from tickhouse.steps.archive import Archive
+from tickhouse.steps.awaited import awaited
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.notes import label, made
@@ -41,7 +43,7 @@ class Pipeline:
                 retain_bytes=j.retain_bytes, retain_seconds=j.retain,
             )  # fmt: skip
             opened.callback(self.journal.close)
-            self.lake = open_url("lake", settings.lake_url)
+            self.lake = open_url("lake", settings.lake_url, **settings.lake.key())
             self.warm = open_url("stores", settings.warm_url)
             opened.callback(self.warm.close)
             self.hot = open_url("stores", settings.hot_url)
@@ -64,8 +66,8 @@ class Pipeline:
         """The quality checks of the settings, with a memory of their own."""
         return chosen.suite(self.settings)
 
-    def engine(self) -> Engine:
-        """A new engine with the rules of the settings and an empty state."""
+    def engine(self, past: Past | None = None) -> Engine:
+        """A new engine with the rules of the settings and an empty state; `past` is what it looks up, else that of the house."""
         from tickhouse.process.analysis import Analysis
         from tickhouse.process.engines.embedded import Embedded
         from tickhouse.process.rules import Rules
@@ -77,8 +79,9 @@ class Pipeline:
             ids={name: Ids.DENSE if feed.ids is Ids.DENSE else Ids.UNIQUE for name, feed in self.feeds.items()},
             conditions=chosen.rules(self.settings),
         )  # fmt: skip
-        analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), self.past)
-        return Embedded(rules, analysis, self.past)
+        past = past or self.past
+        analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), past)
+        return Embedded(rules, analysis, past)
 
     def ingest(self, extra: Mapping[str, Feed] | None = None, past: Past | None = None) -> Ingest:
         """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's.
@@ -88,9 +91,13 @@ class Pipeline:
         lanes = Lanes(self.feeds, past or self.past, extra)
         return Ingest(lanes, self.suite(), self.journal)
 
-    def process(self, write: bool = True) -> Process:
-        """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`."""
-        process = Process(self.journal, self.engine(), self.warm, self.hot, self.suite(), self.clock)
+    def process(self, write: bool = True, ended: Event | None = None) -> Process:
+        """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`.
+
+        A lake that is away is waited for, until `ended`.
+        """
+        engine = self.engine(Past(self.journal, awaited(self.lake, ended or Event()), self.warm))
+        process = Process(self.journal, engine, self.warm, self.hot, self.suite(), self.clock)
         process.write = write
         process.checkpoint_seconds = self.settings.process.checkpoint_every
         process.recover()
@@ -102,14 +109,15 @@ class Pipeline:
         if found:
             self.engine().restore(found.state)
 
-    def archive(self) -> Archive:
-        """The step from the journal to the lake."""
+    def archive(self, ended: Event | None = None) -> Archive:
+        """The step from the journal to the lake, which is waited for while it is away, until `ended`."""
         from tickhouse.lake.rolling import Roller
 
         rules, most = self.settings.lake, self.settings.journal.max_bytes
         # An open run holds the journal back, so it must be much smaller than what may wait there.
         roll_bytes = min(rules.roll_bytes, most // 8) if most else rules.roll_bytes
-        return Archive(self.journal, self.lake, Roller(roll_bytes, rules.roll_after, self.lake))
+        lake = awaited(self.lake, ended or Event())
+        return Archive(self.journal, lake, Roller(roll_bytes, rules.roll_after, lake))
 
     def close(self) -> None:
         """Let go of every backend."""

@@ -255,6 +255,16 @@ def test_what_is_written_after_a_question_is_in_the_next_answer(lake):
         assert sum(len(batch) for batch in lake.ticks("binance", "S0", 0, 1 << 60)) == n + 1
 
 
+def test_objects_of_one_channel_and_the_end_of_it(lake):
+    lake.write(
+        records(raws([b"1", b"2"]), link(T0), raws([b"3"], channel="c2"), raws([b"4"], source="s/2", channel="c"))
+    )
+    assert [(o.source, o.first) for o in lake.objects(channel="c")] == [("s", 0), ("s/2", 4)]
+    assert [o.first for o in lake.objects("bronze", "s", channel="c2")] == [3]
+    assert [lake.end("s", channel) for channel in ("c", "c2", "none")] == [2, 4, 0]
+    assert (lake.end("s/2", "c"), lake.end("none", "c")) == (5, 0)
+
+
 def test_an_object_holds_ticks_of_all_kinds(lake):
     about = {"symbol": "A", "event_time": 5, "received_at": 9, "raw": 0}
     rows = [

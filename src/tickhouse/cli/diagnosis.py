@@ -4,19 +4,24 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import urlsplit
 
 from tickhouse.cli.common import FAILED, TEMPORARY, none_in, status_of
 from tickhouse.core.errors import TickhouseError
 from tickhouse.core.model import Want
+from tickhouse.core.plugins import open_url
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.feeds import Feed
+from tickhouse.lake import Lake
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import chosen
 from tickhouse.steps.notes import is_house
 from tickhouse.steps.process import GROUP
 
 LOW_DISK = 1 << 30
+MOST_COUNTED = 10_000
+"""A listing of more objects takes longer than who asks wants to wait."""
 REACH_SECONDS = 5.0
 
 
@@ -43,6 +48,7 @@ def diagnose(settings: Settings) -> list[Verdict]:
         found += _house(settings)
     else:
         found.append(Verdict("house", False, f"{none_in(settings)} yet; `tickhouse up`, `load` and `demo` make one", 0))
+        found += _server(settings)
     return [*found, *(_reach(name, feed, settings) for name, feed in feeds.items())]
 
 
@@ -90,7 +96,7 @@ def _house(settings: Settings) -> list[Verdict]:
         return [Verdict("house", False, str(error), status_of(error))]
     checks: Mapping[str, Callable[[], str]] = {
         "journal": lambda: f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}",
-        "lake": lambda: f"{sum(1 for _ in pipeline.lake.objects())} bronze objects",
+        "lake": lambda: _lake(pipeline.lake),
         "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
         "state": lambda: _state(pipeline),
     }
@@ -98,6 +104,17 @@ def _house(settings: Settings) -> list[Verdict]:
         return [_judged(part, check) for part, check in checks.items()]
     finally:
         pipeline.close()
+
+
+def _lake(lake: Lake) -> str:
+    found = sum(1 for _ in islice(lake.objects(), MOST_COUNTED + 1))
+    return f"more than {MOST_COUNTED:,} bronze objects" if found > MOST_COUNTED else f"{found} bronze objects"
+
+
+def _server(settings: Settings) -> Iterator[Verdict]:
+    """Whether the lake of a house that is still to be made answers, where it is on a server."""
+    if not settings.lake_url.startswith("file:"):
+        yield _judged("lake", lambda: _lake(open_url("lake", settings.lake_url, **settings.lake.key())))
 
 
 def _state(pipeline: Pipeline) -> str:

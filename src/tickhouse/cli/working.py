@@ -5,6 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from tickhouse.cli.common import say
+from tickhouse.cli.outages import Outages
+from tickhouse.core import observe
 from tickhouse.core.errors import HouseLocked
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import locks
@@ -18,8 +21,9 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     """Process and archive in the background while data are taken in, and finish with all of it stored.
 
     Roles that another process has are left to it. Yields a function that raises what made the background fail, if anything did.
+    A store or lake that is away is waited for, unless the block fails or is interrupted.
     """
-    ending, failures, threads = threading.Event(), [], []
+    ending, given_up, failures, threads = threading.Event(), threading.Event(), [], []
 
     def guarded(body: Callable[[threading.Event], None]) -> None:
         try:
@@ -32,7 +36,8 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             raise failures[0]
 
     with ExitStack() as stack:
-        for name, body in (("process", _process(pipeline)), ("archive", _archive(pipeline))):
+        stack.enter_context(_told())
+        for name, body in (("process", _process(pipeline, given_up)), ("archive", _archive(pipeline, given_up))):
             try:
                 stack.enter_context(locks.role(pipeline.settings.data, name))
             except HouseLocked:
@@ -42,6 +47,12 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             thread.start()
         try:
             yield check
+            ending.set()
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            given_up.set()
+            raise
         finally:
             ending.set()
             for thread in threads:
@@ -49,9 +60,20 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     check()
 
 
-def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+@contextmanager
+def _told() -> Iterator[None]:
+    """A store that goes away, and is back, is told in a sentence."""
+    before = observe.hooks
+    observe.hooks = (*before, Outages(lambda event: None, say))
+    try:
+        yield
+    finally:
+        observe.hooks = before
+
+
+def _process(pipeline: Pipeline, given_up: threading.Event) -> Callable[[threading.Event], None]:
     def body(ending: threading.Event) -> None:
-        process = pipeline.process()
+        process = pipeline.process(ended=given_up)
         while not ending.is_set():
             process.step(0.1)
         process.catch_up()
@@ -59,9 +81,9 @@ def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:
     return body
 
 
-def _archive(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+def _archive(pipeline: Pipeline, given_up: threading.Event) -> Callable[[threading.Event], None]:
     def body(ending: threading.Event) -> None:
-        archive = pipeline.archive()
+        archive = pipeline.archive(given_up)
         while not ending.is_set():
             archive.step(0.1)
         archive.catch_up()

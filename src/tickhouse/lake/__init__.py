@@ -43,10 +43,18 @@ class Lake(Protocol):
         """
 
     def objects(
-        self, kind: str = "bronze", source: str | None = None, first: int = 0, last: int | None = None
+        self,
+        kind: str = "bronze",
+        source: str | None = None,
+        first: int = 0,
+        last: int | None = None,
+        channel: str | None = None,
     ) -> Iterator[LakeObject]:
         """The objects there are that reach into the positions from `first` to `last`, ordered by (source, channel, date, first),
-        without holding them all in memory."""
+        without holding them all in memory. Of one `channel` there are only bronze objects."""  # fmt: skip
+
+    def end(self, source: str, channel: str) -> int:
+        """The position after the last message of a source and channel that is here, 0 when there is none."""
 
     def read(self, item: LakeObject) -> Iterator[RawBatch]:
         """The raw messages of a bronze object again, byte for byte, with their positions (one batch per run of dense

@@ -86,11 +86,11 @@ class Index:
         self._days: dict[str, Day] = {}
         self._lock = threading.Lock()
 
-    def days(self, kind: str, source: str | None = None) -> list[Day]:
-        """Every folder of objects of a kind and source, in the order of their names, as it is now."""
-        top = kind if source is None else names.folder(kind, source)
+    def days(self, kind: str, source: str | None = None, channel: str | None = None) -> list[Day]:
+        """Every folder of objects of a kind, source and channel, in the order of their names, as it is now."""
+        top = kind if source is None else names.folder(kind, source, channel)
         with self._lock:
-            return [self._fresh(folder) for folder in self._folders(top)]
+            return [self._fresh(one) for one in self._folders(top) if channel is None or names.is_of(one, channel)]
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for other processes. Where that cannot be, they read the objects themselves."""

@@ -30,8 +30,8 @@ Fill = Callable[[BinaryIO], object]
 class Days(Protocol):
     """What is known of the folders of objects."""
 
-    def days(self, kind: str, source: str | None = None) -> Iterable[Day]:
-        """Every folder of objects of a kind and source, in the order of their names, as it is now."""
+    def days(self, kind: str, source: str | None = None, channel: str | None = None) -> Iterable[Day]:
+        """Every folder of objects of a kind, source and channel, in the order of their names, as it is now."""
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for other processes, where that can be."""
@@ -96,13 +96,20 @@ class Objects(ABC):
         yield self._put(bronze, lambda out: self._compress(raws, out))
 
     def objects(
-        self, kind: str = "bronze", source: str | None = None, first: int = 0, last: int | None = None
-    ) -> Iterator[LakeObject]:
+        self, kind: str = "bronze", source: str | None = None, first: int = 0, last: int | None = None,
+        channel: str | None = None,
+    ) -> Iterator[LakeObject]:  # fmt: skip
         """See `Lake.objects`."""
-        for day in self._index.days(kind, source):
+        for day in self._index.days(kind, source, channel):
             for row in day.between(first, LAST if last is None else last).tolist():
                 name, size = day.name(row), day.size(row)
                 yield names.made(name, self._size(name) if size is None else size)
+
+    def end(self, source: str, channel: str) -> int:
+        """See `Lake.end`."""
+        return max(
+            (int(day.last.max()) + 1 for day in self._index.days("bronze", source, channel) if len(day.last)), default=0
+        )
 
     def read(self, item: LakeObject) -> Iterator[RawBatch]:
         """See `Lake.read`."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from obstore.store import S3Store
@@ -15,6 +15,9 @@ from obstore.store import S3Store
 from tickhouse.core.errors import BadSetting, SettingsError
 from tickhouse.core.quantities import seconds, size_bytes
 from tickhouse.core.secrets import Secret, without_password
+
+if TYPE_CHECKING:
+    from obstore.store import BackoffConfig, S3Config
 
 FORM = "s3://bucket/prefix?endpoint=http://127.0.0.1:9000&region=us-east-1"
 OPTIONS = ("endpoint", "region", "profile", "style", "allow_http", "sse", "kms_key", "checksum", "timeout", "part")
@@ -54,17 +57,22 @@ class Access:
 
     def store(self) -> S3Store:
         """The store of obstore below the prefix."""
-        config: dict[str, Any] = {"region": self.region, "virtual_hosted_style_request": self.virtual, **self.more}
+        config: S3Config = {"region": self.region, "virtual_hosted_style_request": self.virtual}
+        config.update(self.more)  # type: ignore[typeddict-item]
         if self.endpoint:
             config["endpoint"] = self.endpoint
-        backoff = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=3), "base": 2}
+        backoff: BackoffConfig = {
+            "init_backoff": timedelta(milliseconds=100),
+            "max_backoff": timedelta(seconds=3),
+            "base": 2,
+        }
         plain = bool(self.endpoint and self.endpoint.startswith("http:"))
         return S3Store(
-            self.bucket, prefix=self.prefix or None, config=config,  # type: ignore[arg-type]
+            self.bucket, prefix=self.prefix or None, config=config,
             client_options={
                 "allow_http": plain, "timeout": f"{self.timeout:g}s", "connect_timeout": f"{min(self.timeout, 5.0):g}s",
             },
-            retry_config={"max_retries": TRIES, "retry_timeout": timedelta(seconds=PATIENCE), "backoff": backoff},  # type: ignore[typeddict-item]
+            retry_config={"max_retries": TRIES, "retry_timeout": timedelta(seconds=PATIENCE), "backoff": backoff},
             credential_provider=self._credentials if self.key else None,
         )  # fmt: skip
 
@@ -98,6 +106,9 @@ def access(url: str, key_id: Secret | None = None, secret: Secret | None = None)
     if unknown := sorted(set(given) - set(OPTIONS)):
         raise BadSetting("lake.url", f"?{unknown[0]}=", f"one of {', '.join(OPTIONS)}")
     profile = _profile(given.get("profile"))
+    if (key_id is None) != (secret is None):
+        missing = "key_id" if key_id is None else "secret"
+        raise BadSetting(f"lake.{missing}", None, "both lake.key_id and lake.secret, or neither")
     region = given.get("region") or _env("AWS_REGION", "AWS_DEFAULT_REGION") or profile.get("region") or "us-east-1"
     endpoint = _endpoint(given)
     if secret is not None and key_id is not None:
@@ -124,7 +135,7 @@ def _endpoint(given: Mapping[str, str]) -> str | None:
     if at.scheme not in ("http", "https") or not at.hostname or at.username or at.path or at.query:
         raise BadSetting("lake.url?endpoint", without_password(text), "an address such as https://storage.example:9000")
     if at.scheme == "http" and not _own(at.hostname) and given.get("allow_http") != "true":
-        expected = "https, because anyone between here and there could read and change it; or ?allow_http=true in a network of your own"
+        expected = "https, as others could read and change what is sent; or &allow_http=true in a network of your own"
         raise BadSetting("lake.url?endpoint", text, expected)
     return text
 

@@ -60,8 +60,7 @@ def _said(text: str) -> str:
 
 
 def _meant(text: str, code: str, where: tuple[str, str, str]) -> TickhouseError:
-    place, bucket, region = where
-    status = _status(text)
+    place, status = where[0], _status(text)
     told = f"{status} {code}".strip()
     if code in FULL or status == 507:
         return DiskFull(f"{place} has no room left ({told}); nothing is lost: make room there and go on")

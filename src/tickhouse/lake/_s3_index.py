@@ -33,9 +33,11 @@ class S3Index:
         self._store, self._where = store, where
         self._known: OrderedDict[str, Spans] = OrderedDict()
 
-    def days(self, kind: str, source: str | None = None) -> Iterator[Day]:
-        """Every folder of objects of a kind and source, in the order of their names, as it is while it is listed."""
+    def days(self, kind: str, source: str | None = None, channel: str | None = None) -> Iterator[Day]:
+        """Every folder of objects of a kind, source and channel, in the order of their names, as it is while it is listed."""
         for series in self._series(kind, source):
+            if channel is not None and not names.is_of(f"{series}/", channel):
+                continue
             for folder, held in self._folders(series):
                 held.sort()
                 sizes = np.array([size for *_, size in held], np.int64)

@@ -19,6 +19,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tickhouse.core.errors import SettingsError
+from tickhouse.surfaces._sql_lake import reach
 from tickhouse.surfaces._sql_views import furnish
 
 ROWS_AT_ONCE = 2048
@@ -60,6 +62,8 @@ def _verdict(job: dict[str, Any]) -> dict[str, str | None]:
         return {"refused": str(refused)}
     except (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError):
         return {"refused": f"the statement needs more than {job['memory'] / 1e6:,.0f} MB of memory; ask for less"}
+    except SettingsError as error:
+        return {"refused": str(error)}
     except duckdb.Error as error:
         return {"refused": str(error).strip()}
     except pa.ArrowException as error:
@@ -68,6 +72,7 @@ def _verdict(job: dict[str, Any]) -> dict[str, str | None]:
 
 def _answer(job: dict[str, Any]) -> str | None:
     connection = duckdb.connect(config=_config(job["memory"], job["spill"]))
+    reach(connection, job["reach"])
     furnish(connection, Path(job["warm"]), {"ticks": job["ticks"], "bronze": job["bronze"]}, job["groups"])
     statement = one(connection, job["statement"])
     _bound(job["memory"], job["seconds"])

@@ -1,12 +1,13 @@
 """On this machine: sockets on the event loop, each other step in a thread of its own, all over one journal."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from tickhouse.core import memory
+from tickhouse.core import memory, observe
 from tickhouse.core.batches import Output, Record
-from tickhouse.core.errors import SettingsError
+from tickhouse.core.errors import SettingsError, Temporary
 from tickhouse.core.line import Health
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.failover import Failover
@@ -127,7 +128,7 @@ class Local:
 
     def _process(self) -> None:
         pipeline = self.pipeline
-        process = self.process = pipeline.process()
+        process = self.process = pipeline.process(ended=self._ending)
         process.publish = self._published
         trim = Upkeep(pipeline.clock, trim_warm(pipeline.warm, pipeline.settings.warm))
         holes = Upkeep(pipeline.clock, lambda now: self._tell_holes(process), TELL_SECONDS)
@@ -143,19 +144,24 @@ class Local:
             self.refill.want(process.engine.open_holes(), process.engine.position)
 
     def _follow(self) -> None:
-        process = self.pipeline.process(write=False)
+        process = self.pipeline.process(write=False, ended=self._ending)
         process.publish = self._published
         while not self._ending.is_set():
             process.step()
 
     def _archive(self) -> None:
-        archive = self.pipeline.archive()
+        archive = self.pipeline.archive(self._ending)
         trim = Upkeep(self.pipeline.clock, trim_journal(self.pipeline.journal))
-        while not self._ending.is_set():
-            if archive.step() < BEHIND:
-                self._ending.wait(ARCHIVE_SECONDS)
-            trim.step()
-        archive.catch_up(DRAIN_SECONDS)
+        try:
+            while not self._ending.is_set():
+                if archive.step() < BEHIND:
+                    self._ending.wait(ARCHIVE_SECONDS)
+                trim.step()
+            archive.catch_up(DRAIN_SECONDS)
+        except Temporary as error:
+            if not self._ending.is_set():
+                raise
+            observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
 
     def _published(self, records: Sequence[Record], output: Output) -> None:
         for publish in self.publish:
