@@ -98,7 +98,7 @@ class Index:
         part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
-            part.write_bytes(packed(day))
+            part.write_bytes(packed(day.known()))
             part.replace(path)
 
     def _folders(self, below: str) -> Iterator[str]:
@@ -140,9 +140,9 @@ def kept_name(folder: str) -> str:
     return f".index/{quote(folder, safe='')}"
 
 
-def packed(day: Day) -> bytes:
+def packed(spans: Spans) -> bytes:
     """The spans that are known of a day, with a checksum."""
-    text = msgspec.msgpack.encode(day.known())
+    text = msgspec.msgpack.encode(spans)
     return _sum(text) + text
 
 

@@ -29,6 +29,10 @@ THERE = (AlreadyExistsError,)
 """What a conditional put raises for an object that exists."""
 
 
+class Unable(SettingsError):
+    """The server has no such thing as what was asked of it."""
+
+
 @contextmanager
 def meaning(place: str, bucket: str, region: str) -> Iterator[None]:
     """Raise what a refusal means. `FileNotFoundError` for an object that is not there, and `THERE`, are answers and stay."""
@@ -64,6 +68,10 @@ def _meant(text: str, code: str, where: tuple[str, str, str]) -> TickhouseError:
     told = f"{status} {code}".strip()
     if code in FULL or status == 507:
         return DiskFull(f"{place} has no room left ({told}); nothing is lost: make room there and go on")
+    if status == 501 or code == "NotImplemented":
+        return Unable(
+            f"{place} is not able to do what was asked of it ({told}{_said(text)}); perhaps lake.url asks for too much"
+        )
     fixed = _settings(text, code, status, where)
     if fixed:
         return SettingsError(fixed)
@@ -80,7 +88,7 @@ def _settings(text: str, code: str, status: int, where: tuple[str, str, str]) ->
     """What is to be changed so that the server agrees, if that is it."""
     place, bucket, region = where
     if code in ("NoSuchBucket", "InvalidBucketName"):
-        return f"there is no bucket {bucket!r} at {place}; make it there, or name another in lake.url"
+        return f"there is no bucket {bucket!r} at {place.rpartition(' at ')[2]}; make it there, or name another in lake.url"
     if code in KEY or status == 401:
         return f"{place} does not accept the key ({code or status}); set lake.key_id and lake.secret, or the AWS credentials"
     if code in CLOCK:

@@ -20,6 +20,8 @@ from tickhouse.lake._s3_errors import meaning
 
 PAGE = 1000
 """Names in one answer of a server."""
+MOST = 10_000
+"""Objects of a day that are in memory at a time; a day with more comes in parts."""
 REMEMBERED = 256
 """Folders whose spans stay in memory."""
 Row = tuple[int, int, int]
@@ -39,16 +41,17 @@ class S3Index:
             if channel is not None and not names.is_of(f"{series}/", channel):
                 continue
             for folder, held in self._folders(series):
-                held.sort()
                 sizes = np.array([size for *_, size in held], np.int64)
                 spans = self._spans(folder) if kind == "ticks" else []
                 yield Day.of(folder, [(first, last) for first, last, _ in held], spans, sizes)
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for later questions, here and in other processes."""
-        self._remember(day.folder, day.known())
+        known = {(first, last): span for first, last, span in [*self._spans(day.folder), *day.known()]}
+        spans = [(*ends, span) for ends, span in sorted(known.items())]
+        self._remember(day.folder, spans)
         with suppress(TickhouseError), meaning(*self._where):
-            obstore.put(self._store, kept_name(day.folder), packed(day), use_multipart=False)
+            obstore.put(self._store, kept_name(day.folder), packed(spans), use_multipart=False)
 
     def _series(self, kind: str, source: str | None) -> Iterator[str]:
         """The folders whose days follow each other in the order of their names: those of a source's ticks or channel.
@@ -67,14 +70,15 @@ class S3Index:
             return sorted(obstore.list_with_delimiter(self._store, folder)["common_prefixes"])
 
     def _folders(self, series: str) -> Iterator[tuple[str, list[Row]]]:
-        """The days of a series with their objects; dates and positions have a fixed width, so the server's order is ours."""
+        """The days of a series, or parts of them, with their objects; dates and positions have a fixed width, so the server's
+        order is ours."""
         open_folder, held = "", list[Row]()
         for name, size in self._names(series):
             folder, _, file = name.rpartition("/")
             ends = names.held(folder, file) if names.is_day(folder) else None
             if ends is None:
                 continue
-            if folder != open_folder:
+            if folder != open_folder or len(held) == MOST:
                 if held:
                     yield open_folder, held
                 open_folder, held = folder, []

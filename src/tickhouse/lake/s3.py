@@ -14,7 +14,7 @@ from tickhouse.lake import LakeObject
 from tickhouse.lake import _names as names
 from tickhouse.lake._objects import Fill, Objects
 from tickhouse.lake._s3_access import Access, access
-from tickhouse.lake._s3_errors import THERE, meaning
+from tickhouse.lake._s3_errors import THERE, Unable, meaning
 from tickhouse.lake._s3_index import S3Index
 
 
@@ -23,6 +23,7 @@ class S3Lake(Objects):
 
     def __init__(self, reached: Access, compress_level: int) -> None:
         self.access, self._store = reached, reached.store()
+        self._conditional = True
         self._where = reached.place, reached.bucket, reached.region
         super().__init__(reached.place, S3Index(self._store, self._where), compress_level)
 
@@ -81,10 +82,7 @@ class S3Lake(Objects):
         body = out.getvalue()
         try:
             with meaning(*self._where):
-                if len(body) > self.access.part:
-                    obstore.put(self._store, name, body, use_multipart=True, chunk_size=self.access.part)
-                else:
-                    obstore.put(self._store, name, body, mode="create", use_multipart=False)
+                self._send(name, body)
         except THERE:
             pass
         except Temporary:
@@ -92,6 +90,22 @@ class S3Lake(Objects):
             if self._held(name) != len(body):
                 raise
         return names.made(name, self._checked(name, len(body)))
+
+    def _send(self, name: str, body: bytes) -> None:
+        """Put an object: in parts where it is large, else on condition that there is none of its name where the server knows
+        conditions. In any case one that a second archiver puts meanwhile has the same bytes."""
+        if len(body) > self.access.part:
+            obstore.put(self._store, name, body, use_multipart=True, chunk_size=self.access.part)
+            return
+        if self._conditional:
+            try:
+                with meaning(*self._where):
+                    obstore.put(self._store, name, body, mode="create", use_multipart=False)
+                    return
+            except Unable:
+                pass
+        obstore.put(self._store, name, body, use_multipart=False)
+        self._conditional = False
 
     def _checked(self, name: str, expected: int) -> int:
         """The size of an object that was put. Raises `CorruptLog` when it is not the one that was sent."""
