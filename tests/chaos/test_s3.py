@@ -1,12 +1,16 @@
 """An S3 server that is killed, freezes, is cut off, or lets nobody in while messages are archived: nothing lost, nothing twice."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.contracts.test_lake import records
 from tests.journal.samples import T0, entry, link, noise
 from tests.lake.buckets import address
 from tests.servers import S3
@@ -139,6 +143,46 @@ def test_cut_in_the_middle_of_an_upload(name, private_server, bronze):
         line.mend()
 
     disturbed(server, how, bronze)
+
+
+def test_cut_in_the_middle_of_an_object_that_goes_in_parts(private_server, tmp_path):
+    """What was not finished is no object; the whole comes when the server is back."""
+    server, line = private_server.with_line("minio")
+    run = records(noise(12, 1 << 20))
+    lake = open_s3(address(S3.of(server.url), "parts", timeout="2s", part="5MiB"))
+    line.hold()
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(awaited(lake, threading.Event()).write, run)
+        line.release()
+        time.sleep(0.03)
+        line.hold()
+        time.sleep(0.1)
+        line.cut()
+        line.release()
+        time.sleep(1)
+        line.mend()
+        (item,) = written.result(60)
+    local = open_local(f"file://{tmp_path}/parts")
+    assert local.write(run) == [item] == list(lake.objects())
+    assert lake.content(item) == local.content(item)
+
+
+def test_a_load_waits_for_a_server_that_is_away(private_server, tmp_path):
+    server = private_server("minio")
+    url = address(S3.of(server.url), "loaded", timeout="2s")
+    server.kill()
+    (tmp_path / "t.csv").write_text("time,symbol,price,size\n" + "2026-01-01T00:00:00Z,A,1,1\n" * 100)
+    command = [sys.executable, "-m", "tickhouse", "load", str(tmp_path / "t.csv"), "--data", str(tmp_path / "house")]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKHOUSE_")}
+    with subprocess.Popen(command, env={**env, "TICKHOUSE_LAKE__URL": url}, stderr=subprocess.PIPE, text=True) as load:
+        time.sleep(6)
+        assert load.poll() is None
+        server.restart()
+        _, said = load.communicate(timeout=60)
+    assert load.returncode == 0, said
+    assert "does not answer: no connection; tickhouse goes on trying" in said and "connected to the lake" in said
+    assert server.secret not in said
+    assert open_s3(url).end("csv", "ticks") > 100
 
 
 def test_the_key_is_refused_and_the_bucket_is_missing(private_server, bronze):
