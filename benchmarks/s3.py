@@ -1,4 +1,4 @@
-"""What a lake on S3 costs: archived to a folder and to S3 servers, beside a bare put of the same bytes; and what a listing holds. JSON.
+"""What a lake on S3 costs: archived to a folder and to servers, beside a bare put of the same bytes; what a listing holds. JSON.
 
 python -m benchmarks.s3 --server http://key:secret@127.0.0.1:9000/bucket [--server ...] [--messages 1000000] [--objects 20000]
 """
