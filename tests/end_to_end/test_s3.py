@@ -1,6 +1,7 @@
 """A house whose lake is on S3: loaded, verified, traced, asked by SQL, replayed, and its lake copied to another place and back."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ LINES = [f"2026-03-02T10:{n // 60:02d}:{n % 60:02d}Z,{'AB'[n % 2]},{100 + n % 7}
 def house(moto, tmp_path, monkeypatch):
     """A house with a file of ticks; all that its journal held is in the lake, and it has let go of it."""
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("TICKHOUSE_")]:
+        monkeypatch.delenv(name)
     with own(moto) as url:
         monkeypatch.setenv("TICKHOUSE_LAKE__URL", url("house"))
         (tmp_path / "t.csv").write_text("\n".join(["time,symbol,price,size", *LINES, ""]))

@@ -18,8 +18,6 @@ from tickhouse.core.settings import Settings
 FILE = "tickhouse.toml"
 PREFIX = "TICKHOUSE_"
 NESTED = "__"
-OF_TESTS = "TICKHOUSE_TEST_"
-"""Names the servers that tests use, and is no setting."""
 
 
 class _Environment(BaseSettings, Settings):
@@ -111,7 +109,7 @@ def _refuse_unknown(names: Iterable[str]) -> None:
     """A variable with our prefix that begins no section is a mistake, and no mistake is passed over."""
     known = list(Settings.model_fields)
     for name in names:
-        if name.upper().startswith(PREFIX) and not name.upper().startswith(OF_TESTS):
+        if name.upper().startswith(PREFIX):
             first = name[len(PREFIX) :].lower().split(NESTED)[0]
             if first not in known:
                 raise BadSetting(name, first, _known(first, known))

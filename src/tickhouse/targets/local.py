@@ -123,6 +123,9 @@ class Local:
         try:
             body()
         except BaseException as error:
+            if isinstance(error, Temporary) and body == self._archive and self._ending.is_set():
+                observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
+                return
             self._failure = self._failure or error
             self.stop()
 
@@ -152,16 +155,11 @@ class Local:
     def _archive(self) -> None:
         archive = self.pipeline.archive(self._ending)
         trim = Upkeep(self.pipeline.clock, trim_journal(self.pipeline.journal))
-        try:
-            while not self._ending.is_set():
-                if archive.step() < BEHIND:
-                    self._ending.wait(ARCHIVE_SECONDS)
-                trim.step()
-            archive.catch_up(DRAIN_SECONDS)
-        except Temporary as error:
-            if not self._ending.is_set():
-                raise
-            observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
+        while not self._ending.is_set():
+            if archive.step() < BEHIND:
+                self._ending.wait(ARCHIVE_SECONDS)
+            trim.step()
+        archive.catch_up(DRAIN_SECONDS)
 
     def _published(self, records: Sequence[Record], output: Output) -> None:
         for publish in self.publish:
