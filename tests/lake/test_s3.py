@@ -23,6 +23,7 @@ from tickhouse.core.errors import (
     Unreachable,
 )
 from tickhouse.core.secrets import Secret
+from tickhouse.core.settings import load
 from tickhouse.lake.local import open as open_local
 from tickhouse.lake.s3 import open as open_lake
 
@@ -309,11 +310,10 @@ def test_names_that_are_no_good_for_a_path_stay_below_the_prefix(place, tmp_path
     assert everything(lake, "..") == everything(lake, "../up")
 
 
-@pytest.mark.parametrize("server", ["moto", "s3"])
-def test_listing_holds_a_page_and_not_the_lake(server, request, monkeypatch):
+def test_listing_holds_a_page_and_not_the_lake(s3, monkeypatch):
     """The memory of a walk over four times as many objects is the same."""
     monkeypatch.setattr("tickhouse.lake._s3_index.PAGE", 50)
-    with own(request.getfixturevalue(server)) as url:
+    with own(s3) as url:
         lake, few = open_lake(url("many")), open_lake(url("few"))
         filled(few, 200)
         filled(lake, 800)
@@ -355,3 +355,8 @@ def test_errors_are_ours(place):
     obstore.put(lake._store, "bronze/readme", b"x")
     assert list(lake.objects()) == []
     assert issubclass(Unreachable, Temporary) and issubclass(Temporary, TickhouseError)
+
+
+def test_a_house_may_be_named_by_its_folder(tmp_path):
+    url = load(None, tmp_path / "mine", lake__url="s3://k:s@b/{data}?endpoint=http://127.0.0.1:9").lake_url
+    assert open_lake(url).url("ticks") == f"s3://b{tmp_path}/mine/ticks/**/*.parquet"

@@ -48,11 +48,20 @@ class Day:
     ) -> "Day":
         """The day of a folder with objects of these first and last positions, and with the spans of those that are known."""
         first, last = np.array(held, np.int64).reshape(-1, 2).T
-        spans, place = np.zeros(len(held), SPAN), {ends: row for row, ends in enumerate(held)}
+        day = cls(folder, changed, first, last, np.zeros(len(held), SPAN), sizes)
+        day.recall(known)
+        return day
+
+    def recall(self, known: Spans) -> None:
+        """Take over the spans that are known."""
+        place = (
+            {ends: row for row, ends in enumerate(zip(self.first.tolist(), self.last.tolist(), strict=True))}
+            if known
+            else {}
+        )
         for begin, end, span in known:
             if (begin, end) in place:
-                spans[place[begin, end]] = span
-        return cls(folder, changed, first, last, spans, sizes)
+                self.spans[place[begin, end]] = span
 
     def size(self, row: int) -> int | None:
         """The bytes of an object, where they were told with its name."""
@@ -91,6 +100,9 @@ class Index:
         top = kind if source is None else names.folder(kind, source, channel)
         with self._lock:
             return [self._fresh(one) for one in self._folders(top) if channel is None or names.is_of(one, channel)]
+
+    def recall(self, day: Day) -> None:
+        """Nothing: a day comes with the spans that are kept of it."""
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for other processes. Where that cannot be, they read the objects themselves."""

@@ -33,6 +33,9 @@ class Days(Protocol):
     def days(self, kind: str, source: str | None = None, channel: str | None = None) -> Iterable[Day]:
         """Every folder of objects of a kind, source and channel, in the order of their names, as it is now."""
 
+    def recall(self, day: Day) -> None:
+        """Take over the spans that are kept of a day, where it came without them."""
+
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for other processes, where that can be."""
 
@@ -162,6 +165,9 @@ class Objects(ABC):
         found = []
         for day in self._index.days("ticks", source):
             rows = day.between(wanted.first, wanted.last)
+            if not len(rows):
+                continue
+            self._index.recall(day)
             self._learn(day, rows[~day.spans["known"][rows]])
             rows = day.possible(rows, wanted.symbol, wanted.start, wanted.end)
             found += [(int(day.first[i]), int(day.last[i]), day.name(i), day.size(i)) for i in rows.tolist()]

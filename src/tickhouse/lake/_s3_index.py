@@ -4,6 +4,7 @@ The spans of ticks are kept as objects below `.index/` of the same prefix. They 
 last wins, and where they are lost or may not be written they are read again from the footers of the objects.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,6 +35,7 @@ class S3Index:
     def __init__(self, store: S3Store, where: tuple[str, str, str]) -> None:
         self._store, self._where = store, where
         self._known: OrderedDict[str, Spans] = OrderedDict()
+        self._lock = threading.Lock()
 
     def days(self, kind: str, source: str | None = None, channel: str | None = None) -> Iterator[Day]:
         """Every folder of objects of a kind, source and channel, in the order of their names, as it is while it is listed."""
@@ -42,8 +44,11 @@ class S3Index:
                 continue
             for folder, held in self._folders(series):
                 sizes = np.array([size for *_, size in held], np.int64)
-                spans = self._spans(folder) if kind == "ticks" else []
-                yield Day.of(folder, [(first, last) for first, last, _ in held], spans, sizes)
+                yield Day.of(folder, [(first, last) for first, last, _ in held], [], sizes)
+
+    def recall(self, day: Day) -> None:
+        """Take over the spans that are kept of a day; this asks the server, so it is for days that may hold what is wanted."""
+        day.recall(self._spans(day.folder))
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for later questions, here and in other processes."""
@@ -98,9 +103,10 @@ class S3Index:
                 yield one["path"], one["size"]
 
     def _spans(self, folder: str) -> Spans:
-        if folder in self._known:
-            self._known.move_to_end(folder)
-            return self._known[folder]
+        with self._lock:
+            if folder in self._known:
+                self._known.move_to_end(folder)
+                return self._known[folder]
         spans: Spans = []
         with suppress(FileNotFoundError, msgspec.MsgspecError), meaning(*self._where):
             spans = unpacked(bytes(obstore.get(self._store, kept_name(folder)).bytes()))
@@ -108,7 +114,7 @@ class S3Index:
         return spans
 
     def _remember(self, folder: str, spans: Spans) -> None:
-        self._known[folder] = spans
-        while len(self._known) > REMEMBERED:
-            with suppress(KeyError):
+        with self._lock:
+            self._known[folder] = spans
+            while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
