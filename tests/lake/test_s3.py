@@ -23,7 +23,7 @@ from tickhouse.core.errors import (
     Unreachable,
 )
 from tickhouse.core.secrets import Secret
-from tickhouse.core.settings import load
+from tickhouse.core.settings import LakeSettings, Settings
 from tickhouse.lake.local import open as open_local
 from tickhouse.lake.s3 import open as open_lake
 
@@ -358,5 +358,6 @@ def test_errors_are_ours(place):
 
 
 def test_a_house_may_be_named_by_its_folder(tmp_path):
-    url = load(None, tmp_path / "mine", lake__url="s3://k:s@b/{data}?endpoint=http://127.0.0.1:9").lake_url
+    lake = LakeSettings(url="s3://k:s@b/{data}?endpoint=http://127.0.0.1:9")
+    url = Settings(data=tmp_path / "mine", lake=lake).lake_url
     assert open_lake(url).url("ticks") == f"s3://b{tmp_path}/mine/ticks/**/*.parquet"
