@@ -19,6 +19,7 @@ from tickhouse.process import Engine
 from tickhouse.quality._suite import Suite
 from tickhouse.steps import chosen
 from tickhouse.steps.archive import Archive
+from tickhouse.steps.awaited import awaited
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.notes import label, made
@@ -43,7 +44,7 @@ class Pipeline:
                 retain_bytes=j.retain_bytes, retain_seconds=j.retain,
             )  # fmt: skip
             opened.callback(self.journal.close)
-            self.lake = open_url("lake", settings.lake_url)
+            self.lake = open_url("lake", settings.lake_url, **settings.lake.key())
             self.warm = open_url("stores", settings.warm_url)
             opened.callback(self.warm.close)
             self.hot = open_url("stores", settings.hot_url)
@@ -94,10 +95,11 @@ class Pipeline:
     def process(self, write: bool = True, ended: Event | None = None) -> Process:
         """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`.
 
-        A warm store that is away is waited for, until `ended`.
+        A warm store or a lake that is away is waited for, until `ended`.
         """
-        warm = patient(self.warm, ended or Event())
-        engine = self.engine(Past(self.journal, self.lake, warm))
+        ended = ended or Event()
+        warm = patient(self.warm, ended)
+        engine = self.engine(Past(self.journal, awaited(self.lake, ended), warm))
         process = Process(self.journal, engine, warm, self.hot, self.suite(), self.clock)
         process.write = write
         process.checkpoint_seconds = self.settings.process.checkpoint_every
@@ -110,14 +112,15 @@ class Pipeline:
         if found:
             self.engine().restore(found.state)
 
-    def archive(self) -> Archive:
-        """The step from the journal to the lake."""
+    def archive(self, ended: Event | None = None) -> Archive:
+        """The step from the journal to the lake, which is waited for while it is away, until `ended`."""
         from tickhouse.lake.rolling import Roller
 
         rules, most = self.settings.lake, self.settings.journal.max_bytes
         # An open run holds the journal back, so it must be much smaller than what may wait there.
         roll_bytes = min(rules.roll_bytes, most // 8) if most else rules.roll_bytes
-        return Archive(self.journal, self.lake, Roller(roll_bytes, rules.roll_after, self.lake))
+        lake = awaited(self.lake, ended or Event())
+        return Archive(self.journal, lake, Roller(roll_bytes, rules.roll_after, lake))
 
     def close(self) -> None:
         """Let go of every backend."""

@@ -1,9 +1,10 @@
-"""What every lake must do. A new backend is one line in `BACKENDS`."""
+"""What every lake must do. A new backend is one line in `BACKENDS`; MinIO and VersityGW are two of many S3 servers."""
 
 import base64
 import gzip
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,18 +12,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.journal.samples import SECOND, T0, entry, link, same_ticks
+from tests.lake.buckets import moto, own
 from tickhouse.core.batches import Entry, RawBatch, Record, TickBatch, every_kind
 from tickhouse.core.model import Kind
 from tickhouse.core.plugins import open_url
 
-BACKENDS = {"local": lambda folder: f"file://{folder}/lake"}
+__all__ = ["moto"]
+BACKENDS = {"local": None, "moto": "moto", "minio": "s3", "versity": "s3_second"}
+"""Each with the fixture of its server, if it has one."""
 DAY = 86_400 * SECOND
 
 
 @pytest.fixture(params=BACKENDS)
 def opener(request, tmp_path):
     """Opens a lake; each call with another name is another place."""
-    return lambda name="": open_url("lake", BACKENDS[request.param](tmp_path / name))
+    server = BACKENDS[request.param]
+    if server is None:
+        yield lambda name="": open_url("lake", f"file://{tmp_path / name}/lake")
+    else:
+        with own(request.getfixturevalue(server)) as url:
+            yield lambda name="": open_url("lake", url(name))
 
 
 @pytest.fixture
@@ -126,7 +135,7 @@ def test_the_same_records_give_the_same_bytes_and_an_object_is_written_once(open
     first = one.write(run)
     assert first == two.write(run) == one.write(run)
     for item in first:
-        assert (one.root / item.name).read_bytes() == (two.root / item.name).read_bytes()
+        assert one.content(item) == two.content(item)
 
 
 def test_lines_are_the_envelope_with_the_payload_verbatim(lake):
@@ -140,7 +149,7 @@ def test_lines_are_the_envelope_with_the_payload_verbatim(lake):
         b"",
     ]
     (item,) = lake.write(records(raws(payloads, 123), first=4))
-    lines = gzip.decompress((lake.root / item.name).read_bytes()).splitlines()
+    lines = gzip.decompress(lake.content(item)).splitlines()
     head = b'{"position":%d,"source":"s","channel":"c","lane":"live","received_at":123,'
     assert lines[0] == head % 4 + b'"payload":{"a": 1,  "b":[1.50]}}'
     values = [json.loads(line) for line in lines]
@@ -246,6 +255,16 @@ def test_what_is_written_after_a_question_is_in_the_next_answer(lake):
         assert sum(len(batch) for batch in lake.ticks("binance", "S0", 0, 1 << 60)) == n + 1
 
 
+def test_objects_of_one_channel_and_the_end_of_it(lake):
+    lake.write(
+        records(raws([b"1", b"2"]), link(T0), raws([b"3"], channel="c2"), raws([b"4"], source="s/2", channel="c"))
+    )
+    assert [(o.source, o.first) for o in lake.objects(channel="c")] == [("s", 0), ("s/2", 4)]
+    assert [o.first for o in lake.objects("bronze", "s", channel="c2")] == [3]
+    assert [lake.end("s", channel) for channel in ("c", "c2", "none")] == [2, 4, 0]
+    assert (lake.end("s/2", "c"), lake.end("none", "c")) == (5, 0)
+
+
 def test_an_object_holds_ticks_of_all_kinds(lake):
     about = {"symbol": "A", "event_time": 5, "received_at": 9, "raw": 0}
     rows = [
@@ -259,16 +278,35 @@ def test_an_object_holds_ticks_of_all_kinds(lake):
     assert same_ticks(found, given_.ticks.journaled(7))
 
 
+def for_polars(reach):
+    """The same in the words of Polars."""
+    if not reach:
+        return None
+    scheme = "https" if reach["USE_SSL"] == "true" else "http"
+    return {
+        "aws_endpoint_url": f"{scheme}://{reach['ENDPOINT']}", "aws_region": reach["REGION"], "aws_allow_http": "true",
+        "aws_access_key_id": reach["KEY_ID"], "aws_secret_access_key": reach["SECRET"],
+    }  # fmt: skip
+
+
 def test_a_glob_of_each_kind_reads_with_duckdb_and_polars(lake):
     import duckdb
     import polars as pl
 
     lake.write(records(entry(10), raws([b"plain"], source="other")))
     lake.write(records(entry(5, 10), first=11))
-    assert pl.scan_parquet(lake.url("ticks")).collect().height == 15
+    connection = duckdb.connect()
+    if reach := lake.reach():
+        extensions = pytest.importorskip(
+            "duckdb_extension_httpfs", reason="DuckDB reads S3 with duckdb-extension-httpfs"
+        )
+        connection.load_extension(str(next(Path(extensions.__path__[0]).rglob("*.duckdb_extension"))))
+        connection.execute(f"CREATE SECRET (TYPE s3, {', '.join(f'{k} {v!r}' for k, v in reach.items())})")
+    assert connection.sql(f"SELECT count(*) FROM read_parquet('{lake.url('ticks')}')").fetchone() == (15,)
+    assert pl.scan_parquet(lake.url("ticks"), storage_options=for_polars(reach)).collect().height == 15
     columns = "{position: 'BIGINT', payload: 'JSON', text: 'VARCHAR'}"
     bronze = f"read_json('{lake.url('bronze')}', format = 'newline_delimited', columns = {columns})"
-    rows = duckdb.sql(f"SELECT position, payload->>'t', text FROM {bronze} ORDER BY position").fetchall()
+    rows = connection.sql(f"SELECT position, payload->>'t', text FROM {bronze} ORDER BY position").fetchall()
     assert rows[0] == (0, "0", None)
     assert rows[10] == (10, None, "plain")
     assert [p for p, _, _ in rows] == list(range(16))
@@ -277,3 +315,15 @@ def test_a_glob_of_each_kind_reads_with_duckdb_and_polars(lake):
 def test_verify_counts_what_is_there(lake):
     lake.write(records(entry(10), link(T0)))
     assert lake.verify() == (3, ())
+
+
+def test_objects_are_taken_over_as_they_are(opener, tmp_path):
+    lake, other = opener("one"), open_url("lake", f"file://{tmp_path}/other")
+    lake.write(records(entry(10), link(T0)))
+    items = [item for kind in ("ticks", "bronze") for item in lake.objects(kind)]
+    for _ in range(2):
+        assert [other.take(item, lake.content(item)) for item in items] == items
+    assert [other.content(item) for item in items] == [lake.content(item) for item in items]
+    back = opener("two")
+    assert [back.take(item, other.content(item)) for item in items] == items
+    assert (back.verify(), everything(back)) == ((3, ()), everything(lake))

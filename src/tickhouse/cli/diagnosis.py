@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import urlsplit
 
 from tickhouse.cli.common import FAILED, TEMPORARY, none_in, status_of
@@ -13,12 +14,15 @@ from tickhouse.core.model import Want
 from tickhouse.core.plugins import open_url
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.feeds import Feed
+from tickhouse.lake import Lake
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import chosen
 from tickhouse.steps.notes import is_house
 from tickhouse.steps.process import GROUP
 
 LOW_DISK = 1 << 30
+MOST_COUNTED = 10_000
+"""A listing of more objects takes longer than who asks wants to wait."""
 REACH_SECONDS = 5.0
 
 
@@ -93,7 +97,7 @@ def _house(settings: Settings) -> list[Verdict]:
         return [Verdict("house", False, str(error), status_of(error))]
     checks: Mapping[str, Callable[[], str]] = {
         "journal": lambda: f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}",
-        "lake": lambda: f"{sum(1 for _ in pipeline.lake.objects())} bronze objects",
+        "lake": lambda: _lake(pipeline.lake),
         "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
         "state": lambda: _state(pipeline),
     }
@@ -103,17 +107,23 @@ def _house(settings: Settings) -> list[Verdict]:
         pipeline.close()
 
 
-def _server(settings: Settings) -> list[Verdict]:
-    """Whether the warm store of a house that is still to be made answers, where it is on a server."""
-    if settings.warm_url.startswith(("sqlite:", "memory:")):
-        return []
+def _server(settings: Settings) -> Iterator[Verdict]:
+    """Whether the servers of a house that is still to be made answer, where its store or its lake is on one."""
+    if not settings.warm_url.startswith(("sqlite:", "memory:")):
+        yield _judged("warm store", lambda: _warm(settings.warm_url))
+    if not settings.lake_url.startswith("file:"):
+        yield _judged("lake", lambda: _lake(open_url("lake", settings.lake_url, **settings.lake.key())))
 
-    def ask() -> str:
-        with closing(open_url("stores", settings.warm_url, upgrade=False)) as warm:
-            version = warm.version()
-        return f"answers, tables at {version}" if version else "answers, and has no tables yet"
 
-    return [_judged("warm store", ask)]
+def _warm(url: str) -> str:
+    with closing(open_url("stores", url, upgrade=False)) as warm:
+        version = warm.version()
+    return f"answers, tables at {version}" if version else "answers, and has no tables yet"
+
+
+def _lake(lake: Lake) -> str:
+    found = sum(1 for _ in islice(lake.objects(), MOST_COUNTED + 1))
+    return f"more than {MOST_COUNTED:,} bronze objects" if found > MOST_COUNTED else f"{found} bronze objects"
 
 
 def _state(pipeline: Pipeline) -> str:

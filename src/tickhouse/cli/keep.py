@@ -1,4 +1,4 @@
-"""Commands that look after a house: quarantine, doctor, verify, backup, db, init."""
+"""Commands that look after a house: quarantine, doctor, verify, backup, copy, db, init."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.add_typer(quarantine, name="quarantine")
     app.add_typer(database, name="db")
-    for command in (doctor, verify, backup, init):
+    for command in (doctor, verify, backup, copy, init):
         app.command()(command)
 
 
@@ -146,9 +146,11 @@ def backup(
 
     Example: tickhouse backup /media/disk/house-2026-11-20
     """
-    from tickhouse.steps.backup import copy
+    from tickhouse.core.secrets import without_password
+    from tickhouse.steps import backup as steps
 
-    count, size = copy(existing(data, config), to)
+    found = existing(data, config)
+    count, size = steps.copy(found, to)
     if as_json:
         emit_json({"to": str(to), "files": count, "bytes": size})
     else:
@@ -157,6 +159,37 @@ def backup(
             ", after `pg_restore` of its postgres.dump into a database" if dumped else ""
         )
         say(f"{count} files, {size / 1e6:,.1f} MB copied to {to}; {how}")
+        if not found.lake_url.startswith("file:"):
+            say(
+                f"the lake stays where it is; `tickhouse copy --from {without_password(found.lake_url)} --to ...` copies it"
+            )
+
+
+def copy(
+    start: Annotated[
+        str, typer.Option("--from", help="A lake: file:///path, s3://bucket/prefix?endpoint=..., or a folder.")
+    ],
+    end: Annotated[str, typer.Option("--to", help="Where to, likewise.")],
+    as_json: Json = False,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Copy a lake to another place, each object read back and compared; begun again, it goes on where it stopped.
+
+    This moves the lake alone. The journal and the warm store stay where they are: stop the house, copy its lake, name the new
+    place in lake.url, start it again. What comes to the old lake meanwhile is copied when you copy again.
+
+    Example: tickhouse copy --from file:///srv/house/lake --to 's3://bucket/house?endpoint=https://storage.example&region=eu-1'
+    """
+    from tickhouse.cli.copying import copied
+
+    done = copied(start, end, settings(data, config))
+    if as_json:
+        emit_json(done)
+    else:
+        say(
+            f"{done['objects']:,} objects, {done['bytes'] / 1e6:,.1f} MB copied to {done['to']}; {done['there']:,} were there"
+        )
 
 
 def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> None:

@@ -21,7 +21,7 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     """Process and archive in the background while data are taken in, and finish with all of it stored.
 
     Roles that another process has are left to it. Yields a function that raises what made the background fail, if anything did.
-    A warm store that is away is waited for, unless the block fails or is interrupted.
+    A store or lake that is away is waited for, unless the block fails or is interrupted.
     """
     ending, given_up, failures, threads = threading.Event(), threading.Event(), [], []
 
@@ -37,7 +37,7 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
 
     with ExitStack() as stack:
         stack.enter_context(_told())
-        for name, body in (("process", _process(pipeline, given_up)), ("archive", _archive(pipeline))):
+        for name, body in (("process", _process(pipeline, given_up)), ("archive", _archive(pipeline, given_up))):
             try:
                 stack.enter_context(locks.role(pipeline.settings.data, name))
             except HouseLocked:
@@ -81,9 +81,9 @@ def _process(pipeline: Pipeline, given_up: threading.Event) -> Callable[[threadi
     return body
 
 
-def _archive(pipeline: Pipeline) -> Callable[[threading.Event], None]:
+def _archive(pipeline: Pipeline, given_up: threading.Event) -> Callable[[threading.Event], None]:
     def body(ending: threading.Event) -> None:
-        archive = pipeline.archive()
+        archive = pipeline.archive(given_up)
         while not ending.is_set():
             archive.step(0.1)
         archive.catch_up()

@@ -166,9 +166,22 @@ class JournalSettings(Section):
 class LakeSettings(Section):
     """The archive of raw messages and ticks, written once."""
 
-    url: str = Field("file://{data}/lake", description="file://...")
+    url: str = Field(
+        "file://{data}/lake",
+        repr=False,
+        description="file://..., s3://bucket/prefix?endpoint=https://...&region=...",
+    )
+    key_id: Hidden | None = Field(
+        None, description="of S3, where AWS's own variables and profiles do not tell", examples=["..."]
+    )
+    secret: Hidden | None = Field(None, description="the secret of key_id; better kept in .env", examples=["..."])
     roll_bytes: Size = Field(16 << 20, description="raw bytes after which an object is closed; open ones are in memory")
     roll_after: Duration = Field(300.0, description="age after which an object is closed")
+
+    def key(self) -> dict[str, Secret]:
+        """What a lake is told of who asks; files ask nobody."""
+        given = {"key_id": self.key_id, "secret": self.secret}
+        return {} if self.url.startswith("file:") else {name: value for name, value in given.items() if value}
 
 
 class HotSettings(Section):

@@ -12,7 +12,7 @@ or channels; positions rise inside it but need not be dense.
 One backend, one file, with a function `open(url, **options) -> Lake`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,10 +43,18 @@ class Lake(Protocol):
         """
 
     def objects(
-        self, kind: str = "bronze", source: str | None = None, first: int = 0, last: int | None = None
+        self,
+        kind: str = "bronze",
+        source: str | None = None,
+        first: int = 0,
+        last: int | None = None,
+        channel: str | None = None,
     ) -> Iterator[LakeObject]:
         """The objects there are that reach into the positions from `first` to `last`, ordered by (source, channel, date, first),
-        without holding them all in memory."""
+        without holding them all in memory. Of one `channel` there are only bronze objects."""  # fmt: skip
+
+    def end(self, source: str, channel: str) -> int:
+        """The position after the last message of a source and channel that is here, 0 when there is none."""
 
     def read(self, item: LakeObject) -> Iterator[RawBatch]:
         """The raw messages of a bronze object again, byte for byte, with their positions (one batch per run of dense
@@ -64,5 +72,14 @@ class Lake(Protocol):
     def verify(self) -> tuple[int, tuple[str, ...]]:
         """Read every object: how many there are, and one sentence for each fault found."""
 
+    def content(self, item: LakeObject) -> bytes:
+        """The bytes of an object as they are stored."""
+
+    def take(self, item: LakeObject, content: bytes) -> LakeObject:
+        """Store an object of another lake under its name, durable, as its bytes are; one that exists is left as it is."""
+
     def url(self, kind: str) -> str:
         """A glob that DuckDB or Polars can scan for objects of a kind."""
+
+    def reach(self) -> Mapping[str, str]:
+        """What DuckDB must be told to reach `url`, as the options of its secret of type s3; nothing for files. Never shown."""

@@ -7,7 +7,7 @@ beside the objects, for the processes that come after; what is there may be remo
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -40,6 +40,32 @@ class Day:
     first: I64
     last: I64
     spans: NDArray[Any]
+    sizes: I64 | None = None
+
+    @classmethod
+    def of(
+        cls, folder: str, held: Sequence[tuple[int, int]], known: Spans, sizes: I64 | None = None, changed: int = 0
+    ) -> "Day":
+        """The day of a folder with objects of these first and last positions, and with the spans of those that are known."""
+        first, last = np.array(held, np.int64).reshape(-1, 2).T
+        day = cls(folder, changed, first, last, np.zeros(len(held), SPAN), sizes)
+        day.recall(known)
+        return day
+
+    def recall(self, known: Spans) -> None:
+        """Take over the spans that are known."""
+        place = (
+            {ends: row for row, ends in enumerate(zip(self.first.tolist(), self.last.tolist(), strict=True))}
+            if known
+            else {}
+        )
+        for begin, end, span in known:
+            if (begin, end) in place:
+                self.spans[place[begin, end]] = span
+
+    def size(self, row: int) -> int | None:
+        """The bytes of an object, where they were told with its name."""
+        return None if self.sizes is None else int(self.sizes[row])
 
     def name(self, row: int) -> str:
         """The name of an object."""
@@ -69,20 +95,22 @@ class Index:
         self._days: dict[str, Day] = {}
         self._lock = threading.Lock()
 
-    def days(self, kind: str, source: str | None = None) -> list[Day]:
-        """Every folder of objects of a kind and source, in the order of their names, as it is now."""
-        top = kind if source is None else names.folder(kind, source)
+    def days(self, kind: str, source: str | None = None, channel: str | None = None) -> list[Day]:
+        """Every folder of objects of a kind, source and channel, in the order of their names, as it is now."""
+        top = kind if source is None else names.folder(kind, source, channel)
         with self._lock:
-            return [self._fresh(folder) for folder in self._folders(top)]
+            return [self._fresh(one) for one in self._folders(top) if channel is None or names.is_of(one, channel)]
+
+    def recall(self, day: Day) -> None:
+        """Nothing: a day comes with the spans that are kept of it."""
 
     def keep(self, day: Day) -> None:
         """Keep the spans that are known of a day for other processes. Where that cannot be, they read the objects themselves."""
-        text = msgspec.msgpack.encode(day.known())
         path = self._kept(day.folder)
         part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
-            part.write_bytes(_sum(text) + text)
+            part.write_bytes(packed(day.known()))
             part.replace(path)
 
     def _folders(self, below: str) -> Iterator[str]:
@@ -108,22 +136,33 @@ class Index:
     def _listed(self, folder: str, changed: int, known: Spans) -> Day:
         with os.scandir(self.root / folder) as entries:
             held = sorted(ends for entry in entries if (ends := names.held(folder, entry.name)) is not None)
-        first, last = np.array(held, np.int64).reshape(-1, 2).T
-        spans, place = np.zeros(len(held), SPAN), {ends: row for row, ends in enumerate(held)}
-        for begin, end, span in known:
-            if (begin, end) in place:
-                spans[place[begin, end]] = span
-        return Day(folder, changed, first, last, spans)
+        return Day.of(folder, held, known, changed=changed)
 
     def _read(self, folder: str) -> Spans:
         with suppress(OSError):
-            text = self._kept(folder).read_bytes()
-            if text[:CHECK] == _sum(text[CHECK:]):
-                return msgspec.msgpack.decode(text[CHECK:], type=Spans)
+            return unpacked(self._kept(folder).read_bytes())
         return []
 
     def _kept(self, folder: str) -> Path:
-        return self.root / ".index" / quote(folder, safe="")
+        return self.root / kept_name(folder)
+
+
+def kept_name(folder: str) -> str:
+    """Where the spans of a folder are kept, below the lake's root."""
+    return f".index/{quote(folder, safe='')}"
+
+
+def packed(spans: Spans) -> bytes:
+    """The spans that are known of a day, with a checksum."""
+    text = msgspec.msgpack.encode(spans)
+    return _sum(text) + text
+
+
+def unpacked(text: bytes) -> Spans:
+    """The spans that were packed; none where these are damaged."""
+    if text[:CHECK] != _sum(text[CHECK:]):
+        return []
+    return msgspec.msgpack.decode(text[CHECK:], type=Spans)
 
 
 def _sum(text: bytes) -> bytes:

@@ -17,13 +17,13 @@ _FOLDER = re.compile(
 _FILE = re.compile(r"(\d{20})-(\d{20})(\.ndjson\.gz|\.parquet)")
 
 
-def folder(kind: str, source: str) -> str:
-    """The folder of a source's objects of a kind.
+def folder(kind: str, source: str, channel: str | None = None) -> str:
+    """The folder of a source's objects of a kind, or of those of one channel.
 
-    >>> folder("bronze", "binance"), folder("ticks", "a/b")
-    ('bronze/source=binance', 'ticks/source=a%2Fb')
+    >>> folder("bronze", "binance", "trade"), folder("ticks", "a/b")
+    ('bronze/source=binance/channel=trade', 'ticks/source=a%2Fb')
     """
-    return f"{kind}/source={_safe(source)}"
+    return f"{kind}/source={_safe(source)}" + ("" if channel is None else f"/channel={_safe(channel)}")
 
 
 def name(kind: str, about: tuple[str, str], received_at: int, span: tuple[int, int]) -> str:
@@ -33,8 +33,7 @@ def name(kind: str, about: tuple[str, str], received_at: int, span: tuple[int, i
     'ticks/source=csv/date=1970-01-01/00000000000000000003-00000000000000000014.parquet'
     """
     day = datetime.fromtimestamp(received_at // SECOND, UTC).date().isoformat()
-    channel = f"/channel={_safe(about[1])}" if kind == "bronze" else ""
-    return inside(f"{folder(kind, about[0])}{channel}/date={day}", *span)
+    return inside(f"{folder(kind, about[0], about[1] if kind == 'bronze' else None)}/date={day}", *span)
 
 
 def inside(folder: str, first: int, last: int) -> str:
@@ -49,6 +48,11 @@ def inside(folder: str, first: int, last: int) -> str:
 def is_day(folder: str) -> bool:
     """Whether a folder is one that objects are in."""
     return _FOLDER.fullmatch(folder) is not None
+
+
+def is_of(folder: str, channel: str) -> bool:
+    """Whether a folder of objects is of a channel."""
+    return f"/channel={_safe(channel)}/" in folder
 
 
 def held(folder: str, file: str) -> tuple[int, int] | None:

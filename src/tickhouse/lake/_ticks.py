@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from tickhouse.core.batches import TickBatch
 from tickhouse.core.model import TICK, TIME
 
+Source: TypeAlias = Path | BinaryIO
+"""Where an object is read from: a file of this machine, or what is read and sought like one."""
 SCHEMA = TICK.append(pa.field("lane", pa.string()))
 PLACES = SCHEMA.get_field_index("event_time"), SCHEMA.get_field_index("symbol")
 ROW_GROUP = 131_072
@@ -54,9 +56,9 @@ def _between(column: pa.ChunkedArray, low: int, high: int) -> pa.ChunkedArray:
     return pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high))
 
 
-def matching(path: Path, wanted: Wanted) -> pa.Table | None:
+def matching(source: Source, wanted: Wanted) -> pa.Table | None:
     """The ticks that are wanted, or None when there are none."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(source, page_checksum_verification=True) as file:
         groups = [i for i, one in enumerate(_ranges(file.metadata)) if one.possible(wanted)]
         if not groups:
             return None
@@ -64,9 +66,9 @@ def matching(path: Path, wanted: Wanted) -> pa.Table | None:
     return found if found.num_rows else None
 
 
-def span(path: Path) -> tuple[int, int, str, str]:
+def span(source: Source) -> tuple[int, int, str, str]:
     """The lowest and highest event time (us) and symbol of an object by its statistics; as wide as can be where they do not say."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(source) as file:
         found = _ranges(file.metadata)
     begin, end = zip(*(one.times or ALWAYS for one in found), strict=True)
     low, high = zip(*(one.symbols or ANY for one in found), strict=True)
@@ -103,9 +105,9 @@ def split(tables: Sequence[pa.Table]) -> Iterator[TickBatch]:
         yield TickBatch.from_arrow(table.slice(i, j - i).drop_columns("lane"), lane=str(lanes[i]))
 
 
-def check(path: Path, first: int, last: int) -> str | None:
+def check(source: Source, first: int, last: int) -> str | None:
     """What is wrong with an object that should hold ticks of positions first to last, or None."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(source, page_checksum_verification=True) as file:
         if file.schema_arrow.names != SCHEMA.names:
             return f"has the columns {', '.join(file.schema_arrow.names)}"
         raw = file.read(use_threads=False)["raw"].to_numpy()

@@ -82,8 +82,5 @@ class Roller:
     def _last(self, key: Key) -> int:
         """The last archived position of a source and channel when this roller began, or -1."""
         if key not in self._archived:
-            source, channel = key
-            self._archived[key] = max(
-                (o.last for o in self.lake.objects("bronze", source) if o.channel == channel), default=-1
-            )
+            self._archived[key] = self.lake.end(*key) - 1
         return self._archived[key]

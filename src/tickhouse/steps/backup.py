@@ -16,8 +16,8 @@ def copy(settings: Settings, to: Path) -> tuple[int, int]:
     """Copy a house of files into a new folder; returns the number of files and their bytes.
 
     A warm store on a PostgreSQL server becomes the file `postgres.dump`. It is copied before the journal: what the copy's stores
-    lack, its journal still has. Objects of the lake are written once and never change. Raises `SettingsError` for a place that
-    is taken or a house that is not made of files, `DiskFull`.
+    lack, its journal still has. Objects of the lake are written once and never change; those on a server stay there
+    (`steps.copying` moves them). Raises `SettingsError` for a place that is taken or a house that is not made of files, `DiskFull`.
     """
     if to.exists() and any(to.iterdir()):
         raise BadSetting("to", str(to), "an empty or new folder")
@@ -32,7 +32,7 @@ def copy(settings: Settings, to: Path) -> tuple[int, int]:
         _database(warm, to / warm.name)
     _database(journal, to / journal.name)
     lake = Path(settings.lake_url.removeprefix("file://"))
-    if lake.is_dir():
+    if settings.lake_url.startswith("file:") and lake.is_dir():
         shutil.copytree(lake, to / "lake", ignore=shutil.ignore_patterns("*.tmp"), dirs_exist_ok=True)
     for path in settings.data.glob("*.json"):
         shutil.copy2(path, to / path.name)

@@ -89,9 +89,8 @@ class Past:
 
     def _links(self, source: str | None) -> Iterator[RawBatch]:
         """Marks: those in the lake, then those that are not archived yet."""
-        for item in self.lake.objects("bronze", source):
-            if item.channel == LINK:
-                yield from self.lake.read(item)
+        for item in self.lake.objects("bronze", source, channel=LINK):
+            yield from self.lake.read(item)
         position = self.journal.committed(ARCHIVE)
         while records := self.journal.read("raw", position):
             raws = (record.raw for record in records if record.channel == LINK and record.raw is not None)

@@ -170,7 +170,13 @@ class Reader:
     def sql(self, statement: str) -> statements.Answer:
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
         warm, lake = self.pipeline.settings.warm_url, self.pipeline.lake
-        place = statements.Place(warm, lake.url("ticks"), lake.url("bronze"), self.preferred.order)
+        globs = {kind: lake.url(kind) for kind in ("ticks", "bronze")}
+        reach = lake.reach()
+        if reach:  # a server is asked about what is wanted only
+            globs = {k: g for k, g in globs.items() if k in statement.lower() and next(lake.objects(k), None)}
+        place = statements.Place(
+            warm, globs.get("ticks"), globs.get("bronze"), self.preferred.order, reach if globs else {}
+        )
         return statements.query(place, statement)
 
     def trace(

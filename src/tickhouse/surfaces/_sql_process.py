@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickhouse.core.errors import Temporary, TickhouseError
+from tickhouse.surfaces._sql_lake import reach
 from tickhouse.surfaces._sql_views import furnish
 
 ROWS_AT_ONCE = 2048
@@ -71,6 +72,7 @@ def _verdict(job: dict[str, Any]) -> dict[str, str | None]:
 
 def _answer(job: dict[str, Any]) -> str | None:
     connection = duckdb.connect(config=_config(job["memory"], job["spill"]))
+    reach(connection, job["reach"])
     furnish(connection, job["warm"], {"ticks": job["ticks"], "bronze": job["bronze"]}, job["groups"])
     statement = one(connection, job["statement"])
     _bound(job["memory"], job["seconds"])

@@ -1,10 +1,9 @@
 """The tables of SQL: views over the warm store and the lake, in a DuckDB connection that can open nothing else."""
 
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from tickhouse.surfaces._sql_lake import any_at, root
 from tickhouse.surfaces._sql_warm import attach
 from tickhouse.surfaces._sql_warm import quoted as _quoted
 
@@ -68,15 +67,15 @@ def furnish(
     attached = attach(connection, warm)
     _warm(connection, attached.schema)
     _chosen(connection, groups or {})
-    found = {name: glob for name, glob in globs.items() if glob and _any(glob)}
+    found = {name: glob for name, glob in globs.items() if glob and any_at(glob)}
     if "ticks" in found:
         rows = f"read_parquet({_quoted(found['ticks'])}, hive_partitioning = true)"
         connection.execute(f"CREATE VIEW ticks AS SELECT * FROM {rows}")
     if "bronze" in found:
         rows = f"read_json({_quoted(found['bronze'])}, format = 'newline_delimited', columns = {BRONZE})"
         connection.execute(f"CREATE VIEW bronze AS SELECT * FROM {rows}")
-    folders = [str(Path(re.split(r"[*?\[]", glob)[0]).resolve()) for glob in found.values()]
-    connection.execute(f"SET allowed_directories = [{', '.join(_quoted(folder) for folder in folders)}]")
+    folders = ", ".join(_quoted(root(glob)) for glob in found.values())
+    connection.execute(f"SET allowed_directories = [{folders}]")
     connection.execute(f"SET allowed_paths = [{', '.join(_quoted(path) for path in attached.files)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -131,9 +130,3 @@ def _newest(columns: list[str]) -> str:
     keys = [name for name in ("symbol", "series", "interval", "start", "date", "source", "detector") if name in columns]
     quoted = ", ".join(f'"{key}"' for key in keys)
     return f"QUALIFY row_number() OVER (PARTITION BY {quoted} ORDER BY {version} DESC) = 1"
-
-
-def _any(glob: str) -> bool:
-    root, _, rest = glob.partition("*")
-    folder = Path(root)
-    return folder.is_dir() and next(folder.rglob("*" + rest.rsplit("*", 1)[-1]), None) is not None

@@ -41,6 +41,8 @@ class Place:
     ticks: str | None = None
     bronze: str | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reach: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What DuckDB must be told to reach the lake, secrets included; nothing for files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def query(place: Place, statement: str, limits: Limits | None = None) -> Answer:
         "ticks": place.ticks,
         "bronze": place.bronze,
         "groups": place.groups,
+        "reach": place.reach,
         "statement": statement,
     }
     until = time.monotonic() + limits.seconds

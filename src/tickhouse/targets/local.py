@@ -1,12 +1,13 @@
 """On this machine: sockets on the event loop, each other step in a thread of its own, all over one journal."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tickhouse.core import memory, observe
 from tickhouse.core.batches import Output, Record
-from tickhouse.core.errors import SettingsError
+from tickhouse.core.errors import SettingsError, Temporary
 from tickhouse.core.line import Health
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.failover import Failover
@@ -122,6 +123,9 @@ class Local:
         try:
             body()
         except BaseException as error:
+            if isinstance(error, Temporary) and body == self._archive and self._ending.is_set():
+                observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
+                return
             self._failure = self._failure or error
             self.stop()
 
@@ -151,7 +155,7 @@ class Local:
             process.step()
 
     def _archive(self) -> None:
-        archive = self.pipeline.archive()
+        archive = self.pipeline.archive(self._ending)
         trim = Upkeep(self.pipeline.clock, trim_journal(self.pipeline.journal))
         while not self._ending.is_set():
             observe.beat("archive")

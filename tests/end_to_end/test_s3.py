@@ -1,0 +1,100 @@
+"""A house whose lake is on S3: loaded, verified, traced, asked by SQL, replayed, and its lake copied to another place and back."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.inside import run
+from tests.lake.buckets import moto, own
+from tickhouse.core.settings import load as settings
+from tickhouse.lake.local import open as open_local
+from tickhouse.pipeline import Pipeline
+
+__all__ = ["moto"]
+LINES = [f"2026-03-02T10:{n // 60:02d}:{n % 60:02d}Z,{'AB'[n % 2]},{100 + n % 7},{1 + n % 3}" for n in range(1200)]
+
+
+@pytest.fixture
+def house(moto, tmp_path, monkeypatch):
+    """A house with a file of ticks; all that its journal held is in the lake, and it has let go of it."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("TICKHOUSE_")]:
+        monkeypatch.delenv(name)
+    with own(moto) as url:
+        monkeypatch.setenv("TICKHOUSE_LAKE__URL", url("house"))
+        (tmp_path / "t.csv").write_text("\n".join(["time,symbol,price,size", *LINES, ""]))
+        assert good("load", "t.csv", "--data", "mine").returncode == 0
+        pipeline = Pipeline(settings(None, tmp_path / "mine", journal__retain="1s", journal__retain_bytes=1))
+        pipeline.journal.trim(pipeline.clock.now() + 10**12)
+        assert pipeline.journal.begin() == pipeline.journal.end() > 1200
+        pipeline.close()
+        yield url
+
+
+def good(*words):
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert "of-the-tests" not in done.stdout + done.stderr
+    return done
+
+
+def test_it_is_verified_and_told_of(house):
+    assert json.loads(good("verify", "--json", "--data", "mine").stdout)["objects"] == 3
+    lake = next(part for part in json.loads(run("doctor", "--json", "--data", "mine").stdout) if part["part"] == "lake")
+    assert lake["ok"] and lake["message"] == "2 bronze objects"
+    assert "balanced" in good("status", "--json", "--data", "mine").stdout
+
+
+def test_a_bar_is_traced_to_messages_that_only_the_lake_has(house):
+    found = json.loads(good("trace", "A", "2026-03-02T10:07", "--json", "--data", "mine").stdout)
+    assert found["raw"]["count"] == found["ticks"] == 30
+    assert found["raw"]["messages"][0]["payload"] == LINES[420]
+
+
+def test_sql_reads_it_and_nothing_beside_it(house):
+    pytest.importorskip("duckdb_extension_httpfs", reason="DuckDB reads S3 with duckdb-extension-httpfs")
+    ask = ("sql", "--data", "mine", "--json")
+    rows = json.loads(
+        good(*ask, "select symbol, count(*) as n, sum(size) as s from ticks group by 1 order by 1").stdout
+    )
+    assert rows == [{"symbol": symbol, "n": 600, "s": 1200.0} for symbol in "AB"]
+    assert json.loads(good(*ask, "select count(*) as n from bronze where channel = 'ticks'").stdout) == [{"n": 1201}]
+    for statement in ("from duckdb_secrets()", "from 's3://tickhouse/elsewhere.parquet'"):
+        refused = run(*ask, statement)
+        assert refused.returncode == 2 and "of-the-tests" not in refused.stderr
+
+
+def test_a_replay_of_it_is_the_same_house(house):
+    bars = good("bars", "A", "--json", "--data", "mine").stdout
+    refused = run("replay", "--data", "mine", "--into", "new")
+    assert refused.returncode == 2 and "a place of its own" in refused.stderr and "of-the-tests" not in refused.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TICKHOUSE_LAKE__URL")
+        Path("mine/tickhouse.toml").write_text(f'[lake]\nurl = "{house("house")}"\n')
+        Path("new").mkdir()
+        Path("new/tickhouse.toml").write_text("")
+        good("replay", "--data", "mine", "--into", "new")
+        assert good("bars", "A", "--json", "--data", "new").stdout == bars
+
+
+def test_a_lake_is_copied_there_and_back_and_copying_again_copies_nothing(house, moto, tmp_path):
+    with own(moto) as url:
+        first = json.loads(good("copy", "--from", house("house"), "--to", str(tmp_path / "local"), "--json").stdout)
+        assert (first["objects"], first["there"]) == (3, 0) and "********" in first["from"]
+        again = json.loads(good("copy", "--from", house("house"), "--to", str(tmp_path / "local"), "--json").stdout)
+        assert (again["objects"], again["bytes"], again["there"]) == (0, 0, 3)
+        good("copy", "--from", str(tmp_path / "local"), "--to", url("back"))
+        assert (
+            json.loads(good("copy", "--from", url("back"), "--to", str(tmp_path / "local"), "--json").stdout)["there"]
+            == 3
+        )
+    assert open_local(f"file://{tmp_path}/local").verify() == (3, ())
+    assert run("copy", "--from", "s3://k:of-the-tests@x/y", "--to", "s3://k:of-the-tests@x/y").returncode == 2
+
+
+def test_a_backup_says_that_the_lake_stays(house, tmp_path):
+    said = good("backup", str(tmp_path / "backup"), "--data", "mine").stderr
+    assert "the lake stays where it is" in said and "tickhouse copy --from s3://" in said
+    assert not (tmp_path / "backup" / "lake").exists()
