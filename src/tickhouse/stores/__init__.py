@@ -101,7 +101,15 @@ class Warm(Protocol):
 
 
 class Hot(Protocol):
-    """The newest of everything, for screens. An older value never replaces a newer one. Safe to call from several threads."""
+    """The newest of everything, for screens. An older value never replaces a newer one. Safe to call from several threads.
+
+    Nobody waits for it: where it is a server that is away, what is taken in is written when it is back, and what is asked is
+    answered from what this process took in itself. Whoever needs more asks the warm store.
+    """
+
+    @property
+    def own(self) -> "Hot":
+        """What this process took in, without what others did. What is taken in there stays in this process."""
 
     def ticks(self, batch: TickBatch) -> None:
         """Take in ticks just journaled."""
@@ -114,3 +122,9 @@ class Hot(Protocol):
 
     def forming(self, symbols: Sequence[str] = (), interval: str | None = None) -> list[dict[str, Any]]:
         """The newest bar of each (symbol, source, interval), forming or not, as plain values."""
+
+    def check(self) -> str:
+        """In one sentence how it is. Raises what keeps it from its work, with what to do."""
+
+    def close(self) -> None:
+        """Write what is not written yet, if that takes no longer than a moment, and let go of connections."""
