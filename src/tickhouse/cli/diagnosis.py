@@ -92,6 +92,7 @@ def _house(settings: Settings) -> list[Verdict]:
         "journal": lambda: f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}",
         "lake": lambda: f"{sum(1 for _ in pipeline.lake.objects())} bronze objects",
         "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
+        "hot store": pipeline.hot.check,
         "state": lambda: _state(pipeline),
     }
     try:

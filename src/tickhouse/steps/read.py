@@ -53,6 +53,7 @@ class Reader:
         if query.as_of is not None or query.versions:
             return stored
         forming = [row for row in self.pipeline.hot.forming(query.symbols, query.interval) if _asked(row, query)]
+        forming = _still(forming, stored)
         if query.source is None:
             stored, forming = self.preferred.forming(stored, forming)
         if not forming or query.limit is not None or query.after is not None:
@@ -131,12 +132,14 @@ class Reader:
         return self.pipeline.warm.metrics(query)
 
     def latest(self, symbols: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        """The newest price of each symbol: from memory, or the close of the newest bar where this process has seen none."""
-        rows = self.pipeline.hot.latest(symbols)
-        if rows:
-            return self.preferred.latest(list(rows))
-        known = [row for row in self.symbols() if not symbols or row["symbol"] in symbols]
-        return self.preferred.latest([row for one in known for row in self._last_close(one["symbol"], one["source"])])
+        """The newest price of each symbol: from the hot store, or the close of the newest bar of those asked for that it has not."""
+        rows = list(self.pipeline.hot.latest(symbols))
+        lacking = set(symbols) - {row["symbol"] for row in rows}
+        if rows and not lacking:
+            return self.preferred.latest(rows)
+        known = [row for row in self.symbols() if not symbols or row["symbol"] in lacking]
+        closes = [row for one in known for row in self._last_close(one["symbol"], one["source"])]
+        return self.preferred.latest([*rows, *closes])
 
     def _last_close(self, symbol: str, source: str) -> list[dict[str, Any]]:
         table = self.past.bars(Query((symbol,), source=source, last=1))
@@ -219,7 +222,7 @@ class Reader:
         if output.coverage is not None:
             self._tell("coverage", columns(output.coverage))
         traded = {symbol for record in records if record.ticks is not None for symbol in _named(record.ticks)}
-        latest = self.preferred.latest(self.pipeline.hot.latest(tuple(traded)), heard=True) if traded else []
+        latest = self.preferred.latest(self.pipeline.hot.own.latest(tuple(traded)), heard=True) if traded else []
         if latest:
             self._tell("ticks", {name: [row[name] for row in latest] for name in latest[0]})
 
@@ -252,6 +255,18 @@ def _asked(row: dict[str, Any], query: Query) -> bool:
         and (query.start is None or row["start"] >= query.start)
         and (query.end is None or row["start"] < query.end)
     )
+
+
+def _still(forming: list[dict[str, Any]], stored: pa.Table) -> list[dict[str, Any]]:
+    """The forming bars whose window is not stored as closed: where the hot store is behind, the warm store is right."""
+    if not forming or not stored.num_rows:
+        return forming
+    since = pa.scalar(min(row["start"] for row in forming), stored["start"].type)
+    names = ("symbol", "source", "interval")
+    late = stored.filter(pc.greater_equal(stored["start"], since))
+    columns = [*(late[name].to_pylist() for name in names), late["start"].cast(pa.int64()).to_pylist()]
+    closed = set(zip(*columns, strict=True))
+    return [row for row in forming if (*(row[name] for name in names), row["start"]) not in closed]
 
 
 def _newest(table: pa.Table, last: int) -> pa.Table:

@@ -71,6 +71,8 @@ class RedisHot:
 
     def check(self) -> str:
         """How it is, after writing and removing a key. Raises `SettingsError` or `Unreachable`, which says what to do."""
+        if not self._circuit.enter():
+            raise Unreachable(self._circuit.reason)
         began = perf_counter()
         try:
             probe = f"{self.address.prefix}:probe"
@@ -78,8 +80,11 @@ class RedisHot:
             self._client.delete(probe)
             took = perf_counter() - began
             count: Any = self._client.zcard(f"{self.address.prefix}:prices")
-        except (RedisError, TypeError, ValueError) as error:
+        except RedisError as error:
+            if is_away(error):
+                self._circuit.failed(error)
             raise self.address.unsettled(error) or Unreachable(self.address.why(error)) from error
+        self._circuit.succeeded()
         if self._writer.trouble:
             raise Unreachable(self._writer.trouble)
         return f"Redis at {self.address.where} answers in {took * 1000:.1f} ms and has {count} prices"
@@ -90,12 +95,13 @@ class RedisHot:
         self._client.close()
 
     def _greet(self) -> None:
+        """Raise what the user has to put right. That the server is away is told by who needs it first."""
         try:
             self._client.ping()
         except (RedisError, TypeError, ValueError) as error:
             if unsettled := self.address.unsettled(error):
+                self.close()
                 raise unsettled from None
-            self._circuit.failed(error)
 
     def _read(self, kind: Kind, symbols: Sequence[str], interval: str | None = None) -> list[Row]:
         """What the server has; nothing while it is away."""
