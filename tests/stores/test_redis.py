@@ -119,7 +119,9 @@ BAR = st.lists(st.tuples(st.sampled_from("AB"), *(st.integers(0, 2) for _ in ran
 @given(st.lists(PRICE, max_size=6), st.lists(BAR, max_size=6), st.randoms(use_true_random=False))
 def test_whoever_writes_what_at_the_same_time_the_end_is_that_of_the_store_in_memory(redis_url, prices, bars, chance):
     """A value is a function of its rank here: of two that are equally new it does not matter which one is shown."""
-    given_ = [("ticks", ticks(*({"symbol": s, "event_time": T0 + t, "price": t + 1.0} for s, t in rows))) for rows in prices]
+    given_ = [
+        ("ticks", ticks(*({"symbol": s, "event_time": T0 + t, "price": t + 1.0} for s, t in rows))) for rows in prices
+    ]
     given_ += [("bars", batch([_bar(*row) for row in rows])) for rows in bars]
     url, plain = named(redis_url), memory.open()
     stores = [open_url("stores", url) for _ in range(3)]
