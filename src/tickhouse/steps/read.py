@@ -132,7 +132,7 @@ class Reader:
         return self.pipeline.warm.metrics(query)
 
     def latest(self, symbols: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        """The newest price of each symbol: from the hot store, or the close of the newest bar of those asked for that it has not."""
+        """The newest price of each symbol: from the hot store, or the last close of those asked for that it has not."""
         rows = list(self.pipeline.hot.latest(symbols))
         lacking = set(symbols) - {row["symbol"] for row in rows}
         if rows and not lacking:
