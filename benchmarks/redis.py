@@ -4,8 +4,8 @@
 
 A server of its own is started, with its file on. `writes`: the same hashes, batch after batch, by `RedisHot` (which compares inside
 the server and keeps the list of keys) and by a redis-py pipeline of HSET and PEXPIRE (which does neither), turn by turn; redis-py's
-pipeline takes 500 values at a time, as the store does. `visible`: exchange and `tickhouse run ingest process` are processes; the age
-of a tick, from its receipt at the socket, when a reader that asks all the time first sees it in Redis. Journaling is in it.
+pipeline takes 500 values at a time, as the store does. `visible`: exchange and pipeline are processes; the age of a
+tick, from its receipt at the socket, when a reader that asks all the time first sees it in Redis. Journaling is in it.
 """
 
 import argparse

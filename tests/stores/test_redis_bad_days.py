@@ -1,4 +1,4 @@
-"""A Redis that is killed, frozen, cut off, full, or wants another password: nobody waits, and it gets everything by itself later."""
+"""A Redis that is killed, frozen, cut off, full, or wants another password: nobody waits, and later it gets everything."""
 
 import time
 from contextlib import contextmanager

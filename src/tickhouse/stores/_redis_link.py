@@ -170,7 +170,9 @@ class Circuit:
             away = time.monotonic() - self._since
         self.show()
         if was:
-            observe.tell("stores", SAID[self.part][1], logging.WARNING, where=self.address.where, after_seconds=round(away, 1))
+            observe.tell(
+                "stores", SAID[self.part][1], logging.WARNING, where=self.address.where, after_seconds=round(away, 1)
+            )
 
     def show(self) -> None:
         """Set the metric."""
