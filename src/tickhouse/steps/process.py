@@ -78,6 +78,7 @@ class Process:
         self._keep(output)
         for batch in (*output.bars, *output.forming):
             self._shown.bars(batch)
+        self._shown.announce(output)
         self.publish(records, output)
         self._counted.output(output)
         return output

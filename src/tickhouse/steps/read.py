@@ -23,7 +23,7 @@ from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.preferred import Preferred, orders
 from tickhouse.steps.reconcile import reconcile
 from tickhouse.steps.tracing import Tracing
-from tickhouse.surfaces import Columns, Listener
+from tickhouse.surfaces import MISSED, Columns, Listener
 from tickhouse.surfaces import sql as statements
 
 
@@ -225,6 +225,10 @@ class Reader:
         latest = self.preferred.latest(self.pipeline.hot.own.latest(tuple(traded)), heard=True) if traded else []
         if latest:
             self._tell("ticks", {name: [row[name] for row in latest] for name in latest[0]})
+
+    def missed(self) -> None:
+        """Tell the listeners that changes may have gone by unheard."""
+        self._tell(MISSED, {"symbol": [""]})
 
     def _tell(self, topic: str, changed: Columns) -> None:
         for listener in list(self._listeners) if changed["symbol"] else ():

@@ -100,6 +100,28 @@ class Warm(Protocol):
         """Let go of connections."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What another process said: the newest ticks, at most one a series, and of an output what is shown and what is firm.
+
+    Not `whole`: something said before it was missed, which is in the stores.
+    """
+
+    ticks: tuple[TickBatch, ...]
+    output: Output
+    whole: bool
+
+
+class Changes(Protocol):
+    """What another process says from now on. Belongs to one thread."""
+
+    def next(self, seconds: float) -> Heard | None:
+        """The next of it, waited for so many seconds; None when nothing was said."""
+
+    def close(self) -> None:
+        """Stop hearing."""
+
+
 class Hot(Protocol):
     """The newest of everything, for screens. An older value never replaces a newer one. Safe to call from several threads.
 
@@ -122,6 +144,12 @@ class Hot(Protocol):
 
     def forming(self, symbols: Sequence[str] = (), interval: str | None = None) -> list[dict[str, Any]]:
         """The newest bar of each (symbol, source, interval), forming or not, as plain values."""
+
+    def announce(self, output: Output) -> None:
+        """Say to other processes what an output has that is firm; what is only shown they are told as it is taken in."""
+
+    def follow(self) -> Changes | None:
+        """What other processes say, from now on; None where no other can be heard."""
 
     def check(self) -> str:
         """In one sentence how it is. Raises what keeps it from its work, with what to do."""

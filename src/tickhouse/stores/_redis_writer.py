@@ -7,6 +7,8 @@ from redis import Connection
 from redis.exceptions import RedisError
 
 from tickhouse.core import observe
+from tickhouse.core.batches import Output
+from tickhouse.stores._redis_fanout import Speaker
 from tickhouse.stores._redis_link import Address, Circuit, is_away
 from tickhouse.stores._redis_own import Lot, Own
 from tickhouse.stores._redis_scripts import MOST, Scripts
@@ -23,6 +25,7 @@ class Writer:
         self._own, self._answers, self._takes = own, answers, Circuit(address, "writes")
         self._client = address.connect(redis_connect_func=self._connected)
         self._scripts = Scripts(self._client, address.prefix, address.ttl)
+        self._speaker = Speaker(self._client, address.prefix)
         self._news, self._ending = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -38,6 +41,11 @@ class Writer:
         self._news.set()
         if self._thread is None:
             self._start()
+
+    def announce(self, output: Output) -> None:
+        """There is something to say."""
+        self._speaker.add(output)
+        self.wake()
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything is written; whether it is."""
@@ -83,13 +91,16 @@ class Writer:
         """Write everything there is; whether the server took it."""
         observe.gauge("hot_waiting", self._own.untold)
         self._writing = True
-        parts = [lot.part(at, at + MOST) for lot in self._own.take() for at in range(0, len(lot.rows), MOST)]
+        lots = self._own.take()
+        parts = [lot.part(at, at + MOST) for lot in lots for at in range(0, len(lot.rows), MOST)]
         began = time.perf_counter()
         try:
             while parts:
                 self._write(parts[-1])
                 parts.pop()
+            self._speaker.speak(lots)
         except (RedisError, OSError) as error:
+            self._speaker.failed()
             if is_away(error):
                 self._answers.failed(error)
             else:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import BarBatch, TickBatch
+from tickhouse.core.batches import BarBatch, Output, TickBatch
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.model import State, interval_text
 from tickhouse.stores._groups import Groups
@@ -99,6 +99,12 @@ class MemoryHot:
     def own(self) -> "MemoryHot":
         """The store itself."""
         return self
+
+    def announce(self, output: Output) -> None:
+        """Nobody hears it."""
+
+    def follow(self) -> None:
+        """No other process can be heard."""
 
     def check(self) -> str:
         """In one sentence how it is."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from tickhouse.core.batches import BarBatch, TickBatch
+from tickhouse.core.batches import BarBatch, Output, TickBatch
 from tickhouse.core.errors import Unreachable
+from tickhouse.stores._redis_fanout import Follower
 from tickhouse.stores._redis_link import Address, Circuit, is_away
 from tickhouse.stores._redis_own import Own, Row, merged
 from tickhouse.stores._redis_scripts import Scripts
@@ -64,6 +65,14 @@ class RedisHot:
     def forming(self, symbols: Sequence[str] = (), interval: str | None = None) -> list[Row]:
         """The newest bar of each (symbol, source, interval), likewise."""
         return merged("bar", self._own.forming(symbols, interval), self._read("bar", symbols, interval))
+
+    def announce(self, output: Output) -> None:
+        """Say to those who follow what is firm."""
+        self._writer.announce(output)
+
+    def follow(self) -> Follower:
+        """What the process that writes says, from now on."""
+        return Follower(self.address)
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until the server has everything that was taken in; whether it has."""
