@@ -26,6 +26,8 @@ from tickhouse.stores.memory import REAL
 TABLES = ("anomalies", "coverage", "switches")
 MOST_ROWS = 50_000
 """Firm rows that wait; when there are more all are let go, and who follows is told to look into the stores."""
+MOST_RUNS = 16
+"""Writers that are remembered: those that were started last."""
 BEAT_SECONDS = 1.0
 """How often something is said at least while the process works, and how often it is asked whether anybody hears."""
 AGAIN_SECONDS = 3.0
@@ -111,7 +113,7 @@ class Follower:
         self._client = address.connect()
         self._not_before = 0.0
         self._talk: Any = None
-        self._last: tuple[str, int] | None = None
+        self._last: dict[str, int] = {}
 
     def next(self, seconds: float) -> Heard | None:
         """The next changes, waited for so many seconds; None when nothing was said, or the server is away."""
@@ -147,8 +149,10 @@ class Follower:
 
     def _heard(self, said: dict[str, Any]) -> Heard:
         run, number = said["run"], said["n"]
-        whole = self._last is None or self._last == (run, number - 1)
-        self._last = (run, number)
+        whole = not self._last or self._last.pop(run, 0) == number - 1
+        self._last[run] = number
+        if len(self._last) > MOST_RUNS:
+            del self._last[next(iter(self._last))]
         forming = tuple(bars_of(said["forming"])) if "forming" in said else ()
         firm = tuple(batch for columns in said["bars"] for batch in bars_of(columns))
         tables = {name: pa.ipc.open_stream(data).read_all() for name, data in said["tables"].items()}
