@@ -56,6 +56,12 @@ def test_an_empty_store_answers_with_nothing(hot):
     assert hot.latest() == []
 
 
+def test_a_symbol_of_which_no_tick_is_left_has_no_price(hot):
+    hot.ticks(ticks({"symbol": "A"}, {"symbol": "B"}).take(slice(0, 1)))
+    assert [row["symbol"] for row in hot.latest()] == ["A"]
+    assert hot.latest(["B"]) == []
+
+
 def test_the_newest_price_of_each_symbol_and_source_is_plain_values(hot):
     hot.ticks(ticks({"symbol": "A", "price": 1.0}, {"symbol": "A", "price": 2.0, "event_time": T0 + 1, "size": None}))
     hot.ticks(ticks({"symbol": "A", "price": 3.0}, source="csv"))

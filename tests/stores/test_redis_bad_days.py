@@ -91,6 +91,7 @@ def test_restarted_between_two_writes_it_is_told_everything_again(private_server
         client = hot.address.connect()
         client.flushall()
         client.close()
+        hot.ticks(ticks({"symbol": "S0"}, {"symbol": "NEVER"}).take(slice(0, 1)))
         server.restart()
         write(hot, 2, symbols=1)
         until(lambda: hot.flush(0) and seen(url) == {"S0": 3.0, "S1": 2.0, "S2": 2.0})

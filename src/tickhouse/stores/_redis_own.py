@@ -71,7 +71,8 @@ class Own(MemoryHot):
     def untell_all(self) -> None:
         """The server may know nothing of what it was told."""
         with self._lock:
-            self._untold = {"price": set(range(len(self._prices))), "bar": set(range(len(self._bars)))}
+            self._untold["price"] = set(self._newest.held(len(self._prices)))
+            self._untold["bar"] = set(self._shown.held(len(self._bars)))
 
     def _changed(self, kind: Kind, rows: I64) -> None:
         self._untold[kind].update(rows.tolist())

@@ -168,9 +168,16 @@ class _Columns:
             more = np.full(max(16, rows, 2 * have) - have, LONG_AGO if name == self._time else 0, column.dtype)
             self._columns[name] = np.concatenate((column, more))
 
+    def held(self, rows: int) -> list[int]:
+        """Which of the first rows hold anything."""
+        return np.flatnonzero(self._columns[self._time][:rows] != LONG_AGO).tolist()
+
     def plain(self, keys: Sequence[tuple[Any, int]]) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """The values of rows, NaN as None."""
+        """The values of rows that hold any, NaN as None."""
         rows = np.fromiter((row for _, row in keys), np.int64, len(keys))
+        held = self._columns[self._time][rows] != LONG_AGO
+        if not held.all():
+            rows, keys = rows[held], [key for key, holds in zip(keys, held.tolist(), strict=True) if holds]
         columns = [
             [None if isnan(v) else v for v in column[rows].tolist()] if name in REAL else column[rows].tolist()
             for name, column in self._columns.items()
