@@ -18,7 +18,7 @@ class Shown:
 
     def __init__(self, pipeline):
         self.bars, self.missed = set(), 0
-        self.hear = Hear(pipeline, self.published, self.miss)
+        self.hear = Hear(pipeline, lambda: pipeline.process(write=False), self.published, self.miss)
 
     def published(self, records, output):
         for batch in output.bars:

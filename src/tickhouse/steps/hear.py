@@ -21,11 +21,14 @@ class Hear:
     """Hears what another process says through the hot store, which spares an engine of one's own.
 
     When nothing is said although the journal grows (no hot store, or no process) it follows the journal with an engine that goes on
-    from the newest checkpoint, until something is said again. `missed` is called when changes may have gone by unheard.
+    from the newest checkpoint (`engine` makes it), until something is said again. `missed` is called when changes may have gone by
+    unheard.
     """
 
-    def __init__(self, pipeline: "Pipeline", publish: Published, missed: Callable[[], None]) -> None:
-        self.pipeline, self.publish, self.missed = pipeline, publish, missed
+    def __init__(
+        self, pipeline: "Pipeline", engine: Callable[[], Process], publish: Published, missed: Callable[[], None]
+    ) -> None:
+        self.pipeline, self.engine, self.publish, self.missed = pipeline, engine, publish, missed
         self._changes: Changes | None = pipeline.hot.follow()
         self._engine: Process | None = None
         self._heard_at, self._end = time.monotonic(), pipeline.journal.end()
@@ -74,7 +77,7 @@ class Hear:
         return quiet and self.pipeline.journal.end() > self._end
 
     def _follow(self) -> None:
-        self._engine = self.pipeline.process(write=False)
+        self._engine = self.engine()
         self._engine.publish = self.publish
         if self._changes is not None:
             observe.tell("process", "hears no process, follows the journal")

@@ -146,7 +146,8 @@ class Local:
             self.refill.want(process.engine.open_holes(), process.engine.position)
 
     def _follow(self) -> None:
-        hear = Hear(self.pipeline, self._published, self._missed)
+        pipeline = self.pipeline
+        hear = Hear(pipeline, lambda: pipeline.process(write=False), self._published, self._missed)
         while not self._ending.is_set():
             hear.step()
         hear.close()
