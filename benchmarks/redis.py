@@ -9,6 +9,7 @@ tick, from its receipt at the socket, when a reader that asks all the time first
 """
 
 import argparse
+import json
 import tempfile
 import time
 from itertools import pairwise
@@ -101,26 +102,22 @@ def visible(server: Server, rate: float, symbols: int, seconds: float) -> dict[s
         url = f"{server.url}?prefix=live{rate:g}"
         config = settings_file(Path(place), market, free_port(), f'[hot]\nurl = "{url}"')
         hot = redis.open(url)
-        client = hot.address.connect()
-        with process(*TICKHOUSE, "run", "ingest", "process", "--config", str(config), "--json"):
+        client, prefix = hot.address.connect(), hot.address.prefix
+        with process(*TICKHOUSE, "run", "ingest", "process", "--config", str(config), "--json") as run:
             until = time.monotonic() + 60
-            while client.zcard(f"{hot.address.prefix}:prices") < min(symbols, 20):
+            while client.zcard(f"{prefix}:prices") < min(symbols, 20):
                 if time.monotonic() > until:
                     raise Wrong("nothing came to Redis")
                 time.sleep(0.05)
             time.sleep(5)
-            ages, gaps = seen(
-                client, [f"{hot.address.prefix}:price:{s}:binance" for s in market["symbols"][:20]], seconds
-            )
+            ages, gaps = seen(client, [f"{prefix}:price:{s}:binance" for s in market["symbols"][:20]], seconds)
+            run.terminate()
+            said = run.stdout.read() if run.stdout else b""
         hot.close()
         client.close()
-    return {
-        "ticks_per_s": rate,
-        "symbols": symbols,
-        "seen": len(ages),
-        **quantiles(ages),
-        "looked_every": quantiles(gaps),
-    }
+    processed = round(json.loads(said)["ticks_per_second"])
+    shown = {"wanted_per_s": rate, "ticks_per_s": processed, "symbols": symbols, "seen": len(ages)}
+    return {**shown, **quantiles(ages), "looked_every": quantiles(gaps)}
 
 
 def seen(client: Any, keys: list[str], seconds: float) -> tuple[list[float], list[float]]:
