@@ -1,5 +1,6 @@
 """Shows, in a process that only serves, what the one with the role `process` says; or what its own engine makes of the journal."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,7 +32,8 @@ class Hear:
         self.pipeline, self.engine, self.publish, self.missed = pipeline, engine, publish, missed
         self._changes: Changes | None = pipeline.hot.follow()
         self._engine: Process | None = None
-        self._heard_at, self._end = time.monotonic(), pipeline.journal.end()
+        self._silence: tuple[float, int] | None = None
+        """When nothing was said for the first time since something was, and the end of the journal then."""
 
     @property
     def alone(self) -> bool:
@@ -54,9 +56,9 @@ class Hear:
             self._changes.close()
 
     def _show(self, heard: Heard) -> None:
-        self._heard_at, self._end = time.monotonic(), self.pipeline.journal.end()
+        self._silence = None
         if self._engine is not None:
-            observe.tell("process", "hears the process again")
+            observe.tell("process", "hears the process again", logging.WARNING)
         own, whole = self.pipeline.hot.own, heard.whole and self._engine is None
         self._engine = None
         for ticks in heard.ticks:
@@ -73,12 +75,14 @@ class Hear:
     def _is_quiet(self) -> bool:
         if self._changes is None:
             return True
-        quiet = time.monotonic() - self._heard_at > QUIET_SECONDS
-        return quiet and self.pipeline.journal.end() > self._end
+        if self._silence is None:
+            self._silence = time.monotonic(), self.pipeline.journal.end()
+        since, end = self._silence
+        return time.monotonic() - since > QUIET_SECONDS and self.pipeline.journal.end() > end
 
     def _follow(self) -> None:
         self._engine = self.engine()
         self._engine.publish = self.publish
         if self._changes is not None:
-            observe.tell("process", "hears no process, follows the journal")
+            observe.tell("process", "hears no process, follows the journal", logging.WARNING)
             self.missed()
