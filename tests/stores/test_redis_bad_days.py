@@ -71,6 +71,7 @@ def test_killed_and_restarted_without_its_data_it_is_told_everything_again(priva
         with pytest.raises(Unreachable, match="cannot be reached"):
             hot.check()
         assert len(hot.latest()) == 3, "what this process saw is still answered"
+        assert b'tickhouse_hot_up{part="answers"} 0.0' in observe.exposition()
         for file in (server.folder / "data").rglob("*.aof"):
             file.unlink()
         for file in (server.folder / "data").rglob("*.manifest"):
@@ -80,6 +81,7 @@ def test_killed_and_restarted_without_its_data_it_is_told_everything_again(priva
         assert seen(url) == {"S0": 40.0, "S1": 40.0, "S2": 2.0}, "the one that did not change meanwhile, too"
         until(lambda: told() == ["hot store away", "hot store back"])
         assert "answers" in hot.check()
+        assert b'tickhouse_hot_up{part="answers"} 1.0' in observe.exposition()
 
 
 def test_restarted_between_two_writes_it_is_told_everything_again(private_server, told):
