@@ -48,6 +48,7 @@ class Pipeline:
             self.warm = open_url("stores", settings.warm_url)
             opened.callback(self.warm.close)
             self.hot = open_url("stores", settings.hot_url)
+            opened.callback(self.hot.close)
             self._opened = opened.pop_all()
         self.past = Past(self.journal, self.lake, self.warm)
 

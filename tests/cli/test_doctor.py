@@ -72,3 +72,39 @@ def test_a_damaged_part_fails(th, house):
     (house / "warm.db").write_bytes(b"not a database" * 1000)
     said = th("doctor", "--data", house)
     assert said.status == 1 and "WRONG" in said.out and "damaged" in said.out
+
+
+def hot(url: str) -> str:
+    return f'feeds = {{}}\n[hot]\nurl = "{url}"\n'
+
+
+def test_a_hot_store_that_is_away_is_told_with_the_fix_and_the_house_answers_without_it(th, elsewhere, house, free):
+    (house / "tickhouse.toml").write_text(hot(f"redis://:secret@127.0.0.1:{free}/0"))
+    told = th("doctor", "--data", house)
+    assert told.status == 75
+    assert f"WRONG  hot store: Redis at 127.0.0.1:{free}/0 cannot be reached" in told.out
+    assert "start it, or put its address into hot.url" in told.out
+    status = th("status", "--data", house)
+    assert status.status == 0
+    assert f"hot store: Redis at 127.0.0.1:{free}/0 cannot be reached" in status.out
+    assert "secret" not in told.out + told.err + status.out + status.err
+
+
+def test_a_hot_store_that_answers_is_told_and_one_that_refuses_the_password_is_a_setting(
+    th, elsewhere, house, redis_url
+):
+    (house / "tickhouse.toml").write_text(hot(f"{redis_url}?prefix=test-doctor"))
+    told = th("doctor", "--data", house)
+    assert (told.status, "ok     hot store: Redis at" in told.out) == (0, True), told.out
+    secret = redis_url.split("@")[0].rpartition(":")[2]
+    (house / "tickhouse.toml").write_text(hot(redis_url.replace(secret, "verywrong")))
+    told = th("doctor", "--data", house)
+    assert told.status == 2
+    assert "refuses the password" in told.out and "verywrong" not in told.out + told.err
+
+
+@pytest.fixture
+def free():
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]

@@ -4,20 +4,46 @@ import math
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.stores.keys import forget, named
 from tests.stores.samples import MINUTE, T0, bar, batch, ticks
 from tickhouse.core.model import BAR, State
 from tickhouse.core.plugins import open_url
 
-BACKENDS = {"memory": "memory://"}
+
+class Beside:
+    """Writes to a server as one process and reads as another, which took in nothing itself."""
+
+    def __init__(self, request):
+        url = named(request.getfixturevalue("redis_url"))
+        self.writer, self.reader = open_url("stores", url), open_url("stores", url)
+        request.addfinalizer(lambda: forget(self.writer, self.reader))
+        self.ticks, self.bars = self.writer.ticks, self.writer.bars
+
+    def latest(self, symbols=()):
+        assert self.writer.flush()
+        return self.reader.latest(symbols)
+
+    def forming(self, symbols=(), interval=None):
+        assert self.writer.flush()
+        return self.reader.forming(symbols, interval)
+
+
+BACKENDS = {"memory": lambda request: open_url("stores", "memory://"), "redis": Beside}
 
 
 @pytest.fixture(params=BACKENDS)
-def hot(request):
+def new(request):
+    """Makes an empty store."""
+    return lambda: BACKENDS[request.param](request)
+
+
+@pytest.fixture
+def hot(new):
     """An empty store."""
-    return open_url("stores", BACKENDS[request.param])
+    return new()
 
 
 def prices(hot, *symbols):
@@ -28,6 +54,12 @@ def test_an_empty_store_answers_with_nothing(hot):
     assert (hot.latest(), hot.latest(["A"]), hot.forming()) == ([], [], [])
     hot.ticks(ticks())
     assert hot.latest() == []
+
+
+def test_a_symbol_of_which_no_tick_is_left_has_no_price(hot):
+    hot.ticks(ticks({"symbol": "A"}, {"symbol": "B"}).take(slice(0, 1)))
+    assert [row["symbol"] for row in hot.latest()] == ["A"]
+    assert hot.latest(["B"]) == []
 
 
 def test_the_newest_price_of_each_symbol_and_source_is_plain_values(hot):
@@ -96,23 +128,24 @@ def test_a_bar_gives_way_to_a_later_one_and_not_the_other_way_round(hot, later):
 TICK = st.tuples(st.sampled_from("ABC"), st.integers(0, 20), st.integers(1, 99))
 
 
-@given(st.lists(st.lists(TICK, min_size=1, max_size=12), max_size=6))
-def test_however_ticks_are_batched_the_newest_one_is_shown(batches):
-    for url in BACKENDS.values():
-        hot, newest = open_url("stores", url), {}
-        for rows in batches:
-            hot.ticks(ticks(*({"symbol": s, "event_time": T0 + t, "price": float(p)} for s, t, p in rows)))
-            for symbol, time, price in rows:
-                if time >= newest.get(symbol, (0, 0.0))[0]:
-                    newest[symbol] = time, float(price)
-        assert prices(hot) == {(symbol, "binance"): price for symbol, (_, price) in newest.items()}
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(TICK, min_size=1, max_size=12), max_size=6))
+def test_however_ticks_are_batched_the_newest_one_is_shown(new, batches):
+    hot, newest = new(), {}
+    for rows in batches:
+        hot.ticks(ticks(*({"symbol": s, "event_time": T0 + t, "price": float(p)} for s, t, p in rows)))
+        for symbol, time, price in rows:
+            if time >= newest.get(symbol, (0, 0.0))[0]:
+                newest[symbol] = time, float(price)
+    assert prices(hot) == {(symbol, "binance"): price for symbol, (_, price) in newest.items()}
 
 
 def test_several_threads_may_write_and_read(hot):
     def write(source):
         for n in range(200):
             hot.ticks(ticks({"symbol": f"S{n % 40}", "event_time": T0 + n, "price": float(n + 1)}, source=source))
-            hot.latest()
+            if n % 20 == 0:
+                hot.latest()
 
     threads = [threading.Thread(target=write, args=(f"s{n}",)) for n in range(4)]
     for thread in threads:
@@ -121,3 +154,17 @@ def test_several_threads_may_write_and_read(hot):
         thread.join()
     assert len(hot.latest()) == 160
     assert {row["price"] for row in hot.latest(["S39"])} == {200.0}
+
+
+def test_what_a_process_took_in_itself_can_be_had_apart(hot):
+    mine = getattr(hot, "writer", hot)
+    mine.ticks(ticks({"symbol": "A", "price": 1.0}))
+    mine.bars(batch([bar("A")]))
+    assert prices(mine.own) == {("A", "binance"): 1.0}
+    assert [row["symbol"] for row in mine.own.forming(["A"])] == ["A"]
+
+
+def test_a_store_that_is_well_says_so_in_one_sentence(hot):
+    said = getattr(hot, "writer", hot).check()
+    assert said
+    assert "\n" not in said

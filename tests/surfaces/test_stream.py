@@ -17,7 +17,7 @@ from tests.surfaces.crowd import hello
 from tests.surfaces.house import MINUTE, START, MemoryHouse
 from tests.surfaces.serving import Served, served
 from tickhouse.core.secrets import Secret
-from tickhouse.surfaces import live
+from tickhouse.surfaces import MISSED, live
 
 ALL = "topics=bars,ticks,anomalies,coverage"
 ONE = "topics=bars&symbols=BTC-USDT&interval=1m"
@@ -403,6 +403,16 @@ async def test_more_than_can_be_sent_resets_everybody(house: MemoryHouse, monkey
             house.emit("bars", [house.forming_rows["BTC-USDT", "1m"]] * 500)
             again = await heard(client)
             assert again["type"] == "snapshot" and again["reset"] is True
+
+
+async def test_where_the_house_missed_something_everybody_gets_a_new_snapshot(
+    server: Served, house: MemoryHouse
+) -> None:
+    async with listening(server, ONE) as client:
+        await heard(client)
+        house.emit(MISSED, [{"symbol": ""}])
+        again = await heard(client)
+        assert again["type"] == "snapshot" and again["reset"] is True
 
 
 async def test_the_server_stops_while_clients_listen(house: MemoryHouse) -> None:

@@ -231,6 +231,7 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
         typer.echo(f"{group}: {behind:,} messages {what}")
     for name, group in found["groups"].items():
         typer.echo(_group(name, group))
+    typer.echo(f"hot store: {found['hot']['message']}")
     for feed, quota in found["quota"].items():
         typer.echo(f"quota of {feed}: {told(quota)}{_until(quota)}")
     for name, process in found["roles"].items():

@@ -99,6 +99,7 @@ def _house(settings: Settings) -> list[Verdict]:
         "journal": lambda: f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}",
         "lake": lambda: _lake(pipeline.lake),
         "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
+        "hot store": pipeline.hot.check,
         "state": lambda: _state(pipeline),
     }
     try:

@@ -64,6 +64,7 @@ class Session:
         self.stats = Stats(SystemClock())
         self.local = Local(self.pipeline, roles, once=once)
         self.local.publish += [self.stats.published, self.reader.published]
+        self.local.missed += [self.reader.missed]
 
     def run(self, seconds: float | None = None) -> dict[str, Any]:
         """Run and return the summary. Raises what made a step fail."""

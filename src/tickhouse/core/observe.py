@@ -42,6 +42,8 @@ _COUNTERS = {
     "switches": ("Times that another feed of a group was taken", ("group", "to")),
     "retries": ("Requests and connections tried again", ("host",)),
     "lake_objects": ("Objects written to the lake", ("kind",)),
+    "hot_written": ("Values written to a hot store that is a server", ()),
+    "hot_failures": ("Times that a hot store that is a server did not answer or refused", ()),
     "clients": ("WebSocket clients served", ()),
     "conflated": ("Changes merged for slow WebSocket clients", ()),
 }
@@ -57,11 +59,14 @@ _GAUGES = {
     "breaker_open": ("1 while a host is left alone", ("host",)),
     "lines_up": ("1 while a line is connected", ("line",)),
     "watermark": ("Event time up to which a source is complete, seconds since 1970", ("source",)),
+    "hot_up": ("1 while a hot store that is a server answers, and writes what it is given", ("part",)),
+    "hot_waiting": ("Values that are newer than in the hot store's server, when last written to", ()),
     "clients_now": ("WebSocket clients connected now", ()),
 }
 _HISTOGRAMS = {
     "lag_seconds": ("From event time to the durable journal, newest tick of each batch", ("source",), _LAGS),
     "append_seconds": ("One append to the journal", (), _LAGS),
+    "hot_seconds": ("One write to the hot store's server", (), _LAGS),
     "process_seconds": ("One step of the engine", (), _LAGS),
     "request_seconds": ("One HTTP request", ("host",), _LAGS),
 }

@@ -70,5 +70,5 @@ def open_url(room: str, url: str, **options: Any) -> Any:
     scheme, colon, _ = url.partition(":")
     if not colon:
         raise BadSetting(room, url, f"a URL such as {names(room)[0]}://...")
-    name = {"file": "local", "postgresql": "postgres"}.get(scheme, scheme)
+    name = {"file": "local", "postgresql": "postgres", "rediss": "redis"}.get(scheme, scheme)
     return load(room, name).open(url, **options)

@@ -187,7 +187,10 @@ class LakeSettings(Section):
 class HotSettings(Section):
     """The newest values, for screens."""
 
-    url: str = Field("memory://", description="memory://")
+    url: str = Field(
+        "memory://",
+        description="memory://, redis://:password@host:port/db, which many processes share; rediss:// for TLS",
+    )
 
 
 class WarmSettings(Section):

@@ -33,6 +33,7 @@ def status(pipeline: "Pipeline") -> dict[str, Any]:
         "process": {"position": done},
         "archive": {"position": groups.get(ARCHIVE)},
         "groups": grouped.groups(pipeline.settings, journal, pipeline.warm),
+        "hot": _tried(pipeline.hot.check),
         "quota": _quota(pipeline),
         "roles": {name: locks.holder(data, name) for name in ("ingest", "process", "archive")},
         "recovered": getattr(journal, "recovered", None),
@@ -40,12 +41,12 @@ def status(pipeline: "Pipeline") -> dict[str, Any]:
 
 
 def health(pipeline: "Pipeline") -> Mapping[str, Any]:
-    """Whether the house can answer, part by part."""
+    """Whether the house can answer, part by part; without its hot store it can, from the warm one."""
     parts = {
         "journal": _tried(pipeline.journal.end),
         "warm": _tried(lambda: pipeline.warm.position(PROCESS)),
     }
-    return {"ready": all(part["ok"] for part in parts.values()), **parts}
+    return {"ready": all(part["ok"] for part in parts.values()), **parts, "hot": _tried(pipeline.hot.check)}
 
 
 def _quota(pipeline: "Pipeline") -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _quota(pipeline: "Pipeline") -> dict[str, Any]:
 
 def _tried(question: Callable[[], Any]) -> dict[str, Any]:
     try:
-        question()
+        said = question()
     except TickhouseError as error:
         return {"ok": False, "message": str(error)}
-    return {"ok": True, "message": "answers"}
+    return {"ok": True, "message": said if isinstance(said, str) else "answers"}

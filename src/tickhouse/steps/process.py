@@ -29,8 +29,9 @@ Published = Callable[[Sequence[Record], Output], None]
 class Process:
     """One consumer of the topic `ticks`. `step` does what there is to do and returns how far it came.
 
-    With `write` false it only follows: it shows what the engine says and leaves storing to the process that has the role.
-    The engine has gone on when its output is stored, so `warm` should be one that is waited for (`steps.patient`).
+    With `write` false it only follows: it shows what the engine says, keeps the newest values for this process alone, and leaves
+    storing to the process that has the role. The engine has gone on when its output is stored, so `warm` should be one that is
+    waited for (`steps.patient`).
     """
 
     def __init__(self, journal: Journal, engine: Engine, warm: Warm, hot: Hot, suite: Suite, clock: Clock) -> None:
@@ -65,7 +66,7 @@ class Process:
         """Take records in: the stores first, then the screens."""
         for record in records:
             if record.ticks is not None:
-                self.hot.ticks(record.ticks)
+                self._shown.ticks(record.ticks)
         began = self.clock.monotonic()
         output = _with_tables(records, self._judged(records, self.engine.process(records)))
         observe.timing("process_seconds", self.clock.monotonic() - began)
@@ -73,10 +74,15 @@ class Process:
         self._gathered.add(output.findings)
         self._keep(output)
         for batch in (*output.bars, *output.forming):
-            self.hot.bars(batch)
+            self._shown.bars(batch)
+        self._shown.announce(output)
         self.publish(records, output)
         self._counted.output(output)
         return output
+
+    @property
+    def _shown(self) -> Hot:
+        return self.hot if self.write else self.hot.own
 
     @property
     def caught_up(self) -> bool:

@@ -22,7 +22,7 @@ from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.preferred import Preferred, orders
 from tickhouse.steps.reconcile import reconcile
 from tickhouse.steps.tracing import Tracing
-from tickhouse.surfaces import Columns, Listener
+from tickhouse.surfaces import MISSED, Columns, Listener
 from tickhouse.surfaces import sql as statements
 
 
@@ -52,6 +52,7 @@ class Reader:
         if query.as_of is not None or query.versions:
             return stored
         forming = [row for row in self.pipeline.hot.forming(query.symbols, query.interval) if _asked(row, query)]
+        forming = _still(forming, stored)
         if query.source is None:
             stored, forming = self.preferred.forming(stored, forming)
         if not forming or query.limit is not None or query.after is not None:
@@ -130,12 +131,14 @@ class Reader:
         return self.pipeline.warm.metrics(query)
 
     def latest(self, symbols: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        """The newest price of each symbol: from memory, or the close of the newest bar where this process has seen none."""
-        rows = self.pipeline.hot.latest(symbols)
-        if rows:
-            return self.preferred.latest(list(rows))
-        known = [row for row in self.symbols() if not symbols or row["symbol"] in symbols]
-        return self.preferred.latest([row for one in known for row in self._last_close(one["symbol"], one["source"])])
+        """The newest price of each symbol: from the hot store, or the last close of those asked for that it has not."""
+        rows = list(self.pipeline.hot.latest(symbols))
+        lacking = set(symbols) - {row["symbol"] for row in rows}
+        if rows and not lacking:
+            return self.preferred.latest(rows)
+        known = [row for row in self.symbols() if not symbols or row["symbol"] in lacking]
+        closes = [row for one in known for row in self._last_close(one["symbol"], one["source"])]
+        return self.preferred.latest([*rows, *closes])
 
     def _last_close(self, symbol: str, source: str) -> list[dict[str, Any]]:
         table = self.past.bars(Query((symbol,), source=source, last=1))
@@ -224,9 +227,13 @@ class Reader:
         if output.coverage is not None:
             self._tell("coverage", columns(output.coverage))
         traded = {symbol for record in records if record.ticks is not None for symbol in _named(record.ticks)}
-        latest = self.preferred.latest(self.pipeline.hot.latest(tuple(traded)), heard=True) if traded else []
+        latest = self.preferred.latest(self.pipeline.hot.own.latest(tuple(traded)), heard=True) if traded else []
         if latest:
             self._tell("ticks", {name: [row[name] for row in latest] for name in latest[0]})
+
+    def missed(self) -> None:
+        """Tell the listeners that changes may have gone by unheard."""
+        self._tell(MISSED, {"symbol": [""]})
 
     def _tell(self, topic: str, changed: Columns) -> None:
         for listener in list(self._listeners) if changed["symbol"] else ():
@@ -257,6 +264,18 @@ def _asked(row: dict[str, Any], query: Query) -> bool:
         and (query.start is None or row["start"] >= query.start)
         and (query.end is None or row["start"] < query.end)
     )
+
+
+def _still(forming: list[dict[str, Any]], stored: pa.Table) -> list[dict[str, Any]]:
+    """The forming bars whose window is not stored as closed: where the hot store is behind, the warm store is right."""
+    if not forming or not stored.num_rows:
+        return forming
+    since = pa.scalar(min(row["start"] for row in forming), stored["start"].type)
+    names = ("symbol", "source", "interval")
+    late = stored.filter(pc.greater_equal(stored["start"], since))
+    columns = [*(late[name].to_pylist() for name in names), late["start"].cast(pa.int64()).to_pylist()]
+    closed = set(zip(*columns, strict=True))
+    return [row for row in forming if (*(row[name] for name in names), row["start"]) not in closed]
 
 
 def _newest(table: pa.Table, last: int) -> pa.Table:

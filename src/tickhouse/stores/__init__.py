@@ -100,8 +100,38 @@ class Warm(Protocol):
         """Let go of connections."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What another process said: the newest ticks, at most one a series, and of an output what is shown and what is firm.
+
+    Not `whole`: something said before it was missed, which is in the stores.
+    """
+
+    ticks: tuple[TickBatch, ...]
+    output: Output
+    whole: bool
+
+
+class Changes(Protocol):
+    """What another process says from now on. Belongs to one thread."""
+
+    def next(self, seconds: float) -> Heard | None:
+        """The next of it, waited for so many seconds; None when nothing was said."""
+
+    def close(self) -> None:
+        """Stop hearing."""
+
+
 class Hot(Protocol):
-    """The newest of everything, for screens. An older value never replaces a newer one. Safe to call from several threads."""
+    """The newest of everything, for screens. An older value never replaces a newer one. Safe to call from several threads.
+
+    Nobody waits for it: where it is a server that is away, what is taken in is written when it is back, and what is asked is
+    answered from what this process took in itself. Whoever needs more asks the warm store.
+    """
+
+    @property
+    def own(self) -> "Hot":
+        """What this process took in, without what others did. What is taken in there stays in this process."""
 
     def ticks(self, batch: TickBatch) -> None:
         """Take in ticks just journaled."""
@@ -114,3 +144,15 @@ class Hot(Protocol):
 
     def forming(self, symbols: Sequence[str] = (), interval: str | None = None) -> list[dict[str, Any]]:
         """The newest bar of each (symbol, source, interval), forming or not, as plain values."""
+
+    def announce(self, output: Output) -> None:
+        """Say to other processes what an output has that is firm; what is only shown they are told as it is taken in."""
+
+    def follow(self) -> Changes | None:
+        """What other processes say, from now on; None where no other can be heard."""
+
+    def check(self) -> str:
+        """In one sentence how it is. Raises what keeps it from its work, with what to do."""
+
+    def close(self) -> None:
+        """Write what is not written yet, if that takes no longer than a moment, and let go of connections."""

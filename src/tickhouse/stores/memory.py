@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Sequence
 from math import isnan
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import BarBatch, TickBatch
+from tickhouse.core.batches import BarBatch, Output, TickBatch
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.model import State, interval_text
 from tickhouse.stores._groups import Groups
 
 I64 = NDArray[np.int64]
+Kind = Literal["price", "bar"]
 
 LONG_AGO = -(1 << 62)
 REAL = {"price", "size", "open", "high", "low", "close", "volume", "vwap", "completeness"}
@@ -50,8 +51,10 @@ class MemoryHot:
             self._newest.reserve(len(self._prices))
             newest = groups.newest(batch.event_time)
             newer = batch.event_time[newest] >= self._newest["event_time"][groups.series]
+            rows, newest = groups.series[newer], newest[newer]
             for name in PRICE_COLUMNS:
-                self._newest[name][groups.series[newer]] = getattr(batch, name)[newest[newer]]
+                self._newest[name][rows] = getattr(batch, name)[newest]
+            self._changed("price", rows)
 
     def bars(self, batch: BarBatch) -> None:
         """Take in forming, closed or corrected bars."""
@@ -73,6 +76,7 @@ class MemoryHot:
             rows, last = rows[newer], last[newer]
             for name in BAR_COLUMNS:
                 self._shown[name][rows] = getattr(batch, name)[last]
+            self._changed("bar", rows)
 
     def latest(self, symbols: Sequence[str] = ()) -> list[dict[str, Any]]:
         """The newest price of each symbol: symbol, source, price, size, event_time, received_at (us), or of all symbols."""
@@ -91,6 +95,27 @@ class MemoryHot:
             for (source, (symbol, length)), row in found
         ]
 
+    @property
+    def own(self) -> "MemoryHot":
+        """The store itself."""
+        return self
+
+    def announce(self, output: Output) -> None:
+        """Nobody hears it."""
+
+    def follow(self) -> None:
+        """No other process can be heard."""
+
+    def check(self) -> str:
+        """In one sentence how it is."""
+        return "in the memory of each process"
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _changed(self, kind: Kind, rows: I64) -> None:
+        """Called with the rows that have new values, while no other thread writes."""
+
 
 class _Series:
     """Rows of arrays by source and name: a name is a symbol, or a tuple that begins with one."""
@@ -98,10 +123,11 @@ class _Series:
     def __init__(self) -> None:
         self._rows: dict[str, dict[Any, int]] = {}
         self._by_symbol: dict[str, list[tuple[Any, int]]] = {}
-        self._size = 0
+        self.keys: list[tuple[str, Any]] = []
+        """(source, name) of each row."""
 
     def __len__(self) -> int:
-        return self._size
+        return len(self.keys)
 
     def rows(self, source: str, names: Sequence[Any]) -> I64:
         """The rows of names, new ones included."""
@@ -118,9 +144,9 @@ class _Series:
 
     def _add(self, source: str, name: Any) -> None:
         symbol = name if isinstance(name, str) else name[0]
-        self._rows[source][name] = self._size
-        self._by_symbol.setdefault(symbol, []).append(((source, name), self._size))
-        self._size += 1
+        self._rows[source][name] = len(self.keys)
+        self._by_symbol.setdefault(symbol, []).append(((source, name), len(self.keys)))
+        self.keys.append((source, name))
 
 
 class _Columns:
@@ -142,9 +168,16 @@ class _Columns:
             more = np.full(max(16, rows, 2 * have) - have, LONG_AGO if name == self._time else 0, column.dtype)
             self._columns[name] = np.concatenate((column, more))
 
+    def held(self, rows: int) -> list[int]:
+        """Which of the first rows hold anything."""
+        return np.flatnonzero(self._columns[self._time][:rows] != LONG_AGO).tolist()
+
     def plain(self, keys: Sequence[tuple[Any, int]]) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """The values of rows, NaN as None."""
+        """The values of rows that hold any, NaN as None."""
         rows = np.fromiter((row for _, row in keys), np.int64, len(keys))
+        held = self._columns[self._time][rows] != LONG_AGO
+        if not held.all():
+            rows, keys = rows[held], [key for key, holds in zip(keys, held.tolist(), strict=True) if holds]
         columns = [
             [None if isnan(v) else v for v in column[rows].tolist()] if name in REAL else column[rows].tolist()
             for name, column in self._columns.items()

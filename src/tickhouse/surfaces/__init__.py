@@ -17,6 +17,9 @@ Columns = Mapping[str, list[Any]]
 Listener = Callable[[str, Columns], None]
 """Called with a topic (`bars`, `ticks`, `anomalies`, `coverage`) and the rows that changed, from any thread; must not block."""
 
+MISSED = "missed"
+"""The topic that has no rows of its own: changes may have gone by unheard, so whoever listens looks at everything anew."""
+
 
 class House(Protocol):
     """One house as its readers see it. Every method may block on disk: call it from a worker thread, not the event loop."""

@@ -17,7 +17,7 @@ import structlog
 
 from tickhouse.core import observe
 from tickhouse.core.model import Query
-from tickhouse.surfaces import Columns
+from tickhouse.surfaces import MISSED, Columns
 from tickhouse.surfaces._changes import COLUMNS, Change, Filter, Item, Merged, Recent, items_of, message
 from tickhouse.surfaces._client import Client
 from tickhouse.surfaces.desk import Desk
@@ -96,12 +96,12 @@ class Hub:
     def changed(self, topic: str, changed: Columns) -> None:
         """Take in changes, from any thread; never blocks."""
         loop = self._loop
-        if loop is None or topic not in COLUMNS:
+        if loop is None or topic not in (*COLUMNS, MISSED):
             return
         with self._lock:
             self._pending.append((topic, changed))
             self._count += len(changed["symbol"])
-            if self._count > MOST_PENDING:
+            if topic == MISSED or self._count > MOST_PENDING:
                 self._pending.clear()
                 self._count, self._lost = 0, True
             if self._scheduled:
@@ -173,7 +173,7 @@ class Hub:
 
     def _reset(self) -> None:
         """More came than could be sent: everybody starts anew from a snapshot."""
-        log.warning("the stream fell behind; every listener gets a new snapshot", listeners=len(self.clients))
+        log.warning("changes were missed; every listener gets a new snapshot", listeners=len(self.clients))
         self.seq += 1
         self.recent.clear(self.seq)
         for client in list(self.clients):

@@ -11,6 +11,7 @@ from tickhouse.core.errors import SettingsError, Temporary
 from tickhouse.core.line import Health
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.failover import Failover
+from tickhouse.steps.hear import Hear
 from tickhouse.steps.locks import roles as held
 from tickhouse.steps.measure import Measure
 from tickhouse.steps.process import Process, Published
@@ -38,6 +39,8 @@ class Local:
             raise SettingsError("a single round is the work of the role ingest; run that role once")
         self.pipeline, self.roles, self.once = pipeline, tuple(dict.fromkeys(roles)), once
         self.publish: list[Published] = []
+        self.missed: list[Callable[[], None]] = []
+        """Called when changes may have gone by that were not published."""
         self.ready = threading.Event()
         self.process: Process | None = None
         """The process step, once it runs."""
@@ -148,11 +151,12 @@ class Local:
             self.refill.want(process.engine.open_holes(), process.engine.position)
 
     def _follow(self) -> None:
-        process = self.pipeline.process(write=False, ended=self._ending)
-        process.publish = self._published
+        pipeline = self.pipeline
+        hear = Hear(pipeline, lambda: pipeline.process(write=False, ended=self._ending), self._published, self._missed)
         while not self._ending.is_set():
             observe.beat("serve")
-            process.step()
+            hear.step()
+        hear.close()
 
     def _archive(self) -> None:
         archive = self.pipeline.archive(self._ending)
@@ -167,3 +171,7 @@ class Local:
     def _published(self, records: Sequence[Record], output: Output) -> None:
         for publish in self.publish:
             publish(records, output)
+
+    def _missed(self) -> None:
+        for missed in self.missed:
+            missed()

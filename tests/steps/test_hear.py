@@ -1,0 +1,118 @@
+"""A process that only serves shows what another one says through Redis, and what its own engine says where nothing is heard."""
+
+import threading
+from contextlib import closing, contextmanager
+
+import pytest
+
+from tests.steps import filled
+from tests.stores.keys import forget, named
+from tickhouse.core.model import Query
+from tickhouse.core.plugins import open_url
+from tickhouse.steps import hear as hearing
+from tickhouse.steps.hear import Hear
+
+
+class Shown:
+    """What was published, and how often it was said that something was missed."""
+
+    def __init__(self, pipeline):
+        self.bars, self.missed = set(), 0
+        self.hear = Hear(pipeline, lambda: pipeline.process(write=False), self.published, self.miss)
+
+    def published(self, records, output):
+        for batch in output.bars:
+            rows = batch.columns()
+            self.bars |= set(zip(rows["symbol"], rows["interval"], rows["start"], rows["version"], strict=True))
+
+    def miss(self):
+        self.missed += 1
+
+    def until(self, true, steps=80):
+        for _ in range(steps):
+            if true():
+                return
+            self.hear.step()
+        raise AssertionError("it was not shown")
+
+
+@pytest.fixture
+def place(redis_url):
+    """A URL with keys of its own."""
+    url = named(redis_url)
+    yield url
+    forget(open_url("stores", url))
+
+
+def stored(pipeline):
+    table = pipeline.warm.bars(Query(versions=True))
+    starts = table["start"].cast("int64").to_pylist()
+    return set(
+        zip(*(table[n].to_pylist() for n in ("symbol", "interval")), starts, table["version"].to_pylist(), strict=True)
+    )
+
+
+@contextmanager
+def processing(pipeline, most=40):
+    """Everything that is journaled goes through the engine in another thread, a few messages at a time."""
+    process = pipeline.process()
+
+    def run():
+        while process.step(0, most):
+            pipeline.hot.flush()
+        process.checkpoint()
+
+    thread = threading.Thread(target=run)
+    yield thread.start
+    thread.join()
+
+
+def test_what_another_process_says_is_shown_without_an_engine(house, place):
+    writer, reader = house(hot__url=place), house(hot__url=place)
+    filled.live(writer)
+    shown = Shown(reader)
+    shown.hear.step()
+    with processing(writer) as start:
+        start()
+        shown.until(
+            lambda: (
+                stored(writer)
+                and shown.bars >= stored(writer)
+                and writer.journal.end() == writer.warm.position("process")
+            )
+        )
+    assert shown.bars == stored(writer)
+    assert (shown.missed, shown.hear.alone) == (0, False)
+    shown.until(lambda: reader.hot.own.latest() == writer.hot.own.latest())
+    closed = {(row["symbol"], row["interval"]): row["start"] for row in writer.hot.own.forming()}
+    assert {(row["symbol"], row["interval"]): row["start"] for row in reader.hot.forming()} == closed
+    shown.hear.close()
+
+
+def test_where_nothing_is_said_the_journal_is_followed_until_something_is_said(house, place, monkeypatch):
+    monkeypatch.setattr(hearing, "QUIET_SECONDS", 0.1)
+    writer, reader = house(hot__url=place), house(hot__url=place)
+    shown = Shown(reader)
+    shown.hear.step()
+    assert not shown.hear.alone, "nothing is journaled either"
+    filled.live(writer)
+    shown.until(lambda: shown.hear.alone)
+    shown.until(lambda: len(shown.bars) > 20)
+    alone, missed = set(shown.bars), shown.missed
+    assert missed == 1
+    with closing(open_url("stores", place)) as other:
+        assert not other.latest(), "who only follows writes nothing"
+    with processing(writer) as start:
+        start()
+        shown.until(lambda: not shown.hear.alone)
+    assert alone <= stored(writer)
+    assert shown.missed == 2
+    shown.hear.close()
+
+
+def test_without_a_server_between_them_the_journal_is_followed_at_once(house):
+    pipeline = house()
+    filled.live(pipeline)
+    shown = Shown(pipeline)
+    shown.until(lambda: len(shown.bars) > 20, steps=3)
+    assert (shown.hear.alone, shown.missed) == (True, 0)
