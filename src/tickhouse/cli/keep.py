@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.add_typer(quarantine, name="quarantine")
     app.add_typer(database, name="db")
-    for command in (doctor, verify, backup, copy, init):
+    for command in (doctor, prepare, verify, backup, copy, init):
         app.command()(command)
 
 
@@ -109,6 +109,27 @@ def upgrade(as_json: Json = False, data: Data = None, config: Config = None) -> 
         emit_json({"version": version})
     else:
         typer.echo(f"the tables are at version {version}")
+
+
+def prepare(
+    wait: Annotated[str, typer.Option("--wait", help="For how long servers that do not answer yet are asked again.")] = "60s",
+    as_json: Json = False, data: Data = None, config: Config = None,
+) -> None:  # fmt: skip
+    """Make what the servers of the settings lack (topics, tables), once each of them answers. Harmless where all is there.
+
+    Example: tickhouse prepare --wait 2m
+    """
+    from tickhouse.core.quantities import seconds
+    from tickhouse.pipeline import Pipeline
+    from tickhouse.steps.prepare import prepared
+
+    found = settings(data, config)
+    done = prepared(lambda: Pipeline(found), seconds(wait))
+    if as_json:
+        emit_json(done)
+    else:
+        for part, said in done.items():
+            typer.echo(f"{part:<12}{said}")
 
 
 def verify(as_json: Json = False, data: Data = None, config: Config = None) -> None:
