@@ -1,4 +1,4 @@
-"""What the servers of a house lack is made, once each of them answers: topics, tables, and a word with the lake and the hot store."""
+"""What the servers of a house lack is made, once each of them answers: topics and tables; the lake and the hot store are asked."""
 
 import time
 from collections.abc import Callable
