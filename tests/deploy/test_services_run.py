@@ -1,5 +1,5 @@
-"""What the services of deploy/compose run is run: each role in a process of its own, on the four real servers, with the files of the
-folder, and found well by the health check of its service."""
+"""The services of deploy/compose, run without containers: each role in a process of its own, on the four real servers, with the
+files of the folder, and found well by the health check of its service."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def until(condition: Any, what: str, seconds: float = 90.0) -> None:
 
 
 def test_the_services_run_on_the_four_servers_and_are_well(tmp_path, kafka_url, redis_url, s3):
-    with house(tmp_path, kafka_url, redis_url, s3) as environment:
+    with house(tmp_path, kafka_url, redis_url, s3) as environment, ExitStack() as files:
 
         def command(name: str, **more: str) -> dict[str, Any]:
             words = [sys.executable, "-m", "tickhouse", *OURS[name]["command"]]
@@ -92,7 +92,7 @@ def test_the_services_run_on_the_four_servers_and_are_well(tmp_path, kafka_url, 
         running = {
             name: subprocess.Popen(
                 **command(name, TICKHOUSE_METRICS__PORT=str(ports[name]), TICKHOUSE_SERVE__PORT=str(ports["page"])),
-                stdout=subprocess.DEVNULL, stderr=(tmp_path / name).open("w"),
+                stdout=subprocess.DEVNULL, stderr=files.enter_context((tmp_path / name).open("w")),
             ) for name in ROLES
         }  # fmt: skip
         try:
