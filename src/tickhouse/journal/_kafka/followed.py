@@ -1,0 +1,84 @@
+"""A topic of one partition that is read to its end whenever somebody must know what is in it."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from tickhouse.journal._kafka.errors import away, translated
+from tickhouse.journal._kafka.place import Place
+
+MANY = 5_000
+SOON = {
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.OFFSET_NOT_AVAILABLE,
+}  # fmt: skip
+
+
+class Followed:
+    """Gives every message once, in order, from an offset on. Safe for several threads."""
+
+    def __init__(self, place: Place, topic: str, last: int | None = None) -> None:
+        """With `last` it begins so many offsets before the end, else with the first message kept."""
+        self.place, self.topic = place, topic
+        self.lock = threading.RLock()
+        self._consumer = place.consumer(**{"enable.partition.eof": True})
+        self._partition = TopicPartition(topic, 0)
+        self.low, high = self.edges()
+        """The first offset kept."""
+        self.next = self.low if last is None else max(self.low, high - last)
+        """The offset of the next message."""
+        self._seen = self.next
+
+    def edges(self) -> tuple[int, int]:
+        """The first offset kept, and the one after the last that is committed. Raises `Unreachable`."""
+        until = time.monotonic() + self.place.timeout
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(self._partition, timeout=self.place.timeout)
+                return low, high
+            except KafkaException as error:
+                # A partition that was just made, or that moves to another broker, has no leader for a moment.
+                if error.args[0].code() not in SOON or time.monotonic() > until:
+                    raise translated(error.args[0], self.place, "the journal") from error
+                time.sleep(0.02)
+
+    def news(self) -> list[Message]:
+        """What has come since the last call. Raises `Unreachable`."""
+        with self.lock:
+            self.low, high = self.edges()
+            if high <= self._seen:
+                return []
+            self.next = max(self.next, self.low)
+            self._consumer.assign([TopicPartition(self.topic, 0, self.next)])
+            try:
+                found = list(self._until(high))
+            finally:
+                self._consumer.unassign()
+            self._seen = high
+            return found
+
+    def _until(self, high: int) -> Iterator[Message]:
+        patience = time.monotonic() + self.place.timeout
+        while True:
+            for message in self._consumer.consume(MANY, 0.1):
+                error = message.error()
+                if error is None:
+                    self.next = message.offset() + 1
+                    yield message
+                elif error.code() != KafkaError._PARTITION_EOF:
+                    raise translated(error, self.place, "reading the journal")
+                elif message.offset() >= high:
+                    self.next = max(self.next, message.offset())
+                    return
+                patience = time.monotonic() + self.place.timeout
+            if self.next >= high:
+                return
+            if time.monotonic() > patience:
+                raise away(self.place, "reading the journal")
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self.lock:
+            self._consumer.close()

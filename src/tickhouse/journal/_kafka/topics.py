@@ -1,0 +1,85 @@
+"""The topics of a journal: their names, how they are made, and the largest message that they take."""
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from tickhouse.core.errors import SettingsError
+from tickhouse.journal._kafka.errors import asking, away, translated
+from tickhouse.journal._kafka.place import Place
+
+LARGE = 128 << 20
+"""The index has bars and tables inline."""
+ROOM = 4 << 10
+"""Bytes of headers and framing that a message may have beside its payload."""
+FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+STATE = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "3600000", "segment.bytes": str(64 << 20)}
+
+
+def wanted(place: Place, sources: Iterable[str] = ()) -> dict[str, NewTopic]:
+    """Every topic by its full name: retention is the journal's own work, so the broker deletes nothing by itself."""
+    most = {"max.message.bytes": str(place.max_message)}
+    kinds: dict[str, tuple[int, dict[str, str]]] = {
+        place.topic("ticks"): (place.partitions, {**FOREVER, **most}),
+        place.topic("quarantine"): (1, {**STATE, **most}),
+        place.topic("journal"): (1, {**FOREVER, "max.message.bytes": str(LARGE)}),
+        place.topic("state"): (1, {**STATE, "max.message.bytes": str(LARGE)}),
+        place.topic("bars"): (place.partitions, {**FOREVER, **most}),
+        place.topic("anomalies"): (place.partitions, {**FOREVER, **most}),
+        **{place.raw(source): (1, {**FOREVER, **most}) for source in sources},
+    }
+    return {n: NewTopic(n, parts, place.replication, config=config) for n, (parts, config) in kinds.items()}
+
+
+def there(admin: AdminClient, place: Place) -> dict[str, int]:
+    """The topics of the prefix that there are, with their numbers of partitions. Raises `Unreachable`, `SettingsError`."""
+    try:
+        found = admin.list_topics(timeout=place.timeout).topics
+    except KafkaException as error:
+        code = error.args[0].code()
+        raise (away(place, "the journal") if code in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT) else translated(error.args[0], place, "the journal")) from error
+    return {name: len(about.partitions) for name, about in found.items() if name.startswith(f"{place.prefix}.")}
+
+
+def create(admin: AdminClient, place: Place, sources: Iterable[str] = ()) -> list[str]:
+    """Make the topics that are not there; returns the names of those made. Raises `SettingsError` where the broker refuses."""
+    have = there(admin, place)
+    lacking = [topic for name, topic in wanted(place, sources).items() if name not in have]
+    if lacking and not place.create:
+        names = ", ".join(topic.topic for topic in lacking)
+        raise SettingsError(f"Kafka at {place.servers} has no topic {names}; `tickhouse journal create` makes what is lacking")
+    made = []
+    for name, future in (admin.create_topics(lacking, operation_timeout=place.timeout) if lacking else {}).items():
+        if _new(future, place):
+            made.append(name)
+    return made
+
+
+def _new(future: "Future[Any]", place: Place) -> bool:
+    try:
+        future.result(place.timeout * 2)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise translated(error.args[0], place, "creating topics") from error
+    return True
+
+
+def largest(admin: AdminClient, place: Place) -> int:
+    """The largest payload that goes into a topic of messages, by the broker's own word where it tells."""
+    resource = ConfigResource(ResourceType.TOPIC, place.topic("ticks"))
+    with asking(place, "the journal"):
+        config = next(iter(admin.describe_configs([resource]).values())).result(place.timeout)
+    return int(config["max.message.bytes"].value) - ROOM
+
+
+def delete(admin: AdminClient, place: Place) -> list[str]:
+    """Delete every topic of the prefix, with all that is in them; returns their names."""
+    names = list(there(admin, place))
+    with asking(place, "deleting topics"):
+        for future in (admin.delete_topics(names, operation_timeout=place.timeout) if names else {}).values():
+            future.result(place.timeout * 2)
+    return names
