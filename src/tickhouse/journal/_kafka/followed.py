@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tickhouse.journal._kafka.errors import away, translated
 from tickhouse.journal._kafka.place import Place
@@ -14,6 +14,12 @@ SOON = {
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.OFFSET_NOT_AVAILABLE,
 }  # fmt: skip
+
+
+def arrived(consumer: Consumer, wait: float = 0.1, most: int = MANY) -> list[Message]:
+    """The messages that are there, waiting for the first. `consume` alone would wait until there are as many as asked."""
+    first = consumer.poll(wait)
+    return [first, *consumer.consume(most, 0)] if first is not None else []
 
 
 class Followed:
@@ -62,7 +68,7 @@ class Followed:
     def _until(self, high: int) -> Iterator[Message]:
         patience = time.monotonic() + self.place.timeout
         while True:
-            for message in self._consumer.consume(MANY, 0.1):
+            for message in arrived(self._consumer):
                 error = message.error()
                 if error is None:
                     self.next = message.offset() + 1

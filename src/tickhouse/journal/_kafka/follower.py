@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from confluent_kafka import TopicPartition
 
 from tickhouse.journal._kafka.entry import Indexed, opened
+from tickhouse.journal._kafka.followed import arrived
 from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.place import Place
 from tickhouse.journal._kafka.stream import Streams
 
-MANY = 1_000
 WAIT = 0.1
 
 
@@ -43,7 +43,7 @@ class Follower:
         try:
             consumer.assign([TopicPartition(self._index.topic, 0, self._index.known_offset)])
             while not self._stop.is_set():
-                messages = consumer.consume(MANY, WAIT)
+                messages = arrived(consumer, WAIT)
                 found = [opened(message) for message in messages if message.error() is None]
                 if found:
                     self._learned(found)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaError, Message, TopicPartition
 
 from tickhouse.journal._kafka.errors import away, translated
+from tickhouse.journal._kafka.followed import arrived
 from tickhouse.journal._kafka.place import Place
 
 Key = tuple[str, int]
@@ -67,7 +68,7 @@ class Stream:
     def _fill(self, enough: Callable[[], bool]) -> None:
         patience = time.monotonic() + self.place.timeout
         while not enough():
-            messages = self._consumer.consume(MANY, 0.1)
+            messages = arrived(self._consumer, most=MANY)
             for message in messages:
                 error = message.error()
                 if error is not None:

@@ -25,6 +25,8 @@ from tickhouse.journal._kafka.write import Batch, Writer, fingerprint
 TURNS = 20
 """How many times an append is begun anew because another process took over."""
 TRANSACTION_SECONDS = 60.0
+SETTLED = 0.06
+"""Seconds in which a new client is connected to the broker itself and not only to the address that it was given."""
 
 
 class Again(Exception):
@@ -77,6 +79,7 @@ class Appender:
             "linger.ms": 20, "batch.size": 1 << 20, "retry.backoff.ms": 10, "retry.backoff.max.ms": 500,
         })  # fmt: skip
         with asking(self.place, "the journal"):
+            connected(producer, self.place)
             producer.init_transactions(self.place.timeout)
         self.sync()
         self._producer, self._writer = producer, Writer(self.place, producer, self.most)
@@ -183,6 +186,12 @@ class Appender:
         return offsets
 
 
+def connected(producer: Producer, place: Place) -> None:
+    """Wait for a connection: without one a producer puts its first question off for half a second."""
+    producer.list_topics(place.topic("state"), timeout=place.timeout)
+    time.sleep(SETTLED)
+
+
 class Notes:
     """Writes single keys of the state, outside of transactions: where groups are. Safe for several threads."""
 
@@ -197,7 +206,10 @@ class Notes:
         with self._lock:
             if self._producer is None:
                 timeout = {"message.timeout.ms": round(self.place.timeout * 1000)}
-                self._producer = self.place.producer(**{"linger.ms": 0, **timeout})
+                producer = self.place.producer(**{"linger.ms": 0, "enable.idempotence": False, "max.in.flight": 1, **timeout})
+                with asking(self.place, "the journal"):
+                    connected(producer, self.place)
+                self._producer = producer
             with asking(self.place, "the journal"):
                 self._producer.produce(
                     self.state.topic, encode(value), key.encode(), 0, lambda error, message: done.append((error, message))
