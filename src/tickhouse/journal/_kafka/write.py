@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,9 @@ from tickhouse.journal._kafka.refused import parts, without_large
 from tickhouse.journal._kafka.ticks import odd, partition, texts
 
 Headers = list[tuple[str, bytes]]
+Told = Callable[[KafkaError | None, Message], None]
 SPAN = 0.05
+KINDS = [b"%d" % kind for kind in range(3)]
 
 
 @dataclass(slots=True)
@@ -53,6 +55,11 @@ class Batch:
     starts: list[dict[tuple[str, int], tuple[int, int]]] = field(default_factory=list)
     """For each entry in `indexed`: how many messages of the transaction came before its own in each partition, and its number."""
     large: list[list[tuple[int, int, int]]] = field(default_factory=list)
+
+
+Key = tuple[str, int]
+At = tuple[Batch, dict[Key, tuple[int, int]]]
+"""The append, and where the messages of one entry begin in it."""
 
 
 class Writer:
@@ -90,20 +97,18 @@ class Writer:
         batch.position += len(raw)
         return entry
 
-    def _raw(self, entry: Entry, payloads: list[bytes], at: tuple[Batch, Any], large: set[int]) -> None:
+    def _raw(self, entry: Entry, payloads: list[bytes], at: At, large: set[int]) -> None:
         raw = entry.raw
-        send = self._sender((self.place.raw(raw.source), 0), len(payloads), at)
         always = [("channel", raw.channel.encode()), ("lane", raw.lane.encode())]
-        position = at[0].position
-        for payload, received, kind in zip(payloads, raw.received_at.tolist(), entry.kinds.tolist(), strict=True):
-            about = [("position", b"%d" % position), ("received_at", b"%d" % received), ("kind", b"%d" % kind), *always]
-            if large and position - at[0].position in large:
-                about.append(("size", b"%d" % len(payload)))
-                payload = b""
-            send(payload, None, about)
-            position += 1
+        every = zip(payloads, raw.received_at.tolist(), entry.kinds.tolist(), strict=True)
+        messages = (
+            (payload, None, [("position", b"%d" % place), ("received_at", b"%d" % received), ("kind", KINDS[kind]), *always])
+            for place, (payload, received, kind) in enumerate(every, at[0].position)
+        )
+        sized = (_emptied(message) if i in large else message for i, message in enumerate(messages)) if large else messages
+        self._send((self.place.raw(raw.source), 0), sized, at)
 
-    def _ticks(self, entry: Entry, about: About, blobs: dict[str, bytes], at: tuple[Batch, Any]) -> int:
+    def _ticks(self, entry: Entry, about: About, blobs: dict[str, bytes], at: At) -> int:
         """Produce the ticks, partition after partition; returns their bytes."""
         ticks = entry.ticks
         assert ticks is not None  # noqa: S101
@@ -118,9 +123,8 @@ class Writer:
         codes, raws = ticks.symbol.tolist(), (ticks.raw + about.first).tolist()
         for number in np.unique(order).tolist():
             rows = np.flatnonzero(order == number).tolist()
-            send = self._sender((topic, number), len(rows), at)
-            for row in rows:
-                send(values[row], keys[codes[row]], [("position", b"%d" % raws[row]), *always])
+            messages = ((values[row], keys[codes[row]], [("position", b"%d" % raws[row]), *always]) for row in rows)
+            self._send((topic, number), messages, at)
         about.symbols = [ticks.symbols[i] for i in np.flatnonzero(used).tolist()]
         about.conditions = list(ticks.conditions)
         about.ticks_check = zlib.crc32(b"\n".join(values))
@@ -143,7 +147,7 @@ class Writer:
         if tables := codec.encode_tables(entry.observations, entry.actions):
             blobs["tables"] = tables
 
-    def _refuse(self, entry: Entry, about: About, at: tuple[Batch, Any], large: set[int]) -> list[tuple[int, int, int]]:
+    def _refuse(self, entry: Entry, about: About, at: At, large: set[int]) -> list[tuple[int, int, int]]:
         """Produce what goes into quarantine; returns (index, number before it, parts) of messages that are too large."""
         found: list[tuple[int, int, int]] = []
         if not (entry.rejects or entry.kinds.max() == 2):
@@ -157,37 +161,42 @@ class Writer:
             index = item.position - about.first
             if index in large:
                 found.append((index, at[0].places[key].count, len(pieces)))
-            send = self._sender(key, len(pieces), at)
-            for number, piece in enumerate(pieces):
-                name = f"{item.position}/{number}" if index in large else str(item.position)
-                send(piece, name.encode(), [(n, v.encode()) for n, v in told.items()])
+            abouts = [(n, v.encode()) for n, v in told.items()]
+            names = [f"{item.position}/{n}" if index in large else str(item.position) for n in range(len(pieces))]
+            self._send(key, ((piece, name.encode(), abouts) for piece, name in zip(pieces, names, strict=True)), at)
         return found
 
-    def _sender(self, key: tuple[str, int], count: int, at: tuple[Batch, Any]) -> Callable[[bytes, bytes | None, Headers], None]:
-        """What produces the next `count` messages of a topic-partition: the first and the last of them tell their offsets."""
+    def _send(self, key: Key, messages: Iterable[tuple[bytes, bytes | None, Headers]], at: At) -> None:
+        """Produce messages of an entry to a topic-partition: the first and the last of them tell their offsets."""
         batch, starts = at
-        place = batch.places[key]
-        before, n = starts.get(key, (place.count, 0))
-        starts[key] = (before, n + count)
-        is_first, last = place.count == 0, place.count + count
-        place.count = last
-        sent = last - count
-        produce, (topic, number) = self.producer.produce, key
-
-        def send(value: bytes, name: bytes | None, about: Headers) -> None:
-            nonlocal sent, is_first
+        place, (topic, number), produce = batch.places[key], key, self.producer.produce
+        before, sent = place.count, 0
+        told: Told | None = place.note_first if before == 0 else None
+        held: tuple[bytes, bytes | None, Headers] | None = None
+        for message in messages:
+            if held is not None:
+                try:
+                    produce(topic, held[0], held[1], number, told, None, 0, held[2])
+                except BufferError:
+                    self._room()
+                    produce(topic, held[0], held[1], number, told, None, 0, held[2])
+                told = None
+                sent += 1
+            held = message
+        if held is not None:
+            self._last(key, held, _both(place) if told else place.note)
             sent += 1
-            told = place.note_first if is_first else None
-            if sent == last:
-                told = _both(place) if is_first else place.note
-            is_first = False
-            try:
-                produce(topic, value, name, number, told, None, 0, about)
-            except BufferError:
-                self._room()
-                produce(topic, value, name, number, told, None, 0, about)
+        first, n = starts.get(key, (before, 0))
+        starts[key] = (first, n + sent)
+        place.count = before + sent
 
-        return send
+    def _last(self, key: Key, message: tuple[bytes, bytes | None, Headers], told: Told) -> None:
+        value, name, about = message
+        try:
+            self.producer.produce(key[0], value, name, key[1], told, None, 0, about)
+        except BufferError:
+            self._room()
+            self.producer.produce(key[0], value, name, key[1], told, None, 0, about)
 
     def _room(self) -> None:
         """Wait until some of what waits was delivered. Raises `Unreachable` when nothing is."""
@@ -227,6 +236,11 @@ class Writer:
                 headers(indexed),
             )  # fmt: skip
         return True
+
+
+def _emptied(message: tuple[bytes, None, Headers]) -> tuple[bytes, None, Headers]:
+    """A message whose bytes are elsewhere."""
+    return b"", None, [*message[2], ("size", b"%d" % len(message[0]))]
 
 
 def _both(place: Delivered) -> Callable[[KafkaError | None, Message], None]:
