@@ -1,11 +1,14 @@
-"""What every test may use: a clock that is moved by hand, the shared recordings where they are."""
+"""What every test may use: a clock that is moved by hand, the shared recordings where they are, real servers."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.servers import kafka_url, postgres_url, private_server, redis_url, s3, s3_second
 from tickhouse.core.clock import ManualClock
+
+__all__ = ["kafka_url", "postgres_url", "private_server", "redis_url", "s3", "s3_second"]
 
 # The first call of a kernel compiles it, which is no fault of the example that happens to make it.
 settings.register_profile("tickhouse", deadline=None)

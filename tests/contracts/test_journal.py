@@ -17,18 +17,18 @@ from tickhouse.core.plugins import open_url
 from tickhouse.journal import Check
 
 BACKENDS = {
-    "memory": lambda folder: nullcontext("memory://"),
-    "sqlite": lambda folder: nullcontext(f"sqlite:///{folder}/journal.db"),
-    "kafka": lambda folder: kafka.prefix(),
+    "memory": lambda ask: nullcontext("memory://"),
+    "sqlite": lambda ask: nullcontext(f"sqlite:///{ask('tmp_path')}/journal.db"),
+    "kafka": lambda ask: kafka.prefix(ask("kafka_url")),
 }
 DURABLE = ("sqlite", "kafka")
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request, tmp_path):
+def backend(request):
     """Opens journals at one place of one backend, and closes them."""
     opened = []
-    with BACKENDS[request.param](tmp_path) as url:
+    with BACKENDS[request.param](request.getfixturevalue) as url:
 
         def opener(**options):
             opened.append(open_url("journal", url, **options))
