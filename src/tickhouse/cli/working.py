@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from tickhouse.cli.common import say
+from tickhouse.core import observe
 from tickhouse.core.errors import HouseLocked
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import locks
@@ -20,6 +22,7 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     Roles that another process has are left to it. Yields a function that raises what made the background fail, if anything did.
     """
     ending, failures, threads = threading.Event(), [], []
+    observe.hooks = observe.hooks or (_told,)
 
     def guarded(body: Callable[[threading.Event], None]) -> None:
         try:
@@ -47,6 +50,13 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             for thread in threads:
                 thread.join()
     check()
+
+
+def _told(event: observe.Event) -> None:
+    """Say that the journal's server is away, and that it is back."""
+    if event.room == "journal":
+        reason = event.facts.get("reason")
+        say(f"{event.name}: {reason}" if reason else event.name)
 
 
 def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:

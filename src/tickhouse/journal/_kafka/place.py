@@ -20,6 +20,9 @@ COMPRESSIONS = ("lz4", "zstd", "none")
 KNOWN = ("partitions", "replication", "compression", "max_message", "timeout", "create", "tls", "mechanism", *FILES)
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 log = logging.getLogger("tickhouse.kafka")
+silent = logging.getLogger("tickhouse.kafka.client")
+"""What the client library would write to standard error; what matters comes as an error of ours."""
+silent.setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Place:
         if self.password is not None:
             own["sasl.password"] = self.password.reveal()
         return {
-            "bootstrap.servers": self.servers, "client.id": "tickhouse", "log_level": 0, "error_cb": self._note,
+            "bootstrap.servers": self.servers, "client.id": "tickhouse", "log_level": 0, "logger": silent, "error_cb": self._note,
             "reconnect.backoff.max.ms": 1000, "socket.timeout.ms": 20_000, "topic.metadata.refresh.interval.ms": 60_000,
             "topic.metadata.refresh.fast.interval.ms": 20,
             "allow.auto.create.topics": False, "socket.nagle.disable": True, **own,

@@ -120,6 +120,12 @@ class Appender:
             producer.commit_transaction(self.place.timeout)
         except KafkaException as error:
             raise self._failed(error, batch if trying else None, mark) from error
+        except SystemError as error:
+            # The client was told in a callback that another took over, and calls further ones with that error still set.
+            self._drop()
+            if trying:
+                self._unsure[mark] = batch
+            raise Again from error
         except BaseException:
             self._drop()
             raise
