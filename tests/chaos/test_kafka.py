@@ -36,7 +36,18 @@ def house(folder: Path, url: str) -> Path:
 
 
 def load(config: Path, tape: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tickhouse", "load", str(tape), "--as", "binance", "--json", "--config", str(config)]
+    command = [
+        sys.executable,
+        "-m",
+        "tickhouse",
+        "load",
+        str(tape),
+        "--as",
+        "binance",
+        "--json",
+        "--config",
+        str(config),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

@@ -14,13 +14,13 @@ member); Kafka's consumer groups `<prefix>.<group>` follow on the topic `journal
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
 from tickhouse.core.batches import Entry, Record
 from tickhouse.core.clock import SystemClock
-from tickhouse.core.errors import BadQuery, CorruptLog, Temporary
+from tickhouse.core.errors import BadQuery, CorruptLog
 from tickhouse.core.secrets import Secret
 from tickhouse.journal import Check, Quarantined, Topic
 from tickhouse.journal._accounts import Limits
@@ -39,6 +39,12 @@ from tickhouse.journal._kafka.trimming import trim
 from tickhouse.journal._kafka.verifying import verify
 from tickhouse.journal._recent import Recent
 
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+Part = TypeVar("Part", bound=_Closes)
 LOOK_SECONDS = 1.0
 """How often an append looks where the groups of other processes are."""
 
@@ -54,15 +60,15 @@ class KafkaJournal:
         self.admin = where.admin()
         self.created = topics.create(self.admin, where)
         with contextlib.ExitStack() as opened:
-            streams = [self._closed(opened, Streams(where)) for _ in range(4)]
+            streams = [_closed(opened, Streams(where)) for _ in range(4)]
             self.index_streams, raws, rows, bytes_ = streams
-            self.state = self._closed(opened, State(where))
-            self.index = self._closed(opened, Index(where, self.index_streams))
-            self._quarantine = self._closed(opened, Quarantine(where, bytes_))
+            self.state = _closed(opened, State(where))
+            self.index = _closed(opened, Index(where, self.index_streams))
+            self._quarantine = _closed(opened, Quarantine(where, bytes_))
             self.reader = Reader(where, raws, rows, self._quarantine.parts)
-            self._appender = self._closed(opened, Appender(where, self.admin, (self.state, self.index, self._quarantine)))
-            self._notes = self._closed(opened, Notes(where, self.state))
-            self._follower = self._closed(opened, Follower(where, self._learned, (streams, self.index)))
+            self._appender = _closed(opened, Appender(where, self.admin, (self.state, self.index, self._quarantine)))
+            self._notes = _closed(opened, Notes(where, self.state))
+            self._follower = _closed(opened, Follower(where, self._learned, (streams, self.index)))
             self._opened = opened.pop_all()
         self._spans = Spans(self.index)
         self._lock = threading.RLock()
@@ -125,7 +131,9 @@ class KafkaJournal:
                 self.index.sync()
                 begin = self.begin()
                 if begin <= position:
-                    raise CorruptLog(f"what the entry at position {position} points to is not in Kafka any more") from None
+                    raise CorruptLog(
+                        f"what the entry at position {position} points to is not in Kafka any more"
+                    ) from None
                 position = begin
 
     def window(self, source: str, symbol: str, start: int, end: int) -> Iterator[Record]:
@@ -252,10 +260,10 @@ class KafkaJournal:
             self._known_end = max(self._known_end, end)
             self._grown.notify_all()
 
-    @staticmethod
-    def _closed(opened: contextlib.ExitStack, part: Any) -> Any:
-        opened.callback(part.close)
-        return part
+
+def _closed(opened: contextlib.ExitStack, part: Part) -> Part:
+    opened.callback(part.close)
+    return part
 
 
 def open(url: str, *, password: Secret | str | None = None, **options: Any) -> KafkaJournal:

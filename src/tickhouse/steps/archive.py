@@ -91,6 +91,8 @@ class Archive:
         try:
             self.journal.commit(GROUP, position)
         except Temporary as away:
-            self.patience.note(away)  # the next commit says so; until then only what is archived already would be archived again
+            self.patience.note(
+                away
+            )  # the next commit says so; until then only what is archived already would be archived again
             return
         observe.gauge("journal_position", position, group=GROUP)

@@ -37,8 +37,8 @@ class Ingest:
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
 
-        Raises `Busy` when a consumer is too far behind, `Unreachable` when the journal's server is away and `DiskFull`; then nothing
-        was taken, or a repeated call finds that it was, and the call may be repeated.
+        Raises `Busy` when a consumer is too far behind, `Unreachable` when the journal's server is away and `DiskFull`. Then the
+        call may be repeated: nothing was taken, or the repeated call finds that it was.
         """
         entries = [self.entry(raw) for batch in batches for raw in _apart(batch)]
         if resume and entries:

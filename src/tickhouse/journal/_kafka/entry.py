@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 import zstandard
-from confluent_kafka import Message
+
+from tickhouse.journal._kafka.place import Message
 
 BLOBS = ("columns", "order", "exact", "marks", "bars", "tables")
 """Headers: receive times and kinds; the partition of each tick; numbers that JSON cannot say; and what has few rows."""
@@ -69,7 +70,7 @@ encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(About).decode
 
 
-def headers(indexed: Indexed) -> list[tuple[str, bytes]]:
+def headers(indexed: Indexed) -> list[tuple[str, str | bytes | None]]:
     """What goes beside the value."""
     return [("position", str(indexed.about.first).encode()), *indexed.blobs.items()]
 

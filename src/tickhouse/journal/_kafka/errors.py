@@ -15,7 +15,14 @@ FORBIDDEN = {
     E.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }  # fmt: skip
 OLD = {E.UNSUPPORTED_VERSION, E._UNSUPPORTED_FEATURE, E.UNSUPPORTED_FOR_MESSAGE_FORMAT}
-FENCED = {E._FENCED, E._FATAL, E.INVALID_PRODUCER_EPOCH, E.PRODUCER_FENCED, E.INVALID_PRODUCER_ID_MAPPING, E.INVALID_TXN_STATE}
+FENCED = {
+    E._FENCED,
+    E._FATAL,
+    E.INVALID_PRODUCER_EPOCH,
+    E.PRODUCER_FENCED,
+    E.INVALID_PRODUCER_ID_MAPPING,
+    E.INVALID_TXN_STATE,
+}
 CHANGED = {E.INVALID_CONFIG, E.INVALID_REPLICATION_FACTOR, E.INVALID_PARTITIONS, E.POLICY_VIOLATION, E.TOPIC_EXCEPTION}
 AWAY = {
     E._ALL_BROKERS_DOWN, E._TRANSPORT, E._TIMED_OUT, E._TIMED_OUT_QUEUE, E._MSG_TIMED_OUT, E._RESOLVE, E._WAIT_COORD,
@@ -47,9 +54,13 @@ def translated(error: KafkaError, place: Place, doing: str) -> TickhouseError:
         text = f"Kafka at {place.servers} refuses the user or the password of journal.url; nothing was read or written ({said})"
         return SettingsError(text)
     if code == E._SSL:
-        return SettingsError(f"the TLS connection to Kafka at {place.servers} failed; see tls and ca in journal.url ({said})")
+        return SettingsError(
+            f"the TLS connection to Kafka at {place.servers} failed; see tls and ca in journal.url ({said})"
+        )
     if code in FORBIDDEN:
-        return SettingsError(f"Kafka at {place.servers} does not allow its user {doing} under {place.prefix}.* ({said})")
+        return SettingsError(
+            f"Kafka at {place.servers} does not allow its user {doing} under {place.prefix}.* ({said})"
+        )
     if code in OLD:
         return SettingsError(
             f"the broker at {place.servers} is too old for the journal, which needs transactions: Kafka 2.5 or newer ({said})"

@@ -4,10 +4,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tickhouse.journal._kafka.errors import away, translated
-from tickhouse.journal._kafka.place import Place
+from tickhouse.journal._kafka.place import Message, Place
 
 MANY = 5_000
 SOON = {

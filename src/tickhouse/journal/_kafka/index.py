@@ -6,12 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
 
-from confluent_kafka import Message
-
 from tickhouse.core.errors import CorruptLog
 from tickhouse.journal._kafka.entry import Indexed, opened
 from tickhouse.journal._kafka.followed import Followed
-from tickhouse.journal._kafka.place import Place
+from tickhouse.journal._kafka.place import Message, Place
 from tickhouse.journal._kafka.stream import Streams
 
 MOST = 2048
@@ -173,4 +171,6 @@ def dense(entries: list[Indexed]) -> None:
     """Raise `CorruptLog` when an entry begins inside the one before."""
     for before, after in zip(entries, islice(entries, 1, None), strict=False):
         if after.about.first < before.end:
-            raise CorruptLog(f"the entry at position {after.about.first} begins inside the one before, which ends at {before.end}")
+            raise CorruptLog(
+                f"the entry at position {after.about.first} begins inside the one before, which ends at {before.end}"
+            )

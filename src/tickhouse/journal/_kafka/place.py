@@ -1,9 +1,9 @@
 """Where a journal on Kafka is, and how its broker is talked to: everything that a URL says."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -19,6 +19,9 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 COMPRESSIONS = ("lz4", "zstd", "none")
 KNOWN = ("partitions", "replication", "compression", "max_message", "timeout", "create", "tls", "mechanism", *FILES)
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+Client = TypeVar("Client")
+Message = Any
+"""A message of the client library; its types say of every part that it may be absent, also of those that never are."""
 log = logging.getLogger("tickhouse.kafka")
 silent = logging.getLogger("tickhouse.kafka.client")
 """What the client library would write to standard error; what matters comes as an error of ours."""
@@ -74,7 +77,12 @@ class Place:
         """What writes: acknowledged by all replicas that are in sync."""
         settings = {k: v for k, v in self.settings().items() if k != "allow.auto.create.topics"}
         limits = {"queue.buffering.max.messages": 1_000_000, "queue.buffering.max.kbytes": 512 << 10}
-        common = {"acks": "all", "enable.idempotence": True, "message.max.bytes": 256 << 20, "compression.type": self.compression}
+        common = {
+            "acks": "all",
+            "enable.idempotence": True,
+            "message.max.bytes": 256 << 20,
+            "compression.type": self.compression,
+        }
         return _made(Producer, {**settings, **limits, **common, **more})
 
     def consumer(self, **more: Any) -> Consumer:
@@ -106,8 +114,10 @@ def place(url: str, password: Secret | str | None = None) -> Place:
     unknown = next((name for name in given if name not in KNOWN), None)
     if unknown:
         raise BadSetting("journal.url", f"?{unknown}=", f"one of {', '.join(KNOWN)}")
-    known = secret(password) or (secret(unquote(parts.password)) if _user(url)[1] else None)
-    return Place(hosts, prefix, **_numbers(given), secure=tuple(_secure(given, _user(url)[0], known).items()), password=known)
+    known = secret(password) or (secret(_user(url)[1]) if _user(url)[1] else None)
+    return Place(
+        hosts, prefix, **_numbers(given), secure=tuple(_secure(given, _user(url)[0], known).items()), password=known
+    )
 
 
 def shown(url: str) -> str:
@@ -160,7 +170,7 @@ def _secure(given: Mapping[str, str], user: str, password: Secret | None) -> dic
     return found
 
 
-def _made(kind: Any, settings: dict[str, Any]) -> Any:
+def _made(kind: Callable[[dict[str, Any]], Client], settings: dict[str, Any]) -> Client:
     """A client. Raises `SettingsError` for settings that it refuses, such as a certificate that cannot be read."""
     try:
         return kind(settings)

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from confluent_kafka import Message
 
 from tickhouse.core.batches import RawBatch, Record, TickBatch
 from tickhouse.core.errors import CorruptLog
 from tickhouse.journal import Topic
 from tickhouse.journal import _codec as codec
 from tickhouse.journal._kafka.entry import Indexed, spread
-from tickhouse.journal._kafka.place import Place
+from tickhouse.journal._kafka.place import Message, Place
 from tickhouse.journal._kafka.stream import Key, Streams
 from tickhouse.journal._kafka.ticks import Columns
 
@@ -31,7 +30,9 @@ class Reader:
     def records(self, topic: Topic, entries: Sequence[Indexed]) -> list[Record]:
         """The records of a topic. Raises `CorruptLog`, `Unreachable`; `Gone` when they were let go meanwhile."""
         if topic == "raw":
-            found = self.raws.take(_ranges((self.place.raw(e.about.source), 0, e.about.raw, e.about.count) for e in entries))
+            found = self.raws.take(
+                _ranges((self.place.raw(e.about.source), 0, e.about.raw, e.about.count) for e in entries)
+            )
             return self._raw(entries, found)
         name = self.place.topic("ticks")
         found = self.rows.take(_ranges((name, *run) for e in entries for run in e.about.ticks))
@@ -84,7 +85,9 @@ def _cut(found: Found, at: dict[Key, int], key: Key, first: int, count: int) -> 
     messages = found[key][start : start + count]
     at[key] = start + count
     if messages[0].offset() != first or messages[-1].offset() != first + count - 1:
-        raise CorruptLog(f"{key[0]}[{key[1]}] has other messages than the index says at offsets {first} to {first + count - 1}")
+        raise CorruptLog(
+            f"{key[0]}[{key[1]}] has other messages than the index says at offsets {first} to {first + count - 1}"
+        )
     return messages
 
 

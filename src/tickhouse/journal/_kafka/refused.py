@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from confluent_kafka import Message
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tickhouse.core.batches import BarBatch, Entry, TickBatch
 from tickhouse.core.model import Kind, Reject
 from tickhouse.journal import Quarantined
 from tickhouse.journal._kafka.followed import Followed
-from tickhouse.journal._kafka.place import Place
+from tickhouse.journal._kafka.place import Message, Place
 from tickhouse.journal._kafka.stream import Streams
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 TOO_LARGE = "too_large"
 
@@ -58,7 +56,11 @@ class Quarantine:
         """See `Journal.quarantine`."""
         with self._lock:
             every = sorted(self._kept.values(), key=lambda kept: kept.item.position)
-        wanted = (k for k in every if k.item.position > after and reason in (None, k.item.reason) and lane in (None, k.item.lane))
+        wanted = (
+            k
+            for k in every
+            if k.item.position > after and reason in (None, k.item.reason) and lane in (None, k.item.lane)
+        )
         return [replace(kept.item, payload=self.parts(kept.offset, kept.parts)) for kept in islice(wanted, limit)]
 
     def parts(self, offset: int, number: int) -> bytes:

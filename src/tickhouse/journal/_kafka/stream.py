@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from tickhouse.journal._kafka.errors import away, translated
 from tickhouse.journal._kafka.followed import arrived
-from tickhouse.journal._kafka.place import Place
+from tickhouse.journal._kafka.place import Message, Place
 
 Key = tuple[str, int]
 """A topic and a partition."""
@@ -53,7 +53,9 @@ class Stream:
         self.used = time.monotonic()
         if not self._near(key, first):
             self._move(key, first)
-        self._fill(lambda: len(self._kept[key]) >= most or bool(self._kept[key]) and self._kept[key][-1].offset() >= last)
+        self._fill(
+            lambda: len(self._kept[key]) >= most or (bool(self._kept[key]) and self._kept[key][-1].offset() >= last)
+        )
         return self._cut(key, most)
 
     def close(self) -> None:

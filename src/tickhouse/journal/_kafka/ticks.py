@@ -41,7 +41,9 @@ def texts(ticks: TickBatch, first: int) -> list[bytes]:
 
 def odd(ticks: TickBatch) -> bytes | None:
     """The rows whose numbers JSON cannot say (infinite ones), as they are; None where there is none."""
-    strange = ~np.isfinite(ticks.price) | np.isinf(ticks.size) | (np.isnan(ticks.size) & (ticks.size.view(np.int64) != NAN))
+    strange = (
+        ~np.isfinite(ticks.price) | np.isinf(ticks.size) | (np.isnan(ticks.size) & (ticks.size.view(np.int64) != NAN))
+    )
     if not strange.any():
         return None
     return codec.pack([np.flatnonzero(strange), ticks.price[strange], ticks.size[strange]], [])
@@ -58,7 +60,9 @@ class Columns:
     def __init__(self, values: Sequence[bytes], symbols: Sequence[str], conditions: Sequence[str]) -> None:
         frame = columns(values)
         self._numbers = {
-            name: np.array(frame[name].to_numpy()) for name in ("event_time", "received_at", "price", "raw") if len(frame)
+            name: np.array(frame[name].to_numpy())
+            for name in ("event_time", "received_at", "price", "raw")
+            if len(frame)
         }
         self._numbers["price"] = frame["price"].fill_null(np.nan).to_numpy()
         self._numbers["size"] = frame["size"].fill_null(np.nan).to_numpy()
@@ -69,10 +73,18 @@ class Columns:
             "symbol": _codes(frame["symbol"], self._symbols),
             "condition": _codes(frame["conditions"].fill_null(""), self._conditions),
         }
-        self._places = {name: {text: i for i, text in enumerate(texts)} for name, texts in (("symbol", self._symbols), ("condition", self._conditions))}
-        self._new = {name: np.zeros(len(texts), np.int32) for name, texts in (("symbol", self._symbols), ("condition", self._conditions))}
+        self._places = {
+            name: {text: i for i, text in enumerate(texts)}
+            for name, texts in (("symbol", self._symbols), ("condition", self._conditions))
+        }
+        self._new = {
+            name: np.zeros(len(texts), np.int32)
+            for name, texts in (("symbol", self._symbols), ("condition", self._conditions))
+        }
 
-    def batch(self, part: slice, about: tuple[str, str], texts: tuple[Sequence[str], Sequence[str]], exact: bytes | None) -> TickBatch:
+    def batch(
+        self, part: slice, about: tuple[str, str], texts: tuple[Sequence[str], Sequence[str]], exact: bytes | None
+    ) -> TickBatch:
         """The ticks of a slice, of a (source, lane), with these symbols and conditions."""
         numbers = {name: column[part] for name, column in self._numbers.items()}
         if exact is not None:

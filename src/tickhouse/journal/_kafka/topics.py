@@ -5,10 +5,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 from tickhouse.core.errors import SettingsError
-from tickhouse.journal._kafka.errors import asking, away, translated
+from tickhouse.journal._kafka.errors import asking, translated
 from tickhouse.journal._kafka.place import Place
 
 LARGE = 128 << 20
@@ -16,7 +16,12 @@ LARGE = 128 << 20
 ROOM = 4 << 10
 """Bytes of headers and framing that a message may have beside its payload."""
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
-STATE = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "3600000", "segment.bytes": str(64 << 20)}
+STATE = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.1",
+    "segment.ms": "3600000",
+    "segment.bytes": str(64 << 20),
+}
 
 
 def wanted(place: Place, sources: Iterable[str] = ()) -> dict[str, NewTopic]:
@@ -39,8 +44,7 @@ def there(admin: AdminClient, place: Place) -> dict[str, int]:
     try:
         found = admin.list_topics(timeout=place.timeout).topics
     except KafkaException as error:
-        code = error.args[0].code()
-        raise (away(place, "the journal") if code in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT) else translated(error.args[0], place, "the journal")) from error
+        raise translated(error.args[0], place, "the journal") from error
     return {name: len(about.partitions) for name, about in found.items() if name.startswith(f"{place.prefix}.")}
 
 
@@ -50,7 +54,9 @@ def create(admin: AdminClient, place: Place, sources: Iterable[str] = ()) -> lis
     lacking = [topic for name, topic in wanted(place, sources).items() if name not in have]
     if lacking and not place.create:
         names = ", ".join(topic.topic for topic in lacking)
-        raise SettingsError(f"Kafka at {place.servers} has no topic {names}; `tickhouse journal create` makes what is lacking")
+        raise SettingsError(
+            f"Kafka at {place.servers} has no topic {names}; `tickhouse journal create` makes what is lacking"
+        )
     made = []
     for name, future in (admin.create_topics(lacking, operation_timeout=place.timeout) if lacking else {}).items():
         if _new(future, place):
@@ -70,7 +76,7 @@ def _new(future: "Future[Any]", place: Place) -> bool:
 
 def largest(admin: AdminClient, place: Place) -> int:
     """The largest payload that goes into a topic of messages, by the broker's own word where it tells."""
-    resource = ConfigResource(ResourceType.TOPIC, place.topic("ticks"))
+    resource = ConfigResource(ConfigResource.Type.TOPIC, place.topic("ticks"))
     with asking(place, "the journal"):
         config = next(iter(admin.describe_configs([resource]).values())).result(place.timeout)
     return int(config["max.message.bytes"].value) - ROOM

@@ -1,4 +1,4 @@
-"""The one that appends: a transactional producer, what it must know, and what happens when its broker is away or another takes over."""
+"""The one that appends: a transactional producer, and what happens when its broker is away or another process takes over."""
 
 import random
 import threading
@@ -58,8 +58,10 @@ class Appender:
                 return self._once(entries, (healed, floor), mark)
             except Again:
                 self._drop()
-                time.sleep(random.uniform(0.02, 0.2) * min(turn + 1, 5))  # noqa: S311
-        raise Unreachable(f"other processes append to {self.place.prefix} all the time and this one had no turn", retry_after=1.0)
+                time.sleep(random.uniform(0.02, 0.2) * min(turn + 1, 5))
+        raise Unreachable(
+            f"other processes append to {self.place.prefix} all the time and this one had no turn", retry_after=1.0
+        )
 
     def sync(self) -> None:
         """Know what others wrote. Raises `Unreachable`."""
@@ -102,7 +104,7 @@ class Appender:
         taken = self._leaving(healed)
         self._topics(entries)
         producer, writer = self._producer, self._writer
-        assert producer is not None and writer is not None  # noqa: S101
+        assert producer is not None and writer is not None
         batch = Batch(uuid.uuid4().hex, max(self.state.end, floor), self.state.total)
         trying = False
         try:
@@ -212,13 +214,19 @@ class Notes:
         with self._lock:
             if self._producer is None:
                 timeout = {"message.timeout.ms": round(self.place.timeout * 1000)}
-                producer = self.place.producer(**{"linger.ms": 0, "enable.idempotence": False, "max.in.flight": 1, **timeout})
+                producer = self.place.producer(
+                    **{"linger.ms": 0, "enable.idempotence": False, "max.in.flight": 1, **timeout}
+                )
                 with asking(self.place, "the journal"):
                     connected(producer, self.place)
                 self._producer = producer
             with asking(self.place, "the journal"):
                 self._producer.produce(
-                    self.state.topic, encode(value), key.encode(), 0, lambda error, message: done.append((error, message))
+                    self.state.topic,
+                    encode(value),
+                    key.encode(),
+                    0,
+                    lambda error, message: done.append((error, message)),
                 )
             while not done:
                 self._producer.poll(0.1)

@@ -1,13 +1,14 @@
 """Reading a whole journal and naming every fault."""
 
 from tickhouse.core.errors import CorruptLog
-from tickhouse.journal import Check
+from tickhouse.journal import Check, Topic
 from tickhouse.journal._kafka.entry import Indexed
 from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.read import Reader
 from tickhouse.journal._kafka.stream import Gone
 
 AT_A_TIME = 32_768
+TOPICS: tuple[Topic, ...] = ("raw", "ticks")
 
 
 def verify(index: Index, reader: Reader, begin: int, end: int) -> Check:
@@ -19,7 +20,9 @@ def verify(index: Index, reader: Reader, begin: int, end: int) -> Check:
         for entry in entries:
             about = entry.about
             if records and about.first < position:
-                faults.append(f"the record at position {about.first} begins inside the one before, which ends at {position}")
+                faults.append(
+                    f"the record at position {about.first} begins inside the one before, which ends at {position}"
+                )
             records, messages, position = records + 1, messages + about.count, entry.end
         faults += _faults(reader, entries)
     if position > end:
@@ -30,11 +33,13 @@ def verify(index: Index, reader: Reader, begin: int, end: int) -> Check:
 def _faults(reader: Reader, entries: list[Indexed]) -> list[str]:
     """What is wrong with these; one by one where anything is."""
     found = []
-    for topic in ("raw", "ticks"):
+    for topic in TOPICS:
         try:
-            reader.records(topic, entries)  # type: ignore[arg-type]
+            reader.records(topic, entries)
         except (CorruptLog, Gone) as error:
             if len(entries) > 1:
                 return [fault for entry in entries for fault in _faults(reader, [entry])]
-            found.append(str(error) or f"what the record at position {entries[0].about.first} points to is not in Kafka any more")
+            found.append(
+                str(error) or f"what the record at position {entries[0].about.first} points to is not in Kafka any more"
+            )
     return found

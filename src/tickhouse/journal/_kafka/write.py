@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Producer
 
 from tickhouse.core.batches import Entry
 from tickhouse.journal import _codec as codec
 from tickhouse.journal._accounts import events, refused
 from tickhouse.journal._kafka.entry import About, Indexed, encode, headers, squeezed
 from tickhouse.journal._kafka.errors import away
-from tickhouse.journal._kafka.place import Place
+from tickhouse.journal._kafka.place import Message, Place
 from tickhouse.journal._kafka.refused import parts, without_large
 from tickhouse.journal._kafka.ticks import odd, partition, texts
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, str | bytes | None]]
 Told = Callable[[KafkaError | None, Message], None]
 SPAN = 0.05
 KINDS = [b"%d" % kind for kind in range(3)]
@@ -99,26 +99,32 @@ class Writer:
 
     def _raw(self, entry: Entry, payloads: list[bytes], at: At, large: set[int]) -> None:
         raw = entry.raw
-        always = [("channel", raw.channel.encode()), ("lane", raw.lane.encode())]
+        always: Headers = [("channel", raw.channel.encode()), ("lane", raw.lane.encode())]
         every = zip(payloads, raw.received_at.tolist(), entry.kinds.tolist(), strict=True)
         messages = (
-            (payload, None, [("position", b"%d" % place), ("received_at", b"%d" % received), ("kind", KINDS[kind]), *always])
+            (
+                payload,
+                None,
+                [("position", b"%d" % place), ("received_at", b"%d" % received), ("kind", KINDS[kind]), *always],
+            )
             for place, (payload, received, kind) in enumerate(every, at[0].position)
         )
-        sized = (_emptied(message) if i in large else message for i, message in enumerate(messages)) if large else messages
+        sized = (
+            (_emptied(message) if i in large else message for i, message in enumerate(messages)) if large else messages
+        )
         self._send((self.place.raw(raw.source), 0), sized, at)
 
     def _ticks(self, entry: Entry, about: About, blobs: dict[str, bytes], at: At) -> int:
         """Produce the ticks, partition after partition; returns their bytes."""
         ticks = entry.ticks
-        assert ticks is not None  # noqa: S101
+        assert ticks is not None
         values, topic = texts(ticks, about.first), self.place.topic("ticks")
         used = np.zeros(len(ticks.symbols), np.bool_)
         used[ticks.symbol] = True
         where = np.zeros(len(ticks.symbols), np.uint8)
         where[used] = [self._partition(ticks.symbols[i]) for i in np.flatnonzero(used).tolist()]
         keys = [symbol.encode() for symbol in ticks.symbols]
-        always = [("source", ticks.source.encode()), ("lane", ticks.lane.encode())]
+        always: Headers = [("source", ticks.source.encode()), ("lane", ticks.lane.encode())]
         order = where[ticks.symbol]
         codes, raws = ticks.symbol.tolist(), (ticks.raw + about.first).tolist()
         for number in np.unique(order).tolist():
@@ -156,12 +162,18 @@ class Writer:
         for item, kind in refused(entry, about.first):
             about.rejects[item.reason] = about.rejects.get(item.reason, 0) + 1
             pieces = list(parts(item.payload, self.most))
-            told = {"source": item.source, "channel": item.channel, "lane": item.lane, "reason": item.reason, "detail": item.detail}
+            told = {
+                "source": item.source,
+                "channel": item.channel,
+                "lane": item.lane,
+                "reason": item.reason,
+                "detail": item.detail,
+            }
             told |= {"received_at": str(item.received_at), "kind": str(kind), "parts": str(len(pieces))}
             index = item.position - about.first
             if index in large:
                 found.append((index, at[0].places[key].count, len(pieces)))
-            abouts = [(n, v.encode()) for n, v in told.items()]
+            abouts: Headers = [(n, v.encode()) for n, v in told.items()]
             names = [f"{item.position}/{n}" if index in large else str(item.position) for n in range(len(pieces))]
             self._send(key, ((piece, name.encode(), abouts) for piece, name in zip(pieces, names, strict=True)), at)
         return found
@@ -223,7 +235,9 @@ class Writer:
         quarantine, ticks = (self.place.topic("quarantine"), 0), self.place.topic("ticks")
         for indexed, starts, large in zip(batch.indexed, batch.starts, batch.large, strict=True):
             about = indexed.about
-            about.raw = batch.places[key].first + starts[key][0] if (key := (self.place.raw(about.source), 0)) in starts else -1
+            about.raw = (
+                batch.places[key].first + starts[key][0] if (key := (self.place.raw(about.source), 0)) in starts else -1
+            )
             about.ticks = [
                 (number, batch.places[topic, number].first + before, count)
                 for (topic, number), (before, count) in sorted(starts.items())
@@ -232,7 +246,7 @@ class Writer:
             about.large = [(index, batch.places[quarantine].first + before, n) for index, before, n in large]
             about.final = indexed is batch.indexed[-1]
             self.producer.produce(
-                self.place.topic("journal"), encode(about), None, 0, _offset(indexed), None, about.received_at // 1000 if about.received_at < _now() else 0,
+                self.place.topic("journal"), encode(about), None, 0, _offset(indexed), None, min(about.received_at, _now()) // 1000,
                 headers(indexed),
             )  # fmt: skip
         return True
@@ -269,6 +283,14 @@ def fingerprint(entries: Sequence[Entry], healed: Sequence[int]) -> tuple[Any, .
         for entry in entries:
             raw = entry.raw
             payload = zlib.crc32(b"".join(raw.payloads())) if len(raw) else 0
-            yield raw.source, raw.channel, raw.lane, len(raw), payload, zlib.crc32(np.ascontiguousarray(raw.received_at)), entry.resume
+            yield (
+                raw.source,
+                raw.channel,
+                raw.lane,
+                len(raw),
+                payload,
+                zlib.crc32(raw.received_at.tobytes()),
+                entry.resume,
+            )
 
     return (*each(), tuple(healed))
