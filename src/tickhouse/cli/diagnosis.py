@@ -85,7 +85,7 @@ def _disk(settings: Settings) -> Verdict:
 
 def _house(settings: Settings) -> list[Verdict]:
     try:
-        pipeline = Pipeline(settings)
+        pipeline = Pipeline(_making_nothing(settings))
     except (TickhouseError, OSError) as error:
         return [Verdict("house", False, str(error), status_of(error))]
     checks: Mapping[str, Callable[[], str]] = {
@@ -98,6 +98,15 @@ def _house(settings: Settings) -> list[Verdict]:
         return [_judged(part, check) for part, check in checks.items()]
     finally:
         pipeline.close()
+
+
+def _making_nothing(settings: Settings) -> Settings:
+    """The settings with a journal that makes no topics."""
+    url = settings.journal.url
+    if not url.startswith("kafka:"):
+        return settings
+    own = settings.journal.model_copy(update={"url": f"{url}{'&' if '?' in url else '?'}create=no"})
+    return settings.model_copy(update={"journal": own})
 
 
 def _state(pipeline: Pipeline) -> str:

@@ -12,6 +12,20 @@ def secret(given: "Secret | str | None") -> "Secret | None":
     return Secret(given) if isinstance(given, str) else given
 
 
+def shown(url: str) -> str:
+    """A URL without its password.
+
+    >>> shown("kafka://me:word@host:9092/house"), shown("sqlite:///data/a@b.db")
+    ('kafka://me:********@host:9092/house', 'sqlite:///data/a@b.db')
+    """
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    who, at, where = host.rpartition("@")
+    if not at or ":" not in who:
+        return url
+    return f"{scheme}{mark}{who.partition(':')[0]}:********@{where}{slash}{path}"
+
+
 class Secret:
     """An API key or password. Only `reveal()` gives the text; everything else shows stars.
 

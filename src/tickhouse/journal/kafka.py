@@ -235,6 +235,14 @@ class KafkaJournal:
         self._recent.trim(begin)
         return begin
 
+    def create(self, sources: Sequence[str] = ()) -> list[str]:
+        """Make the topics of sources that have none yet; returns their names. The others were made when it was opened."""
+        return topics.create(self.admin, self.place, sources)
+
+    def topics(self) -> list[dict[str, Any]]:
+        """Every partition of every topic with its first offset and the one after the last."""
+        return topics.spans(self.admin, self.place)
+
     def slowest(self) -> int:
         """The position of the slowest group, or the end where there is none."""
         return min((position for position, _ in self._places().values()), default=self.state.end)

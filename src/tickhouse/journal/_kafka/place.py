@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from tickhouse.core import quantities
 from tickhouse.core.errors import BadSetting, SettingsError
-from tickhouse.core.secrets import Secret, secret
+from tickhouse.core.secrets import Secret, secret, shown
 
 FORM = "kafka://host:9092/prefix, or kafka://one:9092,two:9092/prefix?partitions=8&replication=3"
 FILES = {"ca": "ssl.ca.location", "certificate": "ssl.certificate.location", "key": "ssl.key.location"}
@@ -118,12 +118,6 @@ def place(url: str, password: Secret | str | None = None) -> Place:
     return Place(
         hosts, prefix, **_numbers(given), secure=tuple(_secure(given, _user(url)[0], known).items()), password=known
     )
-
-
-def shown(url: str) -> str:
-    """The URL without its password."""
-    head, at, tail = url.rpartition("@")
-    return f"{head.rpartition(':')[0]}:********@{tail}" if at and head.count(":") > 1 else url
 
 
 def _user(url: str) -> tuple[str, str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from tickhouse.core.errors import SettingsError
 from tickhouse.journal._kafka.errors import asking, translated
@@ -89,3 +89,16 @@ def delete(admin: AdminClient, place: Place) -> list[str]:
         for future in (admin.delete_topics(names, operation_timeout=place.timeout) if names else {}).values():
             future.result(place.timeout * 2)
     return names
+
+
+def spans(admin: AdminClient, place: Place) -> list[dict[str, Any]]:
+    """The first offset of every partition of the prefix, and the one after the last that is committed."""
+    keys = [TopicPartition(name, n) for name, count in sorted(there(admin, place).items()) for n in range(count)]
+    found: list[dict[str, Any]] = [{"topic": key.topic, "partition": key.partition} for key in keys]
+    committed = {"isolation_level": IsolationLevel.READ_COMMITTED}
+    for name, spec in (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest())):
+        futures = admin.list_offsets(dict.fromkeys(keys, spec), **committed)
+        with asking(place, "the journal"):
+            for row, key in zip(found, keys, strict=True):
+                row[name] = futures[key].result(place.timeout).offset
+    return found
