@@ -37,7 +37,9 @@ def _opened(found: "Settings") -> Iterator["Journal"]:
 
 @commands.command()
 def create(
-    source: Annotated[list[str] | None, typer.Option("--source", help="A source whose topic is made beforehand.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="A source whose topic is made beforehand.")
+    ] = None,
     as_json: Json = False,
     data: Data = None,
     config: Config = None,
@@ -51,13 +53,17 @@ def create(
 
     found = settings(data, config)
     made(found.data)
-    with _opened(found.model_copy(update={"journal": found.journal.model_copy(update={"url": _making(found.journal.url)})})) as one:
+    with _opened(
+        found.model_copy(update={"journal": found.journal.model_copy(update={"url": _making(found.journal.url)})})
+    ) as one:
         new = list(getattr(one, "created", ()))
         new += one.create(source or ()) if hasattr(one, "create") else []
     if as_json:
         emit_json({"journal": shown(found.journal_url), "made": new})
     else:
-        typer.echo("\n".join(f"made {name}" for name in new) or f"{shown(found.journal_url)} is there, and lacks nothing")
+        typer.echo(
+            "\n".join(f"made {name}" for name in new) or f"{shown(found.journal_url)} is there, and lacks nothing"
+        )
 
 
 def _making(url: str) -> str:
@@ -85,7 +91,9 @@ def topics(as_json: Json = False, data: Data = None, config: Config = None) -> N
 @commands.command()
 def tail(
     topic: Annotated[str, typer.Option("--topic", help="raw: messages as received; ticks: what they mean.")] = "raw",
-    last: Annotated[int, typer.Option("--last", min=0, max=MOST_LAST, help="Begin so many messages before the end.")] = 10,
+    last: Annotated[
+        int, typer.Option("--last", min=0, max=MOST_LAST, help="Begin so many messages before the end.")
+    ] = 10,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     data: Data = None,
     config: Config = None,
@@ -132,7 +140,9 @@ def lag(as_json: Json = False, data: Data = None, config: Config = None) -> None
     """
     with _opened(existing(data, config)) as journal:
         end = journal.end()
-        rows = [{"group": name, "position": at, "end": end, "behind": end - at} for name, at in journal.groups().items()]
+        rows = [
+            {"group": name, "position": at, "end": end, "behind": end - at} for name, at in journal.groups().items()
+        ]
     if as_json:
         emit_json(rows)
         return
@@ -151,8 +161,8 @@ def reset(
 ) -> None:
     """Have a consumer group go on at another position; the role of that name must not run.
 
-    What it has done is done: the archive finds objects that it wrote before, and processing goes on from the state in the warm store
-    in any case (`tickhouse replay` makes a house anew).
+    What it has done is done: the archive finds objects that it wrote before, and processing goes on from the state in the warm
+    store in any case (`tickhouse replay` makes a house anew).
 
     Example: tickhouse journal reset archive --to begin
     """

@@ -14,6 +14,7 @@ member); Kafka's consumer groups `<prefix>.<group>` follow on the topic `journal
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -59,6 +60,7 @@ class KafkaJournal:
         self._clock = SystemClock()
         self.admin = where.admin()
         self.created = topics.create(self.admin, where)
+        where = self.place = replace(where, partitions=topics.partitions(self.admin, where))
         with contextlib.ExitStack() as opened:
             streams = [_closed(opened, Streams(where)) for _ in range(4)]
             self.index_streams, raws, rows, bytes_ = streams

@@ -1,7 +1,9 @@
 """What librdkafka says, as errors that tell whose fault it is and whether waiting helps."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -9,6 +11,7 @@ from tickhouse.core.errors import BadMessage, Final, SettingsError, TickhouseErr
 from tickhouse.journal._kafka.place import Place
 
 E = KafkaError
+Answer = TypeVar("Answer")
 REFUSED = {E._AUTHENTICATION, E.SASL_AUTHENTICATION_FAILED, E.UNSUPPORTED_SASL_MECHANISM, E.ILLEGAL_SASL_STATE}
 FORBIDDEN = {
     E.TOPIC_AUTHORIZATION_FAILED, E.GROUP_AUTHORIZATION_FAILED, E.CLUSTER_AUTHORIZATION_FAILED,
@@ -31,6 +34,10 @@ AWAY = {
     E.BROKER_NOT_AVAILABLE, E.NETWORK_EXCEPTION, E.CONCURRENT_TRANSACTIONS, E._PURGE_QUEUE, E._PURGE_INFLIGHT,
     E.KAFKA_STORAGE_ERROR, E.UNKNOWN_TOPIC_OR_PART, E._UNKNOWN_TOPIC, E._UNKNOWN_PARTITION, E._STATE, E._DESTROY,
     E._IN_PROGRESS, E._CONFLICT, E._OUTDATED, E._PREV_IN_PROGRESS,
+}  # fmt: skip
+SOON = {
+    E.NOT_LEADER_FOR_PARTITION, E.LEADER_NOT_AVAILABLE, E.UNKNOWN_TOPIC_OR_PART, E._UNKNOWN_PARTITION, E._UNKNOWN_TOPIC,
+    E.OFFSET_NOT_AVAILABLE,
 }  # fmt: skip
 PAUSE = 0.5
 """Seconds after which a broker that was away is worth asking again."""
@@ -72,6 +79,18 @@ def translated(error: KafkaError, place: Place, doing: str) -> TickhouseError:
     if code == E.MSG_SIZE_TOO_LARGE:
         return BadMessage(f"Kafka at {place.servers} does not take a message so large: {said}")
     return Final(f"Kafka at {place.servers}: {doing} failed: {error.name()}: {said}")
+
+
+def settled(place: Place, doing: str, ask: Callable[[], Answer]) -> Answer:
+    """The answer to a question about a topic, which has no leader for a moment when it was just made or moves."""
+    until = time.monotonic() + place.timeout
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in SOON or time.monotonic() > until:
+                raise translated(error.args[0], place, doing) from error
+            time.sleep(0.02)
 
 
 @contextmanager

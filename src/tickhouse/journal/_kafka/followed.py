@@ -4,16 +4,12 @@ import threading
 import time
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from tickhouse.journal._kafka.errors import away, translated
+from tickhouse.journal._kafka.errors import away, settled, translated
 from tickhouse.journal._kafka.place import Message, Place
 
 MANY = 5_000
-SOON = {
-    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.OFFSET_NOT_AVAILABLE,
-}  # fmt: skip
 
 
 def arrived(consumer: Consumer, wait: float = 0.1, most: int = MANY) -> list[Message]:
@@ -39,16 +35,10 @@ class Followed:
 
     def edges(self) -> tuple[int, int]:
         """The first offset kept, and the one after the last that is committed. Raises `Unreachable`."""
-        until = time.monotonic() + self.place.timeout
-        while True:
-            try:
-                low, high = self._consumer.get_watermark_offsets(self._partition, timeout=self.place.timeout)
-                return low, high
-            except KafkaException as error:
-                # A partition that was just made, or that moves to another broker, has no leader for a moment.
-                if error.args[0].code() not in SOON or time.monotonic() > until:
-                    raise translated(error.args[0], self.place, "the journal") from error
-                time.sleep(0.02)
+        timeout = self.place.timeout
+        return settled(
+            self.place, "the journal", lambda: self._consumer.get_watermark_offsets(self._partition, timeout=timeout)
+        )
 
     def news(self) -> list[Message]:
         """What has come since the last call. Raises `Unreachable`."""

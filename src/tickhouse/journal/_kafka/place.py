@@ -96,7 +96,8 @@ class Place:
         return _made(Consumer, {**self.settings(), **common, **more})
 
     def _note(self, error: KafkaError) -> None:
-        self.trouble[:] = [error]
+        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.trouble:  # it says less than the one before it
+            self.trouble[:] = [error]
         log.debug("%s", error)
 
 

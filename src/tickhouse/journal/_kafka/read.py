@@ -70,21 +70,23 @@ class Reader:
 
 
 def _ranges(runs: Iterable[tuple[str, int, int, int]]) -> dict[Key, tuple[int, int]]:
-    """The first offset and the number of messages of each topic-partition."""
+    """The first and the last offset of each topic-partition."""
     found: dict[Key, tuple[int, int]] = {}
     for topic, number, first, count in runs:
         if count:
-            begin, n = found.get((topic, number), (first, 0))
-            found[topic, number] = (begin, n + count)
+            begin, _ = found.get((topic, number), (first, 0))
+            found[topic, number] = (begin, first + count - 1)
     return found
 
 
 def _cut(found: Found, at: dict[Key, int], key: Key, first: int, count: int) -> Sequence[Message]:
     """The next messages of a topic-partition, which must be at these offsets."""
     start = at.get(key, 0)
+    while start < len(found[key]) and found[key][start].offset() < first:
+        start += 1  # of somebody else
     messages = found[key][start : start + count]
     at[key] = start + count
-    if messages[0].offset() != first or messages[-1].offset() != first + count - 1:
+    if len(messages) < count or messages[0].offset() != first or messages[-1].offset() != first + count - 1:
         raise CorruptLog(
             f"{key[0]}[{key[1]}] has other messages than the index says at offsets {first} to {first + count - 1}"
         )

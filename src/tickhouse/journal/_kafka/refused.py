@@ -40,6 +40,8 @@ class Quarantine:
         self._lock = threading.RLock()
         self._log: Followed | None = None
         self._kept: dict[int, Kept] = {}
+        self._offsets: dict[int, int] = {}
+        """The newest offset that is known of each position."""
 
     def sync(self) -> None:
         """Take in what others wrote. Raises `Unreachable`."""
@@ -51,6 +53,20 @@ class Quarantine:
     def kept(self, position: int) -> Kept | None:
         """One message, where it is in quarantine."""
         return self._kept.get(position)
+
+    def put(self, kept: Kept) -> None:
+        """Take in a message that was refused."""
+        with self._lock:
+            if self._offsets.get(kept.item.position, -1) < kept.offset:
+                self._offsets[kept.item.position] = kept.offset
+                self._kept[kept.item.position] = kept
+
+    def heal(self, position: int, offset: int) -> None:
+        """Take in that one is healed."""
+        with self._lock:
+            if self._offsets.get(position, -1) < offset:
+                self._offsets[position] = offset
+                self._kept.pop(position, None)
 
     def find(self, reason: str | None, limit: int, after: int, lane: str | None) -> list[Quarantined]:
         """See `Journal.quarantine`."""
@@ -65,7 +81,7 @@ class Quarantine:
 
     def parts(self, offset: int, number: int) -> bytes:
         """The bytes that so many messages from an offset on have together."""
-        messages = self._streams.take({(self.topic, 0): (offset, number)})[self.topic, 0]
+        messages = self._streams.take({(self.topic, 0): (offset, offset + number - 1)})[self.topic, 0]
         return b"".join(message.value() for message in messages)
 
     def close(self) -> None:
@@ -76,14 +92,14 @@ class Quarantine:
     def _learn(self, message: Message) -> None:
         position, _, part = message.key().decode().partition("/")
         if message.value() is None:
-            self._kept.pop(int(position), None)
+            self.heal(int(position), message.offset())
         elif part in ("", "0"):
             told = {name: value.decode() for name, value in message.headers() or ()}
             item = Quarantined(
                 int(position), told["source"], told["channel"], int(told["received_at"]), told["reason"], told["detail"], b"",
                 lane=told["lane"],
             )  # fmt: skip
-            self._kept[item.position] = Kept(item, int(told["kind"]), message.offset(), int(told["parts"]))
+            self.put(Kept(item, int(told["kind"]), message.offset(), int(told["parts"])))
 
 
 def parts(payload: bytes, most: int) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,7 +15,7 @@ from tickhouse.journal._kafka.place import Message, Place
 Key = tuple[str, int]
 """A topic and a partition."""
 Wanted = Mapping[Key, tuple[int, int]]
-"""The first offset and the number of messages of each."""
+"""The first and the last offset that are wanted of each; there are messages at both."""
 MANY = 20_000
 STREAMS = 3
 MARKERS = 64
@@ -45,22 +46,27 @@ class Stream:
         for key, (first, _) in wanted.items():
             if not self._near(key, first):
                 self._move(key, first)
-        self._fill(lambda: all(len(self._kept[key]) >= count for key, (_, count) in wanted.items()))
-        return {key: self._cut(key, count) for key, (_, count) in wanted.items()}
+        self._fill(lambda: all(self._has(key, last) for key, (_, last) in wanted.items()))
+        return {
+            key: self._cut(key, bisect_right(self._kept[key], last, key=lambda message: message.offset()))
+            for key, (_, last) in wanted.items()
+        }
 
     def until(self, key: Key, first: int, last: int, most: int) -> list[Message]:
         """Up to `most` messages from an offset on, up to the one at offset `last`, which is there; offsets may be left out."""
         self.used = time.monotonic()
         if not self._near(key, first):
             self._move(key, first)
-        self._fill(
-            lambda: len(self._kept[key]) >= most or (bool(self._kept[key]) and self._kept[key][-1].offset() >= last)
-        )
+        self._fill(lambda: len(self._kept[key]) >= most or self._has(key, last))
         return self._cut(key, most)
 
     def close(self) -> None:
         """Let go of the connection."""
         self._consumer.close()
+
+    def _has(self, key: Key, last: int) -> bool:
+        kept = self._kept[key]
+        return bool(kept) and kept[-1].offset() >= last
 
     def _near(self, key: Key, first: int) -> bool:
         """Whether an offset is the next, but for those that Kafka itself took for the ends of transactions."""
@@ -127,7 +133,7 @@ class Streams:
 
     def until(self, key: Key, first: int, last: int, most: int) -> list[Message]:
         """See `Stream.until`."""
-        with self._one({key: (first, most)}) as stream:
+        with self._one({key: (first, last)}) as stream:
             return stream.until(key, first, last, most)
 
     def close(self) -> None:

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from tickhouse.core.errors import SettingsError
-from tickhouse.journal._kafka.errors import asking, translated
+from tickhouse.journal._kafka.errors import asking, settled, translated
 from tickhouse.journal._kafka.place import Place
 
 LARGE = 128 << 20
 """The index has bars and tables inline."""
+MOST_PARTITIONS = 250
 ROOM = 4 << 10
 """Bytes of headers and framing that a message may have beside its payload."""
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
@@ -44,7 +46,9 @@ def there(admin: AdminClient, place: Place) -> dict[str, int]:
     try:
         found = admin.list_topics(timeout=place.timeout).topics
     except KafkaException as error:
+        admin.poll(0.1)  # what the connection said of itself comes with a call of its own
         raise translated(error.args[0], place, "the journal") from error
+    place.trouble.clear()
     return {name: len(about.partitions) for name, about in found.items() if name.startswith(f"{place.prefix}.")}
 
 
@@ -74,12 +78,26 @@ def _new(future: "Future[Any]", place: Place) -> bool:
     return True
 
 
-def largest(admin: AdminClient, place: Place) -> int:
-    """The largest payload that goes into a topic of messages, by the broker's own word where it tells."""
-    resource = ConfigResource(ConfigResource.Type.TOPIC, place.topic("ticks"))
-    with asking(place, "the journal"):
-        config = next(iter(admin.describe_configs([resource]).values())).result(place.timeout)
-    return int(config["max.message.bytes"].value) - ROOM
+def partitions(admin: AdminClient, place: Place) -> int:
+    """How many partitions the ticks have, whoever made them. Raises `SettingsError` for more than are numbered here."""
+    found = there(admin, place).get(
+        place.topic("ticks"), place.partitions
+    )  # one made a moment ago may not be listed yet
+    if found > MOST_PARTITIONS:
+        raise SettingsError(
+            f"{place.topic('ticks')} has {found} partitions, and the journal takes {MOST_PARTITIONS} at most"
+        )
+    return found
+
+
+def largest(admin: AdminClient, place: Place, names: Iterable[str]) -> int:
+    """The largest payload that every topic of messages takes, by the broker's own word; `names` are the topics there are."""
+    messages = [place.topic("quarantine"), *(name for name in names if name.startswith(place.topic("raw.")))]
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in messages]
+    found = settled(
+        place, "the journal", lambda: [one.result(place.timeout) for one in admin.describe_configs(asked).values()]
+    )
+    return min(int(config["max.message.bytes"].value) for config in found) - ROOM
 
 
 def delete(admin: AdminClient, place: Place) -> list[str]:
@@ -96,9 +114,12 @@ def spans(admin: AdminClient, place: Place) -> list[dict[str, Any]]:
     keys = [TopicPartition(name, n) for name, count in sorted(there(admin, place).items()) for n in range(count)]
     found: list[dict[str, Any]] = [{"topic": key.topic, "partition": key.partition} for key in keys]
     committed = {"isolation_level": IsolationLevel.READ_COMMITTED}
-    for name, spec in (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest())):
+
+    def offsets(spec: OffsetSpec) -> list[int]:
         futures = admin.list_offsets(dict.fromkeys(keys, spec), **committed)
-        with asking(place, "the journal"):
-            for row, key in zip(found, keys, strict=True):
-                row[name] = futures[key].result(place.timeout).offset
+        return [futures[key].result(place.timeout).offset for key in keys]
+
+    for name, spec in (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest())):
+        for row, offset in zip(found, settled(place, "the journal", partial(offsets, spec)), strict=True):
+            row[name] = offset
     return found

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from tickhouse.core.batches import Entry
-from tickhouse.core.errors import TickhouseError, Unreachable
+from tickhouse.core.errors import Unreachable
 from tickhouse.journal._accounts import NAMES, not_quarantined, tally, untally
 from tickhouse.journal._kafka import topics
 from tickhouse.journal._kafka.errors import FENCED, asking, translated
@@ -39,10 +39,9 @@ class Appender:
     def __init__(self, place: Place, admin: AdminClient, parts: tuple[State, Index, Quarantine]) -> None:
         self.place, self.admin = place, admin
         self.state, self.index, self.quarantine = parts
-        self.most = topics.largest(admin, place)
         self._producer: Producer | None = None
         self._writer: Writer | None = None
-        self._sources: set[str] = set(topics.there(admin, place))
+        self._topics: set[str] = set(topics.there(admin, place))
         self._unsure: dict[tuple[Any, ...], Batch] = {}
         """Appends of which it is not known whether they were committed."""
 
@@ -76,15 +75,16 @@ class Appender:
         """Have a producer that is the only one, and know everything that was written before."""
         if self._producer is not None:
             return
+        most = topics.largest(self.admin, self.place, self._topics)
         producer = self.place.producer(**{
             "transactional.id": f"{self.place.prefix}.journal", "transaction.timeout.ms": round(TRANSACTION_SECONDS * 1000),
-            "linger.ms": 20, "batch.size": 1 << 20, "retry.backoff.ms": 10, "retry.backoff.max.ms": 500,
+            "linger.ms": 20, "batch.size": min(1 << 20, most), "retry.backoff.ms": 10, "retry.backoff.max.ms": 500,
         })  # fmt: skip
         with asking(self.place, "the journal"):
             connected(producer, self.place)
             producer.init_transactions(self.place.timeout)
         self.sync()
-        self._producer, self._writer = producer, Writer(self.place, producer, self.most)
+        self._producer, self._writer = producer, Writer(self.place, producer, most)
 
     def _drop(self) -> None:
         if self._producer is not None:
@@ -102,7 +102,7 @@ class Appender:
     def _once(self, entries: Sequence[Entry], more: tuple[Sequence[int], int], mark: tuple[Any, ...]) -> Batch:
         healed, floor = more
         taken = self._leaving(healed)
-        self._topics(entries)
+        self._make(entries)
         producer, writer = self._producer, self._writer
         assert producer is not None and writer is not None
         batch = Batch(uuid.uuid4().hex, max(self.state.end, floor), self.state.total)
@@ -113,10 +113,7 @@ class Appender:
             values = self._values(taken_in, taken, batch)
             offsets = self._keys(producer, values, healed)
             writer.delivered()
-            if not writer.index(batch):
-                raise TickhouseError(
-                    f"somebody else writes into the topics of {self.place.prefix}; nothing but tickhouse may produce to them"
-                )
+            writer.index(batch)
             writer.delivered()
             trying = True
             producer.commit_transaction(self.place.timeout)
@@ -134,6 +131,10 @@ class Appender:
         for key, value in values.items():
             self.state.put(key, value, offsets[key])
         self.index.add(batch.indexed)
+        for kept in batch.refused:
+            self.quarantine.put(kept)
+        for position in healed:
+            self.quarantine.heal(position, offsets[f"healed/{position}"])
         return batch
 
     def _failed(self, error: KafkaException, unsure: Batch | None, mark: tuple[Any, ...]) -> Exception:
@@ -142,6 +143,8 @@ class Appender:
         self._drop()
         if unsure is not None:
             self._unsure[mark] = unsure
+        if reason.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return Again()  # the limit of a topic was lowered; it is asked for anew
         if reason.code() in FENCED or (reason.txn_requires_abort() and not reason.retriable()) or reason.fatal():
             return Again()
         return translated(reason, self.place, "the journal")
@@ -157,12 +160,12 @@ class Appender:
                 raise not_quarantined(position)
         return [(kept.item.source, kept.kind) for kept in found if kept is not None]
 
-    def _topics(self, entries: Sequence[Entry]) -> None:
+    def _make(self, entries: Sequence[Entry]) -> None:
         """Have the topic of every source."""
-        lacking = {e.raw.source for e in entries if len(e.raw) and self.place.raw(e.raw.source) not in self._sources}
+        lacking = {e.raw.source for e in entries if len(e.raw) and self.place.raw(e.raw.source) not in self._topics}
         if lacking:
             topics.create(self.admin, self.place, sorted(lacking))
-            self._sources |= {self.place.raw(source) for source in lacking}
+            self._topics |= {self.place.raw(source) for source in lacking}
 
     def _values(self, entries: Sequence[Entry], leaving: Sequence[tuple[str, int]], batch: Batch) -> dict[str, Any]:
         """The new value of every key that changes."""
@@ -190,7 +193,7 @@ class Appender:
         for key, value in values.items():
             producer.produce(self.state.topic, encode(value), key.encode(), 0, told(key))
         for position in healed:
-            producer.produce(self.quarantine.topic, None, str(position).encode(), 0)
+            producer.produce(self.quarantine.topic, None, str(position).encode(), 0, told(f"healed/{position}"))
         return offsets
 
 

@@ -4,19 +4,20 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tickhouse.core.batches import Entry
+from tickhouse.core.errors import SettingsError
 from tickhouse.journal import _codec as codec
 from tickhouse.journal._accounts import events, refused
 from tickhouse.journal._kafka.entry import About, Indexed, encode, headers, squeezed
 from tickhouse.journal._kafka.errors import away
 from tickhouse.journal._kafka.place import Message, Place
-from tickhouse.journal._kafka.refused import parts, without_large
+from tickhouse.journal._kafka.refused import Kept, parts, without_large
 from tickhouse.journal._kafka.ticks import odd, partition, texts
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -32,13 +33,16 @@ class Delivered:
     count: int = 0
     first: int = -1
     last: int = -1
+    error: KafkaError | None = None
 
     def note_first(self, error: KafkaError | None, message: Message) -> None:
         """Called on delivery of the first message."""
+        self.error = self.error or error
         self.first = -1 if error else message.offset()
 
     def note(self, error: KafkaError | None, message: Message) -> None:
         """Called on delivery of a message that may be the last."""
+        self.error = self.error or error
         self.last = -1 if error else max(self.last, message.offset())
 
 
@@ -55,6 +59,8 @@ class Batch:
     starts: list[dict[tuple[str, int], tuple[int, int]]] = field(default_factory=list)
     """For each entry in `indexed`: how many messages of the transaction came before its own in each partition, and its number."""
     large: list[list[tuple[int, int, int]]] = field(default_factory=list)
+    refused: list[Kept] = field(default_factory=list)
+    """What goes into quarantine, until it is delivered with the number of messages before it in place of its offset."""
 
 
 Key = tuple[str, int]
@@ -171,6 +177,7 @@ class Writer:
             }
             told |= {"received_at": str(item.received_at), "kind": str(kind), "parts": str(len(pieces))}
             index = item.position - about.first
+            at[0].refused.append(Kept(replace(item, payload=b""), kind, at[0].places[key].count, len(pieces)))
             if index in large:
                 found.append((index, at[0].places[key].count, len(pieces)))
             abouts: Headers = [(n, v.encode()) for n, v in told.items()]
@@ -227,12 +234,18 @@ class Writer:
             if time.monotonic() > until:
                 raise away(self.place, "the journal")
 
-    def index(self, batch: Batch) -> bool:
-        """Produce the index, once everything else was delivered; false when somebody else wrote in between."""
-        for place in batch.places.values():
-            if place.first < 0 or place.last - place.first + 1 != place.count:
-                return False
+    def index(self, batch: Batch) -> None:
+        """Produce the index, once everything else was delivered. Raises KafkaException for what was not; `SettingsError`."""
+        for (topic, _), place in batch.places.items():
+            if place.error is not None:
+                raise KafkaException(place.error)
+            if place.last - place.first + 1 != place.count:
+                raise SettingsError(
+                    f"somebody else writes into {topic} at the same time; only tickhouse may produce to its topics"
+                )
         quarantine, ticks = (self.place.topic("quarantine"), 0), self.place.topic("ticks")
+        for kept in batch.refused:
+            kept.offset += batch.places[quarantine].first
         for indexed, starts, large in zip(batch.indexed, batch.starts, batch.large, strict=True):
             about = indexed.about
             about.raw = (
@@ -249,7 +262,6 @@ class Writer:
                 self.place.topic("journal"), encode(about), None, 0, _offset(indexed), None, min(about.received_at, _now()) // 1000,
                 headers(indexed),
             )  # fmt: skip
-        return True
 
 
 def _emptied(message: tuple[bytes, None, Headers]) -> tuple[bytes, None, Headers]:
