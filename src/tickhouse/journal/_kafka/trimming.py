@@ -28,7 +28,7 @@ def trim(journal: "KafkaJournal", now: int) -> None:
             if entry.end > slowest or not limits.expired(about.received_at, total - (about.total - about.size), now):
                 more = False
                 break
-            low = entry.next_offset
+            low = entry.offset + 1
             ends[journal.place.raw(about.source), 0] = about.raw + about.count
             ends |= {(journal.place.topic("ticks"), n): offset + count for n, offset, count in about.ticks}
         position = entries[-1].end
