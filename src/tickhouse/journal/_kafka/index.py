@@ -123,10 +123,12 @@ class Index:
             known = self._places.get(position)
             if known and known[0] >= self.low:
                 return known[0]
-            high = self._tail[0].offset if self._tail else self._log.next
+            if not self._tail:
+                return None
+            high = self._tail[0].offset
         low = self.low
         if low >= high:
-            return None if not self._tail else high
+            return high
         best: int | None = None
         while low < high:
             middle = (low + high) // 2
@@ -149,7 +151,8 @@ class Index:
 
     def _from(self, offset: int, most: int) -> list[Indexed]:
         """Entries from an offset on, as they are in the topic, as many as there are up to `most`."""
-        last = self._tail[-1].offset if self._tail else self._log.next - 1
+        # Without a tail there is nothing: it has whatever was in the last offsets, and each second of these is an entry.
+        last = self._tail[-1].offset if self._tail else -1
         if offset > last:
             return []
         messages = self._streams.until((self.topic, 0), offset, last, most)

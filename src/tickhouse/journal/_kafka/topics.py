@@ -17,6 +17,7 @@ LARGE = 128 << 20
 MOST_PARTITIONS = 250
 ROOM = 4 << 10
 """Bytes of headers and framing that a message may have beside its payload."""
+SPECS = (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest()))  # type: ignore[no-untyped-call]
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 STATE = {
     "cleanup.policy": "compact",
@@ -119,7 +120,7 @@ def spans(admin: AdminClient, place: Place) -> list[dict[str, Any]]:
         futures = admin.list_offsets(dict.fromkeys(keys, spec), **committed)
         return [futures[key].result(place.timeout).offset for key in keys]
 
-    for name, spec in (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest())):
+    for name, spec in SPECS:
         for row, offset in zip(found, settled(place, "the journal", partial(offsets, spec)), strict=True):
             row[name] = offset
     return found
