@@ -1,10 +1,10 @@
-"""The journal on Kafka, beside the journal in a file, and beside the bare client that sends the same bytes, in one run. Prints JSON.
+"""The journal on Kafka beside the journal in a file, and beside the bare client that sends the same bytes. Prints JSON.
 
     python -m benchmarks.kafka --server 127.0.0.1:9092 [--messages 2000000] [--each 16384]
 
 The bare client has everything prepared: the same values, keys, headers and partitions, in transactions of the same size, with the
-same settings; `stream` is the same without transactions, flushed once. Bare reading takes the bytes of every message and no more. Ours
-makes the JSON, indexes, keeps the ledger, and reads back columns. Each round does a part of the messages in turn.
+same settings; `stream` is the same without transactions, flushed once. Bare reading takes the bytes of every message and no more.
+Ours makes the JSON, indexes, keeps the ledger, and reads back columns. Each round does a part of the messages in turn.
 """
 
 import argparse

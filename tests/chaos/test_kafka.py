@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests import kafka
+from tests.chaos.live import assert_balanced, assert_true, held_ids, world
 from tests.chaos.test_kill import contents, loaded
 from tests.end_to_end.tape import write
+from tickhouse.core import observe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -126,6 +128,54 @@ def test_a_killed_load_goes_on_and_ends_like_one_into_a_file(tmp_path, tape, kaf
         ends_well(load(config, path))
         assert contents(config) == calm
         sys.stdout.write(f"{killed} kills in {time.monotonic() - began:.0f} s\n")
+
+
+@pytest.mark.parametrize("trouble", ["killed", "cut", "frozen"])
+def test_a_live_run_goes_on_over_a_broker_that_was_away(tmp_path, private_server, trouble, monkeypatch):
+    """Sockets, journal, bars: nothing lost and nothing twice, and one line for the operator when it begins and one when it is over."""
+    said = []
+    monkeypatch.setattr(observe, "hooks", (said.append,))
+    server, line = private_server.with_line("kafka")
+    with world(tmp_path, rate=150) as w:
+        own = w.settings.journal.model_copy(update={"url": f"kafka://{server.url}/live?partitions=3&timeout=2s"})
+        w.settings = w.settings.model_copy(update={"journal": own})
+        with w.up() as up:
+            up.heard()
+            w.wait(10)
+            away(server, line, trouble)
+            up.until(lambda: newest(up) > w.clock.now() - 5_000_000, 90)  # what is processed is of now again
+            w.wait(20)
+            up.healed()
+            w.wait(3)
+        with w.stopped() as house:
+            assert_balanced(house)
+            assert assert_true(w, house, complete=False) > 8
+            assert house.journal.verify().faults == ()
+            for symbol in w.symbols:
+                ids = held_ids(house, symbol)  # what is fetched of the history may be there twice, and counts once
+                assert sorted(set(ids)) == list(range(ids[0], ids[-1] + 1))
+    waits = [event.name for event in said if event.room == "journal" and "waits" in event.name]
+    assert len(waits) <= 4, waits
+
+
+def newest(up):
+    """The event time up to which the engine has come."""
+    return max(up.engine.watermarks().values(), default=0)
+
+
+def away(server, line, trouble):
+    if trouble == "killed":
+        server.kill()
+        time.sleep(4)
+        server.restart()
+    elif trouble == "cut":
+        line.cut()
+        time.sleep(4)
+        line.mend()
+    else:
+        server.freeze()
+        time.sleep(30)
+        server.thaw()
 
 
 def everything(journal):

@@ -336,6 +336,16 @@ def test_retention_lets_records_go_in_kafka_too(url):
     assert (again.begin(), again.end(), again.committed("archive")) == (8, 12, 8)
     assert [r.first for r in again.read("ticks", 0)] == [8, 10]
     again.close()
+    last = open_url("journal", url, retain_seconds=60)
+    last.commit("archive", 12)
+    assert last.trim(T0 + 3_600_000_000) == 12
+    last.close()
+    began = time.monotonic()
+    empty = open_url("journal", url)
+    assert (empty.begin(), empty.end(), empty.read("raw", 0), empty.committed("new")) == (12, 12, [], 12)
+    assert time.monotonic() - began < 5
+    assert empty.append([entry(1)]) == [12] and empty.begin() == 12
+    empty.close()
 
 
 @pytest.mark.slow
