@@ -132,7 +132,7 @@ def test_a_killed_load_goes_on_and_ends_like_one_into_a_file(tmp_path, tape, kaf
 
 @pytest.mark.parametrize("trouble", ["killed", "cut", "frozen"])
 def test_a_live_run_goes_on_over_a_broker_that_was_away(tmp_path, private_server, trouble, monkeypatch):
-    """Sockets, journal, bars: nothing lost and nothing twice, and one line for the operator when it begins and one when it is over."""
+    """Sockets, journal, bars: nothing lost and nothing twice, and a line for the operator when it begins and when it is over."""
     said = []
     monkeypatch.setattr(observe, "hooks", (said.append,))
     server, line = private_server.with_line("kafka")

@@ -4,21 +4,19 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
-from itertools import islice
 
-from tickhouse.core.errors import CorruptLog
 from tickhouse.journal._kafka.entry import Indexed, opened
 from tickhouse.journal._kafka.followed import Followed
 from tickhouse.journal._kafka.place import Message, Place
 from tickhouse.journal._kafka.stream import Streams
 
-MOST = 2048
-"""Entries kept in memory."""
+MOST, MOST_BYTES = 2048, 16 << 20
+"""Entries kept in memory, and bytes of what is beside them."""
 LAST = 512
 """Offsets before the end that are read when it is opened."""
 PLACES = 4096
 """Positions whose offsets are remembered, so that who reads on need not search."""
-AT_A_TIME = 512
+AT_A_TIME = 64
 
 
 class Index:
@@ -31,6 +29,7 @@ class Index:
         self._lock = threading.RLock()
         self._tail: list[Indexed] = []
         self._firsts: list[int] = []
+        self._bytes = 0
         self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self.low = 0
         """The first offset kept."""
@@ -52,8 +51,10 @@ class Index:
             fresh = [entry for entry in entries if entry.offset > known]
             self._tail += fresh
             self._firsts += [entry.about.first for entry in fresh]
-            if len(self._tail) > MOST:
-                del self._tail[:-MOST], self._firsts[:-MOST]
+            self._bytes += sum(map(_size, fresh))
+            self._forget(len(self._tail) - MOST)
+            while self._bytes > MOST_BYTES and len(self._tail) > 1:
+                self._forget(1)
             return bool(fresh)
 
     @property
@@ -77,8 +78,12 @@ class Index:
         """Entries before an offset were let go."""
         with self._lock:
             self.low = max(self.low, low)
-            gone = sum(entry.offset < self.low for entry in self._tail)
-            del self._tail[:gone], self._firsts[:gone]
+            self._forget(sum(entry.offset < self.low for entry in self._tail))
+
+    def _forget(self, count: int) -> None:
+        count = max(count, 0)
+        self._bytes -= sum(map(_size, self._tail[:count]))
+        del self._tail[:count], self._firsts[:count]
 
     def read(self, position: int, most: int) -> list[Indexed]:
         """The entries from the one that holds `position` on, at least one if there is one, of about `most` messages."""
@@ -159,6 +164,10 @@ class Index:
         return [opened(message) for message in messages]
 
 
+def _size(entry: Indexed) -> int:
+    return sum(map(len, entry.blobs.values()))
+
+
 def _some(entries: Iterable[Indexed], most: int) -> list[Indexed]:
     found: list[Indexed] = []
     taken = 0
@@ -168,12 +177,3 @@ def _some(entries: Iterable[Indexed], most: int) -> list[Indexed]:
         found.append(entry)
         taken += entry.about.count
     return found
-
-
-def dense(entries: list[Indexed]) -> None:
-    """Raise `CorruptLog` when an entry begins inside the one before."""
-    for before, after in zip(entries, islice(entries, 1, None), strict=False):
-        if after.about.first < before.end:
-            raise CorruptLog(
-                f"the entry at position {after.about.first} begins inside the one before, which ends at {before.end}"
-            )

@@ -50,8 +50,10 @@ class Appender:
         mark = fingerprint(entries, healed)
         for turn in range(TURNS):
             self._ready()
-            known = self._unsure.pop(mark, None)
-            if known is not None and self._committed(known):
+            known = self._unsure.get(mark)
+            committed = known is not None and self._committed(known)
+            self._unsure.pop(mark, None)
+            if known is not None and committed:
                 return known
             try:
                 return self._once(entries, (healed, floor), mark)
@@ -111,7 +113,7 @@ class Appender:
             producer.begin_transaction()
             taken_in = [writer.put(entry, batch) for entry in entries]
             values = self._values(taken_in, taken, batch)
-            offsets = self._keys(producer, values, healed)
+            offsets = self._keys(writer, values, healed)
             writer.delivered()
             writer.index(batch)
             writer.delivered()
@@ -183,7 +185,7 @@ class Appender:
             values |= {f"resume/{key}": value for key, value in entry.notes}
         return {**values, "end": [batch.position, batch.total]}
 
-    def _keys(self, producer: Producer, values: dict[str, Any], healed: Sequence[int]) -> dict[str, int]:
+    def _keys(self, writer: Writer, values: dict[str, Any], healed: Sequence[int]) -> dict[str, int]:
         """Produce keys, and the tombstones of messages that leave quarantine; the offsets are known once all is delivered."""
         offsets: dict[str, int] = {}
 
@@ -191,9 +193,9 @@ class Appender:
             return lambda error, message: None if error else offsets.__setitem__(key, message.offset())
 
         for key, value in values.items():
-            producer.produce(self.state.topic, encode(value), key.encode(), 0, told(key))
+            writer.one(self.state.topic, encode(value), key, told(key))
         for position in healed:
-            producer.produce(self.quarantine.topic, None, str(position).encode(), 0, told(f"healed/{position}"))
+            writer.one(self.quarantine.topic, None, str(position), told(f"healed/{position}"))
         return offsets
 
 
