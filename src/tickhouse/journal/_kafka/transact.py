@@ -116,9 +116,9 @@ class Appender:
             offsets = self._keys(writer, values, healed)
             writer.delivered()
             writer.index(batch)
-            writer.delivered()
             trying = True
             producer.commit_transaction(self.place.timeout)
+            writer.delivered()  # the commit waited for it; now the offsets are told
         except KafkaException as error:
             raise self._failed(error, batch if trying else None, mark) from error
         except SystemError as error:
