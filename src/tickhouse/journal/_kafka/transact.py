@@ -20,7 +20,7 @@ from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.place import Place
 from tickhouse.journal._kafka.refused import Quarantine
 from tickhouse.journal._kafka.state import State, encode
-from tickhouse.journal._kafka.write import Batch, Writer, fingerprint
+from tickhouse.journal._kafka.write import Batch, Moved, Writer, fingerprint
 
 TURNS = 20
 """How many times an append is begun anew because another process took over."""
@@ -114,11 +114,14 @@ class Appender:
             taken_in = [writer.put(entry, batch) for entry in entries]
             values = self._values(taken_in, taken, batch)
             offsets = self._keys(writer, values, healed)
+            said = writer.index(batch)
             writer.delivered()
-            writer.index(batch)
+            writer.check(batch, said)
             trying = True
             producer.commit_transaction(self.place.timeout)
-            writer.delivered()  # the commit waited for it; now the offsets are told
+        except Moved as error:
+            self._drop()
+            raise Again from error
         except KafkaException as error:
             raise self._failed(error, batch if trying else None, mark) from error
         except SystemError as error:
@@ -130,6 +133,7 @@ class Appender:
         except BaseException:
             self._drop()
             raise
+        writer.committed(batch, bool(healed))
         for key, value in values.items():
             self.state.put(key, value, offsets[key])
         self.index.add(batch.indexed)

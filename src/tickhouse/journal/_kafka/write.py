@@ -69,12 +69,17 @@ At = tuple[Batch, dict[Key, tuple[int, int]]]
 """The append, and where the messages of one entry begin in it."""
 
 
+class Moved(Exception):
+    """Somebody else wrote into a topic since our last transaction."""
+
+
 class Writer:
     """Puts the messages of entries into a transaction that is open."""
 
     def __init__(self, place: Place, producer: Producer, most: int) -> None:
         self.place, self.producer, self.most = place, producer, most
         self._partitions: dict[str, int] = {}
+        self._expected: dict[Key, int] = {}
 
     def put(self, entry: Entry, batch: Batch) -> Entry:
         """Produce what an entry has but for its index; returns the entry as it is journaled."""
@@ -239,34 +244,59 @@ class Writer:
             if time.monotonic() > until:
                 raise away(self.place, "the journal")
 
-    def index(self, batch: Batch) -> None:
-        """Produce the index, once everything else was delivered. Raises KafkaException for what was not; `SettingsError`."""
-        for (topic, _), place in batch.places.items():
-            if place.error is not None:
-                raise KafkaException(place.error)
-            if place.last - place.first + 1 != place.count:
-                raise SettingsError(
-                    f"somebody else writes into {topic} at the same time; only tickhouse may produce to its topics"
-                )
-        quarantine, ticks = (self.place.topic("quarantine"), 0), self.place.topic("ticks")
+    def index(self, batch: Batch) -> dict[Key, int]:
+        """Produce the index; returns the offset of the first message of each topic-partition that it says.
+
+        Where nobody else writes the offsets are known beforehand; else it is waited for what was produced. Raises KafkaException,
+        `SettingsError`, `Unreachable`.
+        """
+        if not batch.places.keys() <= self._expected.keys():
+            self.delivered()
+            self.check(batch, {})
+            self._expected |= {key: place.first for key, place in batch.places.items()}
+        firsts = {key: self._expected[key] for key in batch.places}
+        quarantine = (self.place.topic("quarantine"), 0)
         for kept in batch.refused:
-            kept.offset += batch.places[quarantine].first
+            kept.offset += firsts[quarantine]
         for indexed, starts, large in zip(batch.indexed, batch.starts, batch.large, strict=True):
             about = indexed.about
-            about.raw = (
-                batch.places[key].first + starts[key][0] if (key := (self.place.raw(about.source), 0)) in starts else -1
-            )
-            about.ticks = [
-                (number, batch.places[topic, number].first + before, count)
-                for (topic, number), (before, count) in sorted(starts.items())
-                if topic == ticks
-            ]
-            about.large = [(index, batch.places[quarantine].first + before, n) for index, before, n in large]
+            self._places(about, starts, firsts)
+            about.large = [(index, firsts[quarantine] + before, n) for index, before, n in large]
             about.final = indexed is batch.indexed[-1]
             self.producer.produce(
                 self.place.topic("journal"), encode(about), None, 0, _offset(indexed), None, min(about.received_at, _now()) // 1000,
                 headers(indexed),
             )  # fmt: skip
+        return firsts
+
+    def _places(self, about: About, starts: dict[Key, tuple[int, int]], firsts: dict[Key, int]) -> None:
+        """Say where the messages and ticks of an entry are."""
+        key, ticks = (self.place.raw(about.source), 0), self.place.topic("ticks")
+        about.raw = firsts[key] + starts[key][0]
+        about.ticks = [
+            (number, firsts[topic, number] + before, count)
+            for (topic, number), (before, count) in sorted(starts.items())
+            if topic == ticks
+        ]
+
+    def check(self, batch: Batch, said: dict[Key, int]) -> None:
+        """See, once all is delivered, that it is where the index says. Raises KafkaException for what was not delivered,
+        `Moved` where others wrote before us and `SettingsError` where they write at the same time."""
+        for key, place in batch.places.items():
+            if place.error is not None:
+                raise KafkaException(place.error)
+            if place.last - place.first + 1 != place.count:
+                raise SettingsError(
+                    f"somebody else writes into {key[0]} at the same time; only tickhouse may produce to its topics"
+                )
+            if said and said[key] != place.first:
+                raise Moved
+
+    def committed(self, batch: Batch, healed: bool) -> None:
+        """Know where the next messages will be: behind these, and behind the mark by which Kafka ends a transaction."""
+        self._expected |= {key: place.last + 2 for key, place in batch.places.items()}
+        if healed:
+            self._expected.pop((self.place.topic("quarantine"), 0), None)
 
 
 def _emptied(message: tuple[bytes, None, Headers]) -> tuple[bytes, None, Headers]:
