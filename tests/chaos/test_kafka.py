@@ -154,7 +154,7 @@ def test_a_live_run_goes_on_over_a_broker_that_was_away(tmp_path, private_server
             for symbol in w.symbols:
                 ids = held_ids(house, symbol)  # what is fetched of the history may be there twice, and counts once
                 assert sorted(set(ids)) == list(range(ids[0], ids[-1] + 1))
-    waits = [event.name for event in said if event.room == "journal" and "waits" in event.name]
+    waits = [event.name for event in said if event.room == "journal" and event.name == "line is down"]
     assert len(waits) <= 4, waits
 
 

@@ -48,7 +48,7 @@ def create(
 
     Example: tickhouse journal create --source binance --config cluster.toml
     """
-    from tickhouse.core.secrets import shown
+    from tickhouse.core.secrets import without_password
     from tickhouse.steps.notes import made
 
     found = settings(data, config)
@@ -59,10 +59,11 @@ def create(
         new = list(getattr(one, "created", ()))
         new += one.create(source or ()) if hasattr(one, "create") else []
     if as_json:
-        emit_json({"journal": shown(found.journal_url), "made": new})
+        emit_json({"journal": without_password(found.journal_url), "made": new})
     else:
         typer.echo(
-            "\n".join(f"made {name}" for name in new) or f"{shown(found.journal_url)} is there, and lacks nothing"
+            "\n".join(f"made {name}" for name in new)
+            or f"{without_password(found.journal_url)} is there, and lacks nothing"
         )
 
 

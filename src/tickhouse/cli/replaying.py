@@ -9,7 +9,7 @@ from tickhouse.cli.common import existing, settings
 from tickhouse.cli.working import progress, working
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.reading import FILE
-from tickhouse.core.secrets import shown
+from tickhouse.core.secrets import without_password
 from tickhouse.core.settings import Settings
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import locks
@@ -75,7 +75,9 @@ class Replaying:
             url = getattr(new, place)
             if url == getattr(old, place) and not url.startswith("memory:"):
                 key = place.replace("_", ".")
-                raise BadSetting(key, shown(url), "a place of its own for each house, such as one with {data} in it")
+                raise BadSetting(
+                    key, without_password(url), "a place of its own for each house, such as one with {data} in it"
+                )
         return new
 
     def _keep_file(self, old: Settings) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from tickhouse.cli.common import say
+from tickhouse.cli.outages import Outages
 from tickhouse.core import observe
 from tickhouse.core.errors import HouseLocked
 from tickhouse.pipeline import Pipeline
@@ -22,7 +23,6 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     Roles that another process has are left to it. Yields a function that raises what made the background fail, if anything did.
     """
     ending, failures, threads = threading.Event(), [], []
-    observe.hooks = observe.hooks or (_told,)
 
     def guarded(body: Callable[[threading.Event], None]) -> None:
         try:
@@ -35,6 +35,7 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
             raise failures[0]
 
     with ExitStack() as stack:
+        stack.enter_context(_told())
         for name, body in (("process", _process(pipeline)), ("archive", _archive(pipeline))):
             try:
                 stack.enter_context(locks.role(pipeline.settings.data, name))
@@ -52,11 +53,15 @@ def working(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     check()
 
 
-def _told(event: observe.Event) -> None:
-    """Say that the journal's server is away, and that it is back."""
-    if event.room == "journal":
-        reason = event.facts.get("reason")
-        say(f"{event.name}: {reason}" if reason else event.name)
+@contextmanager
+def _told() -> Iterator[None]:
+    """A store that goes away, and is back, is told in a sentence."""
+    before = observe.hooks
+    observe.hooks = (*before, Outages(lambda event: None, say))
+    try:
+        yield
+    finally:
+        observe.hooks = before
 
 
 def _process(pipeline: Pipeline) -> Callable[[threading.Event], None]:

@@ -1,6 +1,7 @@
 """A value that must not be seen: it cannot be printed, logged, compared by accident or put into a message."""
 
 import hmac
+import re
 
 
 def secret(given: "Secret | str | None") -> "Secret | None":
@@ -10,20 +11,6 @@ def secret(given: "Secret | str | None") -> "Secret | None":
     (Secret('********'), Secret('********'), None)
     """
     return Secret(given) if isinstance(given, str) else given
-
-
-def shown(url: str) -> str:
-    """A URL without its password.
-
-    >>> shown("kafka://me:word@host:9092/house"), shown("sqlite:///data/a@b.db")
-    ('kafka://me:********@host:9092/house', 'sqlite:///data/a@b.db')
-    """
-    scheme, mark, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    who, at, where = host.rpartition("@")
-    if not at or ":" not in who:
-        return url
-    return f"{scheme}{mark}{who.partition(':')[0]}:********@{where}{slash}{path}"
 
 
 class Secret:
@@ -57,3 +44,15 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not pickled")
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown.
+
+    >>> without_password("postgresql://me:pass@word@db:5432/prices?password=x&sslmode=require")
+    'postgresql://me:********@db:5432/prices?password=********&sslmode=require'
+    >>> without_password("sqlite:///data/warm.db")
+    'sqlite:///data/warm.db'
+    """
+    shown = re.sub(r"(://[^:@/]*):.*@", r"\1:********@", url)
+    return re.sub(r"([?&][^=&]*password=)[^&]*", r"\1********", shown)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tickhouse.core.errors import BadSetting, DiskFull, Final, SettingsError
-from tickhouse.core.secrets import shown
+from tickhouse.core.secrets import without_password
 from tickhouse.core.settings import Settings
 from tickhouse.steps.notes import made
 
@@ -37,7 +37,7 @@ def copy(settings: Settings, to: Path) -> tuple[int, int]:
 
 def _file(url: str) -> Path:
     if not url.startswith("sqlite:///"):
-        raise SettingsError(f"{shown(url)} is not a file; back it up with its own tools")
+        raise SettingsError(f"{without_password(url)} is not a file; back it up with its own tools")
     return Path(url.removeprefix("sqlite:///"))
 
 

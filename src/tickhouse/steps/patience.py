@@ -20,7 +20,7 @@ class Patience:
     def note(self, error: Temporary) -> float:
         """It did not answer; returns for how many seconds to wait."""
         if not self.away:
-            observe.tell("journal", f"{self.who} waits", logging.WARNING, reason=str(error))
+            observe.tell("journal", "line is down", logging.WARNING, line=self.who, error=str(error))
         self.away = True
         return error.retry_after or PAUSE
 
@@ -31,5 +31,5 @@ class Patience:
     def over(self) -> None:
         """It answered."""
         if self.away:
-            observe.tell("journal", f"{self.who} goes on", logging.INFO)
+            observe.tell("journal", "connected again", line=self.who, host=f"the journal; {self.who} goes on")
         self.away = False

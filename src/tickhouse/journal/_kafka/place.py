@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from tickhouse.core import quantities
 from tickhouse.core.errors import BadSetting, SettingsError
-from tickhouse.core.secrets import Secret, secret, shown
+from tickhouse.core.secrets import Secret, secret, without_password
 
 FORM = "kafka://host:9092/prefix, or kafka://one:9092,two:9092/prefix?partitions=8&replication=3"
 FILES = {"ca": "ssl.ca.location", "certificate": "ssl.certificate.location", "key": "ssl.key.location"}
@@ -110,7 +110,7 @@ def place(url: str, password: Secret | str | None = None) -> Place:
     _, _, hosts = parts.netloc.rpartition("@")
     prefix = parts.path.strip("/")
     if parts.scheme != "kafka" or not hosts or not prefix or not set(prefix) <= LETTERS | {"."}:
-        raise BadSetting("journal.url", shown(url), FORM)
+        raise BadSetting("journal.url", without_password(url), FORM)
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = next((name for name in given if name not in KNOWN), None)
     if unknown:
