@@ -46,11 +46,19 @@ PAUSE = 0.5
 def away(place: Place, doing: str) -> TickhouseError:
     """The error for a broker that did not answer in time; with the reason where the connection gave one."""
     last = place.trouble[-1] if place.trouble else None
-    if last is not None and (last.code() in REFUSED | {E._SSL}):
+    if last is not None and last.code() in REFUSED:
         return translated(last, place, doing)
+    if last is not None and (last.code() == E._SSL or "SSL routines" in last.str()):
+        return _untrusted(place, last.str())
     why = f" ({last.str()})" if last is not None else ""
     return Unreachable(
         f"Kafka at {place.servers} does not answer{why}; {doing} waits until it is back", retry_after=PAUSE
+    )
+
+
+def _untrusted(place: Place, said: str) -> SettingsError:
+    return SettingsError(
+        f"the TLS connection to Kafka at {place.servers} failed; see tls and ca in journal.url ({said})"
     )
 
 
@@ -61,9 +69,7 @@ def translated(error: KafkaError, place: Place, doing: str) -> TickhouseError:
         text = f"Kafka at {place.servers} refuses the user or the password of journal.url; nothing was read or written ({said})"
         return SettingsError(text)
     if code == E._SSL:
-        return SettingsError(
-            f"the TLS connection to Kafka at {place.servers} failed; see tls and ca in journal.url ({said})"
-        )
+        return _untrusted(place, said)
     if code in FORBIDDEN:
         return SettingsError(
             f"Kafka at {place.servers} does not allow its user {doing} under {place.prefix}.* ({said})"

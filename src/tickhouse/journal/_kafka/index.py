@@ -30,6 +30,7 @@ class Index:
         self._tail: list[Indexed] = []
         self._firsts: list[int] = []
         self._bytes = 0
+        self._oldest: Indexed | None = None
         self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self.low = 0
         """The first offset kept."""
@@ -72,7 +73,10 @@ class Index:
         with self._lock:
             if self._tail and self._tail[0].offset <= self.low:
                 return next((entry for entry in self._tail if entry.offset >= self.low), None)
-        return self._at(self.low)
+            if self._oldest is not None and self._oldest.offset >= self.low:
+                return self._oldest
+        self._oldest = self._at(self.low)
+        return self._oldest
 
     def forget(self, low: int) -> None:
         """Entries before an offset were let go."""

@@ -15,12 +15,13 @@ from tickhouse.core.batches import Entry
 from tickhouse.core.errors import Unreachable
 from tickhouse.journal._accounts import NAMES, not_quarantined, tally, untally
 from tickhouse.journal._kafka import topics
+from tickhouse.journal._kafka.batch import Batch, fingerprint
 from tickhouse.journal._kafka.errors import FENCED, asking, translated
 from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.place import Place
 from tickhouse.journal._kafka.refused import Quarantine
 from tickhouse.journal._kafka.state import State, encode
-from tickhouse.journal._kafka.write import Batch, Moved, Writer, fingerprint
+from tickhouse.journal._kafka.write import Moved, Writer
 
 TURNS = 20
 """How many times an append is begun anew because another process took over."""

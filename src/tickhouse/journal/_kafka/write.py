@@ -2,19 +2,17 @@
 
 import time
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tickhouse.core.batches import Entry
 from tickhouse.core.errors import SettingsError
-from tickhouse.core.marks import LINK
 from tickhouse.journal import _codec as codec
 from tickhouse.journal._accounts import events, refused
+from tickhouse.journal._kafka.batch import At, Batch, Key, Told
 from tickhouse.journal._kafka.entry import About, Indexed, encode, headers, squeezed
 from tickhouse.journal._kafka.errors import away
 from tickhouse.journal._kafka.place import Message, Place
@@ -22,51 +20,8 @@ from tickhouse.journal._kafka.refused import Kept, parts, without_large
 from tickhouse.journal._kafka.ticks import odd, partition, texts
 
 Headers = list[tuple[str, str | bytes | None]]
-Told = Callable[[KafkaError | None, Message], None]
 SPAN = 0.05
 KINDS = [b"%d" % kind for kind in range(3)]
-
-
-@dataclass(slots=True)
-class Delivered:
-    """Where the messages of one topic-partition went in this transaction."""
-
-    count: int = 0
-    first: int = -1
-    last: int = -1
-    error: KafkaError | None = None
-
-    def note_first(self, error: KafkaError | None, message: Message) -> None:
-        """Called on delivery of the first message."""
-        self.error = self.error or error
-        self.first = -1 if error else message.offset()
-
-    def note(self, error: KafkaError | None, message: Message) -> None:
-        """Called on delivery of a message that may be the last."""
-        self.error = self.error or error
-        self.last = -1 if error else max(self.last, message.offset())
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one append has made so far."""
-
-    name: str
-    position: int
-    total: int
-    indexed: list[Indexed] = field(default_factory=list)
-    firsts: list[int] = field(default_factory=list)
-    places: dict[tuple[str, int], Delivered] = field(default_factory=lambda: defaultdict(Delivered))
-    starts: list[dict[tuple[str, int], tuple[int, int]]] = field(default_factory=list)
-    """For each entry in `indexed`: how many messages of the transaction came before its own in each partition, and its number."""
-    large: list[list[tuple[int, int, int]]] = field(default_factory=list)
-    refused: list[Kept] = field(default_factory=list)
-    """What goes into quarantine, until it is delivered with the number of messages before it in place of its offset."""
-
-
-Key = tuple[str, int]
-At = tuple[Batch, dict[Key, tuple[int, int]]]
-"""The append, and where the messages of one entry begin in it."""
 
 
 class Moved(Exception):
@@ -209,7 +164,7 @@ class Writer:
                 sent += 1
             held = message
         if held is not None:
-            self._last(key, held, _both(place) if told else place.note)
+            self._last(key, held, place.note_both if told else place.note)
             sent += 1
         first, n = starts.get(key, (before, 0))
         starts[key] = (first, n + sent)
@@ -304,14 +259,6 @@ def _emptied(message: tuple[bytes, None, Headers]) -> tuple[bytes, None, Headers
     return b"", None, [*message[2], ("size", b"%d" % len(message[0]))]
 
 
-def _both(place: Delivered) -> Callable[[KafkaError | None, Message], None]:
-    def note(error: KafkaError | None, message: Message) -> None:
-        place.note_first(error, message)
-        place.note(error, message)
-
-    return note
-
-
 def _offset(indexed: Indexed) -> Callable[[KafkaError | None, Message], None]:
     def note(error: KafkaError | None, message: Message) -> None:
         indexed.offset = -1 if error else message.offset()
@@ -321,24 +268,3 @@ def _offset(indexed: Indexed) -> Callable[[KafkaError | None, Message], None]:
 
 def _now() -> int:
     return round(time.time() * 1e6)
-
-
-def fingerprint(entries: Sequence[Entry], healed: Sequence[int]) -> tuple[Any, ...]:
-    """What tells an append that is repeated from another one."""
-
-    def each() -> Iterator[Any]:
-        for entry in entries:
-            raw = entry.raw
-            # A mark that is judged again may say something else.
-            payload = zlib.crc32(b"".join(raw.payloads())) if raw.channel != LINK else 0
-            yield (
-                raw.source,
-                raw.channel,
-                raw.lane,
-                len(raw),
-                payload,
-                zlib.crc32(raw.received_at.tobytes()),
-                entry.resume,
-            )
-
-    return (*each(), tuple(healed))
