@@ -2,8 +2,9 @@
 
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import count, islice, repeat
 
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -22,6 +23,10 @@ from tickhouse.journal._kafka.ticks import odd, partition, texts
 Headers = list[tuple[str, str | bytes | None]]
 SPAN = 0.05
 KINDS = [b"%d" % kind for kind in range(3)]
+
+
+Parts = tuple[Sequence[bytes], Iterable[bytes | None], Iterable[Headers]]
+"""Values, keys and headers of messages, side by side."""
 
 
 class Moved(Exception):
@@ -67,19 +72,16 @@ class Writer:
     def _raw(self, entry: Entry, payloads: list[bytes], at: At, large: set[int]) -> None:
         raw = entry.raw
         always: Headers = [("channel", raw.channel.encode()), ("lane", raw.lane.encode())]
-        every = zip(payloads, raw.received_at.tolist(), entry.kinds.tolist(), strict=True)
-        messages = (
-            (
-                payload,
-                None,
-                [("position", b"%d" % place), ("received_at", b"%d" % received), ("kind", KINDS[kind]), *always],
-            )
-            for place, (payload, received, kind) in enumerate(every, at[0].position)
+        times, kinds = raw.received_at.tolist(), entry.kinds.tolist()
+        abouts: Iterable[Headers] = (
+            [("position", b"%d" % place), ("received_at", b"%d" % received), ("kind", KINDS[kind]), *always]
+            for place, received, kind in zip(count(at[0].position), times, kinds, strict=False)
         )
-        sized = (
-            (_emptied(message) if i in large else message for i, message in enumerate(messages)) if large else messages
-        )
-        self._send((self.place.raw(raw.source), 0), sized, at)
+        if large:
+            sizes = [("size", b"%d" % len(payload)) for payload in payloads]
+            abouts = ([*about, sizes[i]] if i in large else about for i, about in enumerate(abouts))
+            payloads = [b"" if i in large else payload for i, payload in enumerate(payloads)]
+        self._send((self.place.raw(raw.source), 0), (payloads, repeat(None), abouts), at)
 
     def _ticks(self, entry: Entry, about: About, blobs: dict[str, bytes], at: At) -> int:
         """Produce the ticks, partition after partition; returns their bytes."""
@@ -96,8 +98,9 @@ class Writer:
         codes, raws = ticks.symbol.tolist(), (ticks.raw + about.first).tolist()
         for number in np.unique(order).tolist():
             rows = np.flatnonzero(order == number).tolist()
-            messages = ((values[row], keys[codes[row]], [("position", b"%d" % raws[row]), *always]) for row in rows)
-            self._send((topic, number), messages, at)
+            names = [keys[codes[row]] for row in rows]
+            abouts = ([("position", b"%d" % raws[row]), *always] for row in rows)
+            self._send((topic, number), ([values[row] for row in rows], names, abouts), at)
         about.symbols = [ticks.symbols[i] for i in np.flatnonzero(used).tolist()]
         about.conditions = list(ticks.conditions)
         about.ticks_check = zlib.crc32(b"\n".join(values))
@@ -143,32 +146,26 @@ class Writer:
                 found.append((index, at[0].places[key].count, len(pieces)))
             abouts: Headers = [(n, v.encode()) for n, v in told.items()]
             names = [f"{item.position}/{n}" if index in large else str(item.position) for n in range(len(pieces))]
-            self._send(key, ((piece, name.encode(), abouts) for piece, name in zip(pieces, names, strict=True)), at)
+            self._send(key, (pieces, [name.encode() for name in names], repeat(abouts)), at)
         return found
 
-    def _send(self, key: Key, messages: Iterable[tuple[bytes, bytes | None, Headers]], at: At) -> None:
+    def _send(self, key: Key, parts: Parts, at: At) -> None:
         """Produce messages of an entry to a topic-partition: the first and the last of them tell their offsets."""
         batch, starts = at
         place, (topic, number), produce = batch.places[key], key, self.producer.produce
-        before, sent = place.count, 0
+        before, new, messages = place.count, len(parts[0]), zip(*parts, strict=False)
         told: Told | None = place.note_first if before == 0 else None
-        held: tuple[bytes, bytes | None, Headers] | None = None
-        for message in messages:
-            if held is not None:
-                try:
-                    produce(topic, held[0], held[1], number, told, None, 0, held[2])
-                except BufferError:
-                    self._room()
-                    produce(topic, held[0], held[1], number, told, None, 0, held[2])
-                told = None
-                sent += 1
-            held = message
-        if held is not None:
-            self._last(key, held, place.note_both if told else place.note)
-            sent += 1
+        for value, name, about in islice(messages, new - 1):
+            try:
+                produce(topic, value, name, number, told, None, 0, about)
+            except BufferError:
+                self._room()
+                produce(topic, value, name, number, told, None, 0, about)
+            told = None
+        self._last(key, next(messages), place.note_both if told else place.note)
         first, n = starts.get(key, (before, 0))
-        starts[key] = (first, n + sent)
-        place.count = before + sent
+        starts[key] = (first, n + new)
+        place.count = before + new
 
     def one(self, topic: str, value: bytes | None, key: str, told: Told) -> None:
         """Produce one message of a topic with one partition."""
@@ -252,11 +249,6 @@ class Writer:
         self._expected |= {key: place.last + 2 for key, place in batch.places.items()}
         if healed:
             self._expected.pop((self.place.topic("quarantine"), 0), None)
-
-
-def _emptied(message: tuple[bytes, None, Headers]) -> tuple[bytes, None, Headers]:
-    """A message whose bytes are elsewhere."""
-    return b"", None, [*message[2], ("size", b"%d" % len(message[0]))]
 
 
 def _offset(indexed: Indexed) -> Callable[[KafkaError | None, Message], None]:
