@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tickhouse.core.batches import Entry, Record
 from tickhouse.core.clock import SystemClock
@@ -75,6 +75,7 @@ class KafkaJournal:
         self._spans = Spans(self.index)
         self._lock = threading.RLock()
         self._grown = threading.Condition()
+        self._members: dict[str, Consumer] = {}
         self._recent = Recent()
         self._looked = self._clock.monotonic()
         self._done = False
@@ -175,11 +176,18 @@ class KafkaJournal:
         offset, total = self._offset(position)
         self._notes.put(f"group/{group}", [position, total])
         about = f'{{"position":{position},"total":{total}}}'
-        follow = ConsumerGroupTopicPartitions(
-            f"{self.place.prefix}.{group}", [TopicPartition(self.index.topic, 0, offset, metadata=about)]
-        )
+        follow = TopicPartition(self.index.topic, 0, offset, metadata=about)
         with contextlib.suppress(KafkaException):
-            self.admin.alter_consumer_group_offsets([follow], request_timeout=self.place.timeout)
+            self._member(group).commit(offsets=[follow], asynchronous=True)
+
+    def _member(self, group: str) -> Consumer:
+        """What commits for a group of Kafka's. Librdkafka's admin client can abort the process."""
+        with self._lock:
+            if group not in self._members:
+                self._members[group] = self._opened.enter_context(
+                    contextlib.closing(self.place.consumer(**{"group.id": f"{self.place.prefix}.{group}"}))
+                )
+            return self._members[group]
 
     def _offset(self, position: int) -> tuple[int, int]:
         """Where a position is in the topic `journal`, and the bytes before it."""
