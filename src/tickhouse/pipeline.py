@@ -37,12 +37,8 @@ class Pipeline:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings, self.clock = settings, clock or SystemClock()
         made(settings.data)
-        j = settings.journal
         with ExitStack() as opened:
-            self.journal = open_url(
-                "journal", settings.journal_url, durability=j.durability, max_bytes=j.max_bytes,
-                retain_bytes=j.retain_bytes, retain_seconds=j.retain,
-            )  # fmt: skip
+            self.journal = chosen.journal(settings)
             opened.callback(self.journal.close)
             self.lake = open_url("lake", settings.lake_url, **settings.lake.key())
             self.warm = open_url("stores", settings.warm_url)

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests import kafka
 from tests.journal.samples import SECOND, T0, bars, entry, link, message, noise, rejected, same_ticks
 from tickhouse.core.batches import Entry, RawBatch, every_kind
 from tickhouse.core.errors import BadQuery, BadSetting, Busy
@@ -15,25 +17,27 @@ from tickhouse.core.plugins import open_url
 from tickhouse.journal import Check
 
 BACKENDS = {
-    "memory": lambda folder: "memory://",
-    "sqlite": lambda folder: f"sqlite:///{folder}/journal.db",
+    "memory": lambda ask: nullcontext("memory://"),
+    "sqlite": lambda ask: nullcontext(f"sqlite:///{ask('tmp_path')}/journal.db"),
+    "kafka": lambda ask: kafka.prefix(ask("kafka_url")),
 }
-DURABLE = ("sqlite",)
+DURABLE = ("sqlite", "kafka")
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request, tmp_path):
+def backend(request):
     """Opens journals at one place of one backend, and closes them."""
     opened = []
+    with BACKENDS[request.param](request.getfixturevalue) as url:
 
-    def opener(**options):
-        opened.append(open_url("journal", BACKENDS[request.param](tmp_path), **options))
-        return opened[-1]
+        def opener(**options):
+            opened.append(open_url("journal", url, **options))
+            return opened[-1]
 
-    opener.durable = request.param in DURABLE
-    yield opener
-    for journal in opened:
-        journal.close()
+        opener.durable = request.param in DURABLE
+        yield opener
+        for journal in opened:
+            journal.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tickhouse import __version__
-from tickhouse.cli import ask, compare, keep, provide, run, take
+from tickhouse.cli import ask, compare, journal, keep, provide, run, take
 from tickhouse.cli.common import FAILED, INTERRUPTED, USAGE, status_of
 from tickhouse.core.errors import TickhouseError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (run, take, provide, ask, compare, keep):
+for group in (run, take, provide, ask, compare, keep, journal):
     group.register(app)
 
 

@@ -92,7 +92,7 @@ def _disk(settings: Settings) -> Verdict:
 
 def _house(settings: Settings) -> list[Verdict]:
     try:
-        pipeline = Pipeline(settings)
+        pipeline = Pipeline(_making_nothing(settings))
     except (TickhouseError, OSError) as error:
         return [Verdict("house", False, str(error), status_of(error))]
     checks: Mapping[str, Callable[[], str]] = {
@@ -125,6 +125,15 @@ def _warm(url: str) -> str:
 def _lake(lake: Lake) -> str:
     found = sum(1 for _ in islice(lake.objects(), MOST_COUNTED + 1))
     return f"more than {MOST_COUNTED:,} bronze objects" if found > MOST_COUNTED else f"{found} bronze objects"
+
+
+def _making_nothing(settings: Settings) -> Settings:
+    """The settings with a journal that makes no topics."""
+    url = settings.journal.url
+    if not url.startswith("kafka:"):
+        return settings
+    own = settings.journal.model_copy(update={"url": f"{url}{'&' if '?' in url else '?'}create=no"})
+    return settings.model_copy(update={"journal": own})
 
 
 def _state(pipeline: Pipeline) -> str:

@@ -7,7 +7,7 @@ from tickhouse.core import sessions
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.marks import HEARD
-from tickhouse.core.plugins import names, open_url
+from tickhouse.core.plugins import names
 from tickhouse.core.quantities import duration_text
 from tickhouse.core.requests import Ways
 from tickhouse.core.settings import FeedSettings, Settings
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 def providers(settings: Settings, clock: Clock | None = None) -> list[Row]:
     """One row a feed, as plain values. A section that cannot be used is told in its row as `error`."""
     clock = clock or SystemClock()
-    journal = open_url("journal", settings.journal_url) if settings.data.is_dir() else None
+    journal = chosen.journal(settings) if settings.data.is_dir() else None
     running = settings.data.is_dir() and locks.holder(settings.data, "ingest") is not None
     try:
         rows = []

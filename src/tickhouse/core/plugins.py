@@ -17,7 +17,7 @@ def names(room: str) -> list[str]:
     """The names of the files of a room, such as `journal` or `process.indicators`, and of what others have added to it.
 
     >>> names("journal")
-    ['memory', 'sqlite']
+    ['kafka', 'memory', 'sqlite']
     """
     return sorted({*_own(room), *_outside(room)})
 

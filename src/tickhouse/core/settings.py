@@ -154,7 +154,13 @@ class GroupSettings(Section):
 class JournalSettings(Section):
     """The durable log of everything received."""
 
-    url: str = Field("sqlite:///{data}/journal.db", description="sqlite:///..., memory://; {data} is the data folder")
+    url: str = Field(
+        "sqlite:///{data}/journal.db",
+        description="sqlite:///..., memory://, kafka://host:9092/prefix?partitions=8; {data} is the data folder",
+    )
+    password: Hidden | None = Field(
+        None, description="of the user in a kafka:// URL; better kept in .env", examples=["..."]
+    )
     durability: Literal["full", "normal"] = Field(
         "full", description="full: survives a power cut; normal: may lose the last moments on one, faster"
     )

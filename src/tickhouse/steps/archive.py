@@ -8,8 +8,10 @@ from typing import Protocol
 
 from tickhouse.core import observe
 from tickhouse.core.batches import Record
+from tickhouse.core.errors import Temporary
 from tickhouse.journal import Journal
 from tickhouse.lake import Lake
+from tickhouse.steps.patience import Patience
 
 GROUP = "archive"
 
@@ -33,15 +35,25 @@ class Archive:
 
     def __init__(self, journal: Journal, lake: Lake, roller: Roller) -> None:
         self.journal, self.lake, self.roller = journal, lake, roller
+        self.patience = Patience("archiving")
         self.position = journal.committed(GROUP)
         journal.commit(GROUP, self.position)
 
     def step(self, timeout: float = 1.0, max_messages: int = 32_768) -> int:
-        """Archive what is complete, waiting up to `timeout` seconds for more; returns how many messages it went over."""
-        if not self.journal.wait(self.position, timeout):
+        """Archive what is complete, waiting up to `timeout` seconds for more; returns how many messages it went over.
+
+        A journal whose server is away is waited for.
+        """
+        try:
+            records = self.joined(max_messages) if self.journal.wait(self.position, timeout) else []
+        except Temporary as away:
+            self.patience.wait(away)
+            return 0
+        self.patience.over()
+        if not records:
             return 0
         began = self.position
-        for record in self.joined(max_messages):
+        for record in records:
             for run in self.roller.add(record):
                 self._write(run)
             self.position = record.end
@@ -51,7 +63,7 @@ class Archive:
     def catch_up(self, seconds: float = math.inf) -> None:
         """Archive everything there is, complete or not; or what can be done in so many seconds, as a restart goes on from there."""
         until = time.monotonic() + seconds
-        while self.step(timeout=0) and time.monotonic() < until:
+        while (self.step(timeout=0) or self.patience.away) and time.monotonic() < until:
             pass
         self.flush()
 
@@ -76,5 +88,11 @@ class Archive:
     def _commit(self) -> None:
         safe = self.roller.safe
         position = self.position if safe is None else safe
-        self.journal.commit(GROUP, position)
+        try:
+            self.journal.commit(GROUP, position)
+        except Temporary as away:
+            self.patience.note(
+                away
+            )  # the next commit says so; until then only what is archived already would be archived again
+            return
         observe.gauge("journal_position", position, group=GROUP)

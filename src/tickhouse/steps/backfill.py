@@ -16,7 +16,7 @@ import numpy as np
 
 from tickhouse.core.batches import I64, RawBatch
 from tickhouse.core.clock import SECOND
-from tickhouse.core.errors import BadSetting, Busy, NoData, UnknownSymbol
+from tickhouse.core.errors import BadSetting, NoData, Temporary, UnknownSymbol
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.model import Ids, Query, Want, interval_us
 from tickhouse.core.requests import Cost, Pace
@@ -176,13 +176,13 @@ class Backfill:
         return msgspec.json.decode(said, type=list[tuple[int, int, int]]) if said else []
 
     async def _take(self, raw: RawBatch) -> None:
-        """Journal a message, waiting while the journal is busy."""
+        """Journal a message, waiting while the journal is busy or its server away."""
         note, self._note = (self._note, None) if raw.channel == LINK else (None, self._note)
         while True:
             try:
                 await asyncio.to_thread(self.ingest.take, [raw], note)
                 return
-            except Busy as busy:
+            except Temporary as busy:
                 await asyncio.sleep(busy.retry_after or 0.05)
 
     def _want(self, symbol: str, span: Range) -> Want:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tickhouse.core.errors import BadSetting, UnknownName, nearest
-from tickhouse.core.plugins import load
+from tickhouse.core.plugins import load, open_url
 from tickhouse.core.settings import Settings
 from tickhouse.feeds import Feed
 from tickhouse.feeds._whole import whole
+from tickhouse.journal import Journal
 from tickhouse.process import Detector, Indicator, catalog, sale_conditions
 from tickhouse.process.sale_conditions import ConditionRule
 from tickhouse.quality._suite import Suite
@@ -20,6 +21,17 @@ def check(settings: Settings) -> None:
     """Open everything, to see that it can be. Raises `BadSetting`, as all of these do."""
     for kind in (feeds, indicators, detectors, rules, suite):
         kind(settings)
+
+
+def journal(settings: Settings) -> Journal:
+    """The journal, opened. Raises `SettingsError`; `Unreachable` when its server is away."""
+    j = settings.journal
+    more = {"password": j.password} if j.password else {}
+    opened: Journal = open_url(
+        "journal", settings.journal_url, durability=j.durability, max_bytes=j.max_bytes, retain_bytes=j.retain_bytes,
+        retain_seconds=j.retain, **more,
+    )  # fmt: skip
+    return opened
 
 
 def feeds(settings: Settings) -> dict[str, Feed]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tickhouse.core import marks, observe
 from tickhouse.core.batches import LIVE, BarBatch, Entry, Parsed, RawBatch, TickBatch, every_kind
-from tickhouse.core.errors import Busy
+from tickhouse.core.errors import Busy, Temporary
 from tickhouse.core.marks import LINK, Mark
 from tickhouse.core.model import Ids, Kind, Reject
 from tickhouse.journal import Journal
@@ -16,6 +16,7 @@ from tickhouse.quality._suite import Suite
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.lines import Lines
 from tickhouse.steps.newest import Newest
+from tickhouse.steps.patience import Patience
 from tickhouse.steps.quotes import Note, Quotes, joined
 from tickhouse.steps.refusals import noted
 from tickhouse.steps.understood import Understood
@@ -27,6 +28,7 @@ class Ingest:
     def __init__(self, lanes: Lanes, suite: Suite, journal: Journal) -> None:
         self.lanes, self.suite, self.journal = lanes, suite, journal
         self._quotes, self._lines, self._understood = Quotes(journal), Lines(journal), Understood()
+        self.patience = Patience("taking in")
         self.newest = Newest({})
         """The newest prices of symbols that are in groups."""
         self.taken: Counter[str] = Counter()
@@ -35,7 +37,8 @@ class Ingest:
     def take(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
         """Make the batches durable and return the position after them.
 
-        Raises `Busy` when a consumer is too far behind and `DiskFull`; then nothing was taken and the call may be repeated.
+        Raises `Busy` when a consumer is too far behind, `Unreachable` when the journal's server is away and `DiskFull`. Then the
+        call may be repeated: nothing was taken, or the repeated call finds that it was.
         """
         entries = [self.entry(raw) for batch in batches for raw in _apart(batch)]
         if resume and entries:
@@ -50,12 +53,17 @@ class Ingest:
         return firsts[-1] + len(entries[-1].raw) if entries else self.journal.end()
 
     def insist(self, batches: Sequence[RawBatch], resume: tuple[str, str] | None = None) -> int:
-        """`take`, waiting as long as a consumer is too far behind."""
+        """`take`, waiting as long as a consumer is too far behind or the journal's server is away."""
         while True:
             try:
-                return self.take(batches, resume)
+                taken = self.take(batches, resume)
             except Busy as busy:
                 time.sleep(busy.retry_after or 0.05)
+            except Temporary as away:
+                self.patience.wait(away)
+            else:
+                self.patience.over()
+                return taken
 
     def entry(self, raw: RawBatch) -> Entry:
         """What a raw batch means, ready to be journaled. Raises `SettingsError` when no feed reads it."""

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tickhouse.core import observe
+from tickhouse.core.errors import Temporary
 from tickhouse.steps.ledger import ledger
 from tickhouse.stores import Warm
 
@@ -21,7 +22,10 @@ class Measure:
         if now - self._last < self.every:
             return
         self._last = now
-        totals = ledger(self.pipeline.journal, self.warm)
+        try:
+            totals = ledger(self.pipeline.journal, self.warm)
+        except Temporary:
+            return  # the journal is away; the next point tells
         values = {(source, name): float(value) for source, row in totals.items() for name, value in row.items()}
         self.warm.measure(self.pipeline.clock.now(), values)
         observe.gauge("journal_bytes", _size(self.pipeline.settings.journal_url))
@@ -29,5 +33,8 @@ class Measure:
 
 def _size(url: str) -> int:
     """The bytes of a journal in a file; 0 for one that has none."""
-    path = url.removeprefix("sqlite:///")
+    file = "sqlite:///"
+    if not url.startswith(file):
+        return 0
+    path = url.removeprefix(file)
     return sum(file.stat().st_size for file in (Path(path), Path(f"{path}-wal")) if file.is_file())

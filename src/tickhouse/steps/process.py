@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
+from tickhouse.core.errors import Temporary
 from tickhouse.core.marks import LINK, Event
 from tickhouse.core.model import SWITCH
 from tickhouse.journal import Journal
@@ -18,6 +20,7 @@ from tickhouse.quality import Verdict
 from tickhouse.quality._suite import Suite, mute
 from tickhouse.steps.counted import Counted
 from tickhouse.steps.gathered import Gathered
+from tickhouse.steps.patience import Patience
 from tickhouse.stores import Hot, Warm
 
 GROUP = "process"
@@ -37,6 +40,7 @@ class Process:
     def __init__(self, journal: Journal, engine: Engine, warm: Warm, hot: Hot, suite: Suite, clock: Clock) -> None:
         self.journal, self.engine, self.warm, self.hot = journal, engine, warm, hot
         self.suite, self.clock = suite, clock
+        self.patience = Patience("processing")
         self.write = True
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
@@ -54,11 +58,21 @@ class Process:
         return self.engine.position
 
     def step(self, timeout: float = 0.25, max_messages: int = MOST_MESSAGES) -> bool:
-        """Process the next records, waiting up to `timeout` seconds for some; false when there were none."""
-        if not self.journal.wait(self.engine.position, timeout):
+        """Process the next records, waiting up to `timeout` seconds for some; false when there were none.
+
+        A journal whose server is away is waited for: that is said once, and nothing is lost by it.
+        """
+        try:
+            waiting = self.journal.wait(self.engine.position, timeout)
+            records = self.journal.read("ticks", self.engine.position, max_messages) if waiting else []
+        except Temporary as away:
+            self.patience.wait(away)
+            records = []
+        else:
+            self.patience.over()
+        if not records:
             self._keep(None)
             return False
-        records = self.journal.read("ticks", self.engine.position, max_messages)
         self.handle(records)
         return True
 
@@ -86,13 +100,16 @@ class Process:
 
     @property
     def caught_up(self) -> bool:
-        """Whether less waits than is read at once."""
-        return self.journal.end() - self.engine.position < MOST_MESSAGES
+        """Whether less waits than is read at once; not while the journal is away."""
+        try:
+            return self.journal.end() - self.engine.position < MOST_MESSAGES
+        except Temporary:
+            return False
 
     def catch_up(self, seconds: float = math.inf) -> None:
         """Process everything there is, or what can be done in so many seconds, and store the state."""
         until = self.clock.monotonic() + seconds
-        while self.step(timeout=0) and self.clock.monotonic() < until:
+        while (self.step(timeout=0) or self.patience.away) and self.clock.monotonic() < until:
             pass
         self.checkpoint()
 
@@ -120,7 +137,8 @@ class Process:
         if now - self._told > 1.0:
             self._told = now
             observe.gauge("journal_position", self.engine.position, group=GROUP)
-            observe.gauge("journal_end", self.journal.end())
+            with suppress(Temporary):
+                observe.gauge("journal_end", self.journal.end())
             self._counted.watermarks(self.engine.watermarks())
         if now - self._checkpointed > self.checkpoint_seconds:
             self._store(output or Output(self.engine.position), self.engine.snapshot())
@@ -135,7 +153,14 @@ class Process:
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written
-            self.journal.commit(GROUP, output.position)
+            self._commit(output.position)
+
+    def _commit(self, position: int) -> None:
+        """Tell the journal how far we are. Where it is away the next checkpoint does: the store knows the position."""
+        try:
+            self.journal.commit(GROUP, position)
+        except Temporary as away:
+            self.patience.note(away)
 
 
 def _with_tables(records: Sequence[Record], output: Output) -> Output:

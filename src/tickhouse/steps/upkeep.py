@@ -1,8 +1,10 @@
 """Retention: what the journal and the warm store need not keep any longer is let go, about once a minute."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from tickhouse.core.clock import SECOND, Clock
+from tickhouse.core.errors import Temporary
 from tickhouse.core.settings import WarmSettings
 from tickhouse.journal import Journal
 from tickhouse.stores import Kept, Warm
@@ -31,7 +33,8 @@ def trim_journal(journal: Journal) -> Work:
     """Lets go of old records of the journal, never of one that a consumer still needs."""
 
     def work(now: int) -> None:
-        journal.trim(now)
+        with suppress(Temporary):  # the next time will do
+            journal.trim(now)
 
     return work
 

@@ -10,7 +10,7 @@ import structlog
 
 from tickhouse.core import observe
 from tickhouse.core.batches import RawBatch
-from tickhouse.core.errors import Busy, TickhouseError
+from tickhouse.core.errors import Temporary, TickhouseError
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import Health
 from tickhouse.journal import Journal
@@ -57,6 +57,7 @@ class Intake:
         self.health: dict[str, Health] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ingest")
         self._until: float | None = None
+        self._position = 0
 
     async def run(self, stop: asyncio.Event, listen: bool, fill: bool) -> None:
         """Keep lines open (`listen`) and fill holes (`fill`) until told to stop. Raises what made either fail."""
@@ -110,15 +111,19 @@ class Intake:
         return failed
 
     async def take(self, batches: Sequence[RawBatch]) -> int:
-        """Journal batches, waiting while the journal is busy; returns the position after them."""
+        """Journal batches, waiting while the journal is busy or its server away; returns the position after them."""
         loop, told = asyncio.get_running_loop(), False
         while True:
             try:
-                return await loop.run_in_executor(self._writer, self.ingest.take, batches)
-            except Busy as busy:
+                taken = await loop.run_in_executor(self._writer, self.ingest.take, batches)
+                if told:
+                    log.info("taking in goes on")
+                self._position = taken
+                return taken
+            except Temporary as busy:
                 if self._until is not None and self.pipeline.clock.monotonic() > self._until:
                     log.warning("messages not taken", count=sum(map(len, batches)), reason=str(busy))
-                    return int(self.pipeline.journal.end())
+                    return self._position
                 if not told:
                     log.warning("slowed down", reason=str(busy))
                 told = True

@@ -1,0 +1,126 @@
+"""The topics of a journal: their names, how they are made, and the largest message that they take."""
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+
+from tickhouse.core.errors import SettingsError
+from tickhouse.journal._kafka.errors import asking, settled, translated
+from tickhouse.journal._kafka.place import Place
+
+LARGE = 128 << 20
+"""The index has bars and tables inline."""
+MOST_PARTITIONS = 250
+ROOM = 4 << 10
+"""Bytes of headers and framing that a message may have beside its payload."""
+SPECS = (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest()))  # type: ignore[no-untyped-call]
+FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+STATE = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.1",
+    "segment.ms": "3600000",
+    "segment.bytes": str(64 << 20),
+}
+
+
+def wanted(place: Place, sources: Iterable[str] = ()) -> dict[str, NewTopic]:
+    """Every topic by its full name: retention is the journal's own work, so the broker deletes nothing by itself."""
+    most = {"max.message.bytes": str(place.max_message)}
+    kinds: dict[str, tuple[int, dict[str, str]]] = {
+        place.topic("ticks"): (place.partitions, {**FOREVER, **most}),
+        place.topic("quarantine"): (1, {**STATE, **most}),
+        place.topic("journal"): (1, {**FOREVER, "max.message.bytes": str(LARGE)}),
+        place.topic("state"): (1, {**STATE, "max.message.bytes": str(LARGE)}),
+        place.topic("bars"): (place.partitions, {**FOREVER, **most}),
+        place.topic("anomalies"): (place.partitions, {**FOREVER, **most}),
+        **{place.raw(source): (1, {**FOREVER, **most}) for source in sources},
+    }
+    return {n: NewTopic(n, parts, place.replication, config=config) for n, (parts, config) in kinds.items()}
+
+
+def there(admin: AdminClient, place: Place) -> dict[str, int]:
+    """The topics of the prefix that there are, with their numbers of partitions. Raises `Unreachable`, `SettingsError`."""
+    try:
+        found = admin.list_topics(timeout=place.timeout).topics
+    except KafkaException as error:
+        admin.poll(0.1)  # what the connection said of itself comes with a call of its own
+        raise translated(error.args[0], place, "the journal") from error
+    place.trouble.clear()
+    return {name: len(about.partitions) for name, about in found.items() if name.startswith(f"{place.prefix}.")}
+
+
+def create(admin: AdminClient, place: Place, sources: Iterable[str] = ()) -> list[str]:
+    """Make the topics that are not there; returns the names of those made. Raises `SettingsError` where the broker refuses."""
+    have = there(admin, place)
+    lacking = [topic for name, topic in wanted(place, sources).items() if name not in have]
+    if lacking and not place.create:
+        names = ", ".join(topic.topic for topic in lacking)
+        raise SettingsError(
+            f"Kafka at {place.servers} has no topic {names}; `tickhouse journal create` makes what is lacking"
+        )
+    made = []
+    for name, future in (admin.create_topics(lacking, operation_timeout=place.timeout) if lacking else {}).items():
+        if _new(future, place):
+            made.append(name)
+    return made
+
+
+def _new(future: "Future[Any]", place: Place) -> bool:
+    try:
+        future.result(place.timeout * 2)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise translated(error.args[0], place, "creating topics") from error
+    return True
+
+
+def partitions(admin: AdminClient, place: Place) -> int:
+    """How many partitions the ticks have, whoever made them. Raises `SettingsError` for more than are numbered here."""
+    found = there(admin, place).get(
+        place.topic("ticks"), place.partitions
+    )  # one made a moment ago may not be listed yet
+    if found > MOST_PARTITIONS:
+        raise SettingsError(
+            f"{place.topic('ticks')} has {found} partitions, and the journal takes {MOST_PARTITIONS} at most"
+        )
+    return found
+
+
+def largest(admin: AdminClient, place: Place, names: Iterable[str]) -> int:
+    """The largest payload that every topic of messages takes, by the broker's own word; `names` are the topics there are."""
+    messages = [place.topic("quarantine"), *(name for name in names if name.startswith(place.topic("raw.")))]
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in messages]
+    found = settled(
+        place, "the journal", lambda: [one.result(place.timeout) for one in admin.describe_configs(asked).values()]
+    )
+    return min(int(config["max.message.bytes"].value) for config in found) - ROOM
+
+
+def delete(admin: AdminClient, place: Place) -> list[str]:
+    """Delete every topic of the prefix, with all that is in them; returns their names."""
+    names = list(there(admin, place))
+    with asking(place, "deleting topics"):
+        for future in (admin.delete_topics(names, operation_timeout=place.timeout) if names else {}).values():
+            future.result(place.timeout * 2)
+    return names
+
+
+def spans(admin: AdminClient, place: Place) -> list[dict[str, Any]]:
+    """The first offset of every partition of the prefix, and the one after the last that is committed."""
+    keys = [TopicPartition(name, n) for name, count in sorted(there(admin, place).items()) for n in range(count)]
+    found: list[dict[str, Any]] = [{"topic": key.topic, "partition": key.partition} for key in keys]
+    committed = {"isolation_level": IsolationLevel.READ_COMMITTED}
+
+    def offsets(spec: OffsetSpec) -> list[int]:
+        futures = admin.list_offsets(dict.fromkeys(keys, spec), **committed)
+        return [futures[key].result(place.timeout).offset for key in keys]
+
+    for name, spec in SPECS:
+        for row, offset in zip(found, settled(place, "the journal", partial(offsets, spec)), strict=True):
+            row[name] = offset
+    return found
