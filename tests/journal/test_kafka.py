@@ -43,9 +43,10 @@ def plain(journal, topic, partition=0):
         {"bootstrap.servers": journal.place.servers, "group.id": "anybody", "isolation.level": "read_committed"}
     )
     consumer.assign([TopicPartition(journal.place.topic(topic), partition, 0)])
-    found, until = [], time.monotonic() + 5
-    _, high = consumer.get_watermark_offsets(TopicPartition(journal.place.topic(topic), partition), timeout=5)
-    while time.monotonic() < until and (not found or found[-1].offset() < high - 2):
+    _, high = consumer.get_watermark_offsets(TopicPartition(journal.place.topic(topic), partition), timeout=30)
+    found, until = [], time.monotonic() + 30
+    # the newest offset is that of the mark of the transaction
+    while high and time.monotonic() < until and (not found or found[-1].offset() < high - 2):
         if (one := consumer.poll(0.2)) is not None and one.error() is None:
             found.append(one)
     consumer.close()
