@@ -1,12 +1,16 @@
 """What a feed without ids was blind for comes from its history when it is heard again: all of it, once, within the quota."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.core.servers import response
 from tests.steps.polling import Scene, Timeline, finnhub, quote, us
 from tickhouse.core.clock import SECOND
+from tickhouse.core.errors import Unreachable
 from tickhouse.core.model import Query
 from tickhouse.steps.regain import Regain
 
@@ -53,6 +57,29 @@ async def test_the_bars_of_a_blind_stretch_and_those_at_its_edges_are_asked_for_
         await work.look("finnhub")
         candles = [path for _, path in scene.providers[0].asked if "/candle" in path]
         assert len(candles) == 1, "and no more is asked for than was missed"
+
+
+class Away:
+    """A journal or a store whose server does not answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unreachable("it does not answer")
+
+
+@pytest.mark.parametrize("part", ["journal", "warm"])
+async def test_a_server_that_is_away_does_not_end_the_looking(tmp_path: Path, part: str) -> None:
+    scene = broken_off(tmp_path)
+    async with scene.running():
+        work, there = regain(scene), getattr(scene.pipeline, part)
+        setattr(scene.pipeline, part, Away())
+        work._due["finnhub"] = [0.0]
+        looking = asyncio.create_task(work.run())
+        await asyncio.sleep(0.5)
+        assert not looking.done()
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        assert bool(scene.said("not to be had now")) is (part == "warm"), "said of the store, which was asked"
+        setattr(scene.pipeline, part, there)
 
 
 async def test_what_is_left_of_a_small_quota_is_not_spent_on_the_past(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tickhouse.core import observe
 from tickhouse.core.clock import SECOND
-from tickhouse.core.errors import TickhouseError
+from tickhouse.core.errors import Temporary, TickhouseError
 from tickhouse.core.marks import HEARD
 from tickhouse.core.model import Cover, Ids, Query, interval_us
 from tickhouse.core.requests import Pace
@@ -62,16 +62,17 @@ class Regain:
     async def look(self, name: str) -> None:
         """Ask for all that a feed missed. What cannot be had is said, and tried again with the next look."""
         paced, interval = self.feeds[name]
-        for span, symbols in (await asyncio.to_thread(self._missed, name)).items():
-            work = Backfill(paced, Task(tuple(symbols), paced[0].ways.bars[interval], interval, span), self.pipeline)
-            try:
+        try:
+            for span, symbols in (await asyncio.to_thread(self._missed, name)).items():
+                work = Backfill(
+                    paced, Task(tuple(symbols), paced[0].ways.bars[interval], interval, span), self.pipeline
+                )
                 pieces = await asyncio.to_thread(work.plan)
                 if pieces and await self._affords(name, pieces):
                     await work.run(pieces)
                     observe.tell("feeds", "asked for what was missed", source=name, calls=work.done.calls)
-            except TickhouseError as error:
-                observe.tell("feeds", "not to be had now", logging.WARNING, source=name, reason=str(error))
-                return
+        except TickhouseError as error:
+            observe.tell("feeds", "not to be had now", logging.WARNING, source=name, reason=str(error))
 
     def _is_due(self, feed: str) -> bool:
         now = self.clock.monotonic()
@@ -86,8 +87,12 @@ class Regain:
         return min(known, key=interval_us, default="") if feed.ids is not Ids.DENSE else ""
 
     async def _listen(self, feed: str) -> None:
-        """Note which lines are down, and those that are heard again."""
-        for line, state in (await asyncio.to_thread(lines, self.pipeline.journal, feed)).items():
+        """Note which lines are down, and those that are heard again. A journal that is away is told by those who need it."""
+        try:
+            known = await asyncio.to_thread(lines, self.pipeline.journal, feed)
+        except Temporary:
+            return
+        for line, state in known.items():
             if state.event not in HEARD:
                 self._down.add((feed, line))
             elif (feed, line) in self._down:
