@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tests.core.servers import response, site
 from tickhouse.core.clock import SystemClock
-from tickhouse.core.errors import BadCredentials
+from tickhouse.core.errors import BadCredentials, Unreachable
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.line import LineOptions
 from tickhouse.core.marks import LINK, Event, Mark, decode
@@ -21,6 +21,7 @@ from tickhouse.core.settings import FeedSettings
 from tickhouse.core.transport import Transport, TransportOptions
 from tickhouse.feeds import finnhub
 from tickhouse.steps.station import Station, Wanted
+from tickhouse.targets.intake import _last
 
 
 async def first_mark(inbox: Inbox, line: str) -> Mark:
@@ -151,3 +152,11 @@ async def test_more_symbols_than_join_one_by_one_are_subscribed_on_a_new_connect
         one.want(Wanted(many))
         await until(lambda: len(connected(evidence)) == 2)
         assert socket.opened == 2 and connected(evidence)[-1] == many
+
+
+def test_a_feed_that_is_asked_while_the_journal_is_away_begins_without_a_past() -> None:
+    class Away:
+        def resume(self, key: str) -> str:
+            raise Unreachable(f"it does not answer for {key}")
+
+    assert _last(Away(), "yahoo") is None  # type: ignore[arg-type]

@@ -191,8 +191,11 @@ class Intake:
 
 
 def _last(journal: Journal, name: str) -> LineState | None:
-    """How the poll of a feed was last heard of."""
-    return lines(journal, name).get(f"{name}-poll")
+    """How the poll of a feed was last heard of; None where that is not known, as while the journal's server is away."""
+    try:
+        return lines(journal, name).get(f"{name}-poll")
+    except Temporary:
+        return None
 
 
 async def _until(stop: asyncio.Event, tasks: list[Task]) -> None:
