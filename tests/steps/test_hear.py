@@ -7,6 +7,7 @@ import pytest
 
 from tests.steps import filled
 from tests.stores.keys import forget, named
+from tickhouse.core.errors import Unreachable
 from tickhouse.core.model import Query
 from tickhouse.core.plugins import open_url
 from tickhouse.steps import hear as hearing
@@ -116,3 +117,49 @@ def test_without_a_server_between_them_the_journal_is_followed_at_once(house):
     shown = Shown(pipeline)
     shown.until(lambda: len(shown.bars) > 20, steps=3)
     assert (shown.hear.alone, shown.missed) == (True, 0)
+
+
+class Unspoken:
+    """Changes of which none ever come."""
+
+    def next(self, seconds):
+        return None
+
+    def close(self):
+        """Nothing is held."""
+
+
+class Unheard:
+    """A hot store on which nobody speaks, and a journal that grows by one at each look, or is away."""
+
+    def __init__(self):
+        self.hot = self.journal = self
+        self.away, self._end = True, 0
+
+    def follow(self):
+        return Unspoken()
+
+    def end(self):
+        if self.away:
+            raise Unreachable("the broker does not answer")
+        self._end += 1
+        return self._end
+
+
+class Idle:
+    def step(self, seconds):
+        """Nothing waits."""
+
+
+def test_a_journal_that_is_away_does_not_end_a_process_that_only_serves(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hearing, "QUIET_SECONDS", 0.0)
+    house, missed = Unheard(), []
+    one = Hear(house, Idle, lambda records, output: None, lambda: missed.append(1))
+    for _ in range(3):
+        one.step()
+    assert not one.alone and not missed
+    house.away = False
+    one.step()
+    assert one.alone and missed, "the journal grows and nobody says anything"
+    one.step()
+    one.close()

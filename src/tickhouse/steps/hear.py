@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, Record
+from tickhouse.core.errors import Temporary
 from tickhouse.steps.process import Process, Published
 from tickhouse.stores import Changes, Heard
 
@@ -75,10 +76,13 @@ class Hear:
     def _is_quiet(self) -> bool:
         if self._changes is None:
             return True
-        if self._silence is None:
-            self._silence = time.monotonic(), self.pipeline.journal.end()
-        since, end = self._silence
-        return time.monotonic() - since > QUIET_SECONDS and self.pipeline.journal.end() > end
+        try:
+            if self._silence is None:
+                self._silence = time.monotonic(), self.pipeline.journal.end()
+            since, end = self._silence
+            return time.monotonic() - since > QUIET_SECONDS and self.pipeline.journal.end() > end
+        except Temporary:
+            return False  # the journal is away: nobody has anything to say, and there is nothing to follow
 
     def _follow(self) -> None:
         self._engine = self.engine()
