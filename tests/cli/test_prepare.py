@@ -26,3 +26,10 @@ def test_what_waiting_does_not_help_is_told_at_once(th, elsewhere, monkeypatch):
     monkeypatch.setenv("TICKHOUSE_WARM__URL", "postgresql://nowhere")
     said = th("prepare", "--wait", "1m")
     assert said.status == 2 and "warm.url" in said.err
+
+
+def test_doctor_asks_the_hot_store_of_a_house_that_is_still_to_be_made(th, elsewhere, monkeypatch):
+    monkeypatch.setenv("TICKHOUSE_HOT__URL", f"redis://:secret-word@127.0.0.1:{free_port()}/0")
+    said = th("doctor", "--json")
+    (verdict,) = [one for one in json.loads(said.out) if one["part"] == "hot store"]
+    assert not verdict["ok"] and "secret-word" not in said.out + said.err and not (elsewhere / "data").exists()

@@ -109,17 +109,25 @@ def _house(settings: Settings) -> list[Verdict]:
 
 
 def _server(settings: Settings) -> Iterator[Verdict]:
-    """Whether the servers of a house that is still to be made answer, where its store or its lake is on one."""
+    """Whether the servers of a house that is still to be made answer, where a store or its lake is on one."""
     if not settings.warm_url.startswith(("sqlite:", "memory:")):
         yield _judged("warm store", lambda: _warm(settings.warm_url))
     if not settings.lake_url.startswith("file:"):
         yield _judged("lake", lambda: _lake(open_url("lake", settings.lake_url, **settings.lake.key())))
+    if not settings.hot_url.startswith("memory:"):
+        yield _judged("hot store", lambda: _hot(settings.hot_url))
 
 
 def _warm(url: str) -> str:
     with closing(open_url("stores", url, upgrade=False)) as warm:
         version = warm.version()
     return f"answers, tables at {version}" if version else "answers, and has no tables yet"
+
+
+def _hot(url: str) -> str:
+    with closing(open_url("stores", url)) as hot:
+        said: str = hot.check()
+    return said
 
 
 def _lake(lake: Lake) -> str:
