@@ -14,6 +14,7 @@ from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.model import Ids, interval_us
 from tickhouse.core.plugins import open_url
 from tickhouse.core.settings import Settings
+from tickhouse.core.shards import Shard
 from tickhouse.feeds import Feed
 from tickhouse.process import Engine
 from tickhouse.quality._suite import Suite
@@ -26,6 +27,7 @@ from tickhouse.steps.notes import label, made
 from tickhouse.steps.past import Past
 from tickhouse.steps.patient import patient
 from tickhouse.steps.process import GROUP, Process
+from tickhouse.steps.shared import Shared, guard, shards
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
@@ -89,25 +91,33 @@ class Pipeline:
         lanes = Lanes(self.feeds, past or self.past, extra)
         return Ingest(lanes, self.suite(), self.journal)
 
-    def process(self, write: bool = True, ended: Event | None = None) -> Process:
+    def process(self, write: bool = True, ended: Event | None = None, member: bool = False) -> Process | Shared:
         """The step from the journal to the stores, gone on from its last checkpoint; one that only follows does not `write`.
 
-        A warm store or a lake that is away is waited for, until `ended`.
+        Where the ticks are shared, a `member` has those of its shards, else it has all. A warm store or a lake that is away is
+        waited for, until `ended`.
         """
         ended = ended or Event()
         warm = patient(self.warm, ended)
-        engine = self.engine(Past(self.journal, awaited(self.lake, ended), warm))
-        process = Process(self.journal, engine, warm, self.hot, self.suite(), self.clock)
-        process.write = write
-        process.checkpoint_seconds = self.settings.process.checkpoint_every
-        process.recover()
-        return process
+        past = Past(self.journal, awaited(self.lake, ended), warm)
+
+        def made(shard: Shard | None) -> Process:
+            process = Process(self.journal, self.engine(past), warm, self.hot, self.suite(), self.clock)
+            process.write, process.shard = write, shard
+            process.checkpoint_seconds = self.settings.process.checkpoint_every
+            process.recover()
+            return process
+
+        shared = shards(self.settings, self.journal) is not None
+        return Shared(self.journal, warm, made, member) if shared else made(None)
 
     def check(self) -> None:
         """Raise `SettingsError` when what is processed already was processed with other settings than these."""
-        found = self.warm.checkpoint(GROUP)
-        if found:
-            self.engine().restore(found.state)
+        guard(self.warm, shards(self.settings, self.journal))
+        for group in self.warm.parts(GROUP):
+            found = self.warm.checkpoint(group)
+            if found:
+                self.engine().restore(found.state)
 
     def archive(self, ended: Event | None = None) -> Archive:
         """The step from the journal to the lake, which is waited for while it is away, until `ended`."""

@@ -10,10 +10,11 @@ import pytest
 
 from tests import kafka
 from tests.journal.samples import SECOND, T0, bars, entry, link, message, noise, rejected, same_ticks
-from tickhouse.core.batches import Entry, RawBatch, every_kind
+from tickhouse.core.batches import Entry, Passing, RawBatch, every_kind
 from tickhouse.core.errors import BadQuery, BadSetting, Busy
 from tickhouse.core.model import Kind, Reject
 from tickhouse.core.plugins import open_url
+from tickhouse.core.shards import Shard, cut
 from tickhouse.journal import Check
 
 BACKENDS = {
@@ -157,6 +158,30 @@ def test_reading_takes_at_least_one_record_and_about_as_many_messages_as_asked(j
     assert [r.first for r in journal.read("raw", 0, 6)] == [0, 3]
     assert [r.first for r in journal.read("raw", 0, 8)] == [0, 3]
     assert [r.first for r in read_all(journal, "ticks", 7)] == [0, 3, 6, 9]
+
+
+def test_a_shard_gets_its_ticks_and_what_it_must_know_of_the_others(journal, backend):
+    """Read by who appended it, and by another process, with as many shards as there are partitions or with fewer."""
+    strange = entry(5, 60)
+    strange.ticks.price[:] = [1.0, np.inf, np.nan, -np.inf, 2.0]
+    journal.append(
+        [entry(40), link(T0 + 41 * SECOND), strange, rejected(start=50), replace(entry(2, 70), bars=bars(3))]
+    )
+    whole = journal.read("ticks", 0)
+    for reader in (journal, backend()) if backend.durable else (journal,):
+        for of in (2, 3):
+            for number in range(of):
+                shard = Shard(number, of)
+                found, expected = reader.read("ticks", 0, shard=shard), [cut(record, shard) for record in whole]
+                assert len(found) == len(expected)
+                for got, want in zip(found, expected, strict=True):
+                    assert (got.first, got.count, got.marks) == (want.first, want.count, want.marks)
+                    assert (got.ticks is None) == (want.ticks is None)
+                    assert got.ticks is None or same_ticks(got.ticks, want.ticks)
+                    assert (got.bars is None) == (want.bars is None)
+                    assert (got.passing is None) == (want.passing is None)
+                    for name in Passing.__slots__ if want.passing is not None else ():
+                        assert np.array_equal(getattr(got.passing, name), getattr(want.passing, name)), name
 
 
 def test_window_finds_the_records_of_a_source_and_symbol_by_event_time_in_every_lane(journal):

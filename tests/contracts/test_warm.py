@@ -28,9 +28,10 @@ from tests.stores.samples import (
     stretch,
 )
 from tickhouse.core.batches import Output
-from tickhouse.core.errors import BadQuery, BadSetting
+from tickhouse.core.errors import BadQuery, BadSetting, Superseded
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, Query, State
 from tickhouse.core.plugins import open_url
+from tickhouse.stores import NEVER_STORED
 
 BACKENDS = {
     "sqlite": lambda folder: nullcontext(f"sqlite:///{folder}/warm.db"),
@@ -203,6 +204,29 @@ def test_positions_and_totals_never_go_back(warm):
     warm.write("g", Output(10, ledger={("binance", "accepted"): 100}))
     warm.write("other", Output(3))
     assert (warm.position("g"), warm.position("other")) == (10, 3)
+
+
+def test_who_was_overtaken_writes_nothing(warm):
+    mine = warm.write("process", output(position=10), since=NEVER_STORED)
+    assert mine == 10
+    assert warm.write("process", bars_output(20, bar(close=1.0)), since=mine) == 20, "by another"
+    with pytest.raises(Superseded, match="another process"):
+        warm.write("process", bars_output(30, bar(minute=1)), b"state", since=mine)
+    assert (warm.position("process"), warm.checkpoint("process")) == (20, None)
+    assert len(plain(warm.bars(Query(ONE)))) == 1
+    assert warm.write("process", bars_output(20, bar(close=1.0)), since=mine) == 20, "what is there already"
+    assert warm.write("process", output(position=15), since=20) == 20, "and what is done again after a restart"
+
+
+def test_a_shared_group_is_as_far_as_the_least_of_its_parts_and_counts_all(warm):
+    counted = {("binance", "accepted"): 3}
+    for part, position in ((0, 30), (1, 20)):
+        warm.write(f"process.{part}of2", replace(output(position=position), ledger=counted))
+    assert warm.position("process") == 20
+    assert sorted(warm.parts("process")) == ["process.0of2", "process.1of2"]
+    assert (warm.parts("process.1of2"), warm.parts("proc")) == (["process.1of2"], [])
+    assert dict(warm.ledger()) == {("binance", "accepted"): 6}
+    assert dict(warm.ledger("process.0of2")) == counted
 
 
 def test_the_newest_checkpoint_is_given_back_after_a_restart(warm, opener):

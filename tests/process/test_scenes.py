@@ -1,5 +1,6 @@
 """Random scenes: bars equal a plain loop over all ticks, and neither cuts nor restarts change anything."""
 
+from collections import Counter
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.process.house import MINUTE, House, Row, cut, same, truth
 from tests.process.scenes import Scene
+from tickhouse.core import shards
 from tickhouse.core.batches import Record
 from tickhouse.core.model import Ids
 from tickhouse.process import catalog
@@ -120,6 +122,34 @@ def test_neither_cuts_nor_restarts_change_indicators_and_anomalies(seed, slow):
     assert disturbed(records, rules, seed, analysis) == said(whole)
 
 
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from([*KINDS, Ids.UNIQUE]), of=st.integers(1, 4))
+def test_engines_that_share_the_symbols_say_together_what_one_says_of_all(seed, kind, of):
+    records, rules = scene(seed, kind)
+    whole = House(rules)
+    whole.run(*records)
+    assert shared(records, rules, (seed, of)) == together([whole])
+
+
+@pytest.mark.parametrize("seed", range(30, 34))
+def test_engines_that_share_the_symbols_say_the_same_indicators_and_anomalies(seed):
+    records, rules = scene(seed, KINDS[seed % 2], slow=seed % 4 < 2)
+    whole = House(rules, analysis)
+    whole.run(*records)
+    assert whole.said
+    assert shared(records, rules, (seed, 3), analysis) == together([whole])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_many_more_scenes_of_engines_that_share_the_symbols():
+    for seed in range(1000):
+        records, rules = scene(seed, (*KINDS, Ids.UNIQUE)[seed % 3])
+        whole = House(rules)
+        whole.run(*records)
+        assert shared(records, rules, (seed, 2 + seed % 3)) == together([whole]), seed
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_many_more_scenes():
@@ -157,3 +187,40 @@ def disturbed(records: list[Record], rules: Rules, seed: int, analysis: Any = No
         if random.random() < 0.1:
             house.restart()
     return said(house)
+
+
+def shared(records: list[Record], rules: Rules, how: tuple[int, int], analysis: Any = None) -> dict[str, Any]:
+    """What several houses say together, each of which has one shard of the symbols and is disturbed in its own way; `how` is a seed
+    and the number of shards."""
+    seed, of = how
+    houses = []
+    for number in range(of):
+        random, house = Random(seed + number), House(rules, analysis)
+        for call in cut(records, random):
+            house.run(*(shards.cut(record, shards.Shard(number, of)) for record in call))
+            if random.random() < 0.1:
+                house.restart()
+        houses.append(house)
+    return together(houses)
+
+
+def together(houses: list[House]) -> dict[str, Any]:
+    """What houses of which each has some of the symbols say together, in an order of its own."""
+    parts = [said(house) for house in houses]
+    found: dict[str, Any] = {
+        name: sorted(row for part in parts for row in part[name]) for name in ("indicators", "anomalies")
+    }
+    found["bars"] = sorted(
+        str({name: value for name, value in row.items() if name != "position"})
+        for house in houses
+        for row in house.made
+    )
+    found["holes"] = sorted(map(str, (hole for part in parts for hole in part["holes"])))
+    found["coverage"] = {
+        channel: {key: value for part in parts for key, value in part["coverage"][channel].items()}
+        for channel in parts[0]["coverage"]
+    }
+    found["ledger"] = Counter()
+    for part in parts:
+        found["ledger"].update(part["ledger"])
+    return found

@@ -146,11 +146,12 @@ def _making_nothing(settings: Settings) -> Settings:
 
 def _state(pipeline: Pipeline) -> str:
     """Whether the engine can go on with what it stored, by the settings there are now."""
-    stored = pipeline.warm.checkpoint(GROUP)
-    if stored is None:
+    pipeline.check()
+    found = [stored for group in pipeline.warm.parts(GROUP) if (stored := pipeline.warm.checkpoint(group))]
+    if not found:
         return "none stored yet"
-    pipeline.engine().restore(stored.state)
-    return f"stored at position {stored.position}; the settings fit"
+    parts = f" in {len(found)} parts" if len(found) > 1 else ""
+    return f"stored at position {min(stored.position for stored in found)}{parts}; the settings fit"
 
 
 def _reach(name: str, feed: Feed, settings: Settings) -> Verdict:

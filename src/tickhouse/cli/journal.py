@@ -170,9 +170,10 @@ def reset(
     from tickhouse.steps import locks
 
     found = existing(data, config)
-    holder = locks.holder(found.data, group)
+    role = group.partition(".")[0]
+    holder = locks.holder(found.data, role)
     if holder is not None:
-        raise HouseLocked(f"process {holder} has the role {group!r}; stop it first")
+        raise HouseLocked(f"process {holder} has the role {role!r}; stop it first")
     with _opened(found) as journal:
         begin, end = journal.begin(), journal.end()
         given = {"begin": begin, "end": end}.get(to)

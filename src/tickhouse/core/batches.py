@@ -343,11 +343,29 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Passing:
+    """Beside the ticks of one shard: how they lay among all ticks of a record, and landmarks of other shards.
+
+    `total` is how many ticks the record has, `at` where among them those of the shard are, `places` where the landmarks are, with
+    their times (us) and journal positions. `refused` are the places of ticks that quality did not take, counted with them.
+    """
+
+    total: int
+    at: NDArray[np.intp]
+    places: NDArray[np.intp]
+    event_time: I64
+    received_at: I64
+    raw: I64
+    refused: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One journaled entry as a consumer reads it back. It covers raw positions `first` to `first + count - 1`.
 
     A reader of the topic `raw` gets `raw` and `kinds`; a reader of `ticks` gets `ticks`, `bars`, `observations`, `actions` and
-    `marks` with journal positions. `received_at` is the receive time (us) of the entry's last message.
+    `marks` with journal positions. `received_at` is the receive time (us) of the entry's last message. `passing` is there where
+    the rows are those of one shard.
     """
 
     first: int
@@ -363,6 +381,7 @@ class Record:
     marks: tuple[Mark, ...] = ()
     observations: pa.Table | None = None
     actions: pa.Table | None = None
+    passing: Passing | None = None
 
     @property
     def end(self) -> int:

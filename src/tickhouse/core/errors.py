@@ -18,6 +18,7 @@ TickhouseError
     ├── UnknownSymbol            the provider does not know the symbol; names the nearest known ones
     ├── NoData                   a proper answer that holds nothing for the question
     ├── BadMessage               not understood; keeps the raw bytes so that it can be replayed
+    ├── Superseded               another process has gone on with this work
     ├── CorruptLog               a record of the journal does not match its checksum
     └── DiskFull                 no room left; nothing acknowledged is lost
 """
@@ -118,6 +119,10 @@ class NoData(Final):
 
 class BadMessage(Final):
     """A message that is not understood; `sent` keeps its bytes, so that it can be replayed."""
+
+
+class Superseded(Final):
+    """Another process has gone on with this work meanwhile; what it did counts, and nothing of ours was written."""
 
 
 class CorruptLog(Final):

@@ -18,6 +18,7 @@ from pydantic import (
     PlainSerializer,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from tickhouse.core import quantities
@@ -234,6 +235,15 @@ class ProcessSettings(Section):
     )
     conditions: dict[str, str] = Field(default_factory=dict, description="rule of sale conditions by source")
     checkpoint_every: Duration = Field(10.0, description="how often the engine's state is stored")
+    shared: bool = Field(
+        False, description="share the ticks with other processes of this role, by the partitions of the journal (Kafka)"
+    )
+
+    @model_validator(mode="after")
+    def _whole_seconds(self) -> "ProcessSettings":
+        if self.shared and self.lateness % 1:
+            raise ValueError("processes that share the ticks need a lateness of whole seconds")
+        return self
 
 
 CHECKS = ("schema", "ranges", "duplicates", "staleness", "gaps", "ohlc")

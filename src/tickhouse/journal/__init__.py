@@ -10,11 +10,12 @@ One backend, one file, with a function `open(url, **options) -> Journal`. Option
 (the back-pressure limit below), `retain_bytes` and `retain_seconds` (0 = no limit).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from tickhouse.core.batches import Entry, Record
+from tickhouse.core.shards import Shard
 
 Topic = Literal["raw", "ticks"]
 
@@ -44,6 +45,29 @@ class Quarantined:
     """Empty where it was not noted, which older houses did not."""
 
 
+class Members(Protocol):
+    """The processes that share the ticks, as one of them sees it. Belongs to one thread."""
+
+    def poll(self) -> frozenset[int]:
+        """The partitions that this process has now; to be asked every few seconds, or others get them. Raises `SettingsError`."""
+
+    def close(self) -> None:
+        """Leave: others get what this one has."""
+
+
+@runtime_checkable
+class Partitioned(Protocol):
+    """A journal whose ticks can be shared."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the ticks have."""
+
+    def members(self, group: str, leave: Callable[[frozenset[int]], None]) -> Members:
+        """Join those who share the ticks in the name of a consumer group. `leave` is called, within `poll`, with partitions that
+        go to another: they go when it returns."""
+
+
 class Journal(Protocol):
     """A durable log that one process appends to and several read.
 
@@ -65,11 +89,12 @@ class Journal(Protocol):
         After either, nothing of the call was written and it may be repeated.
         """
 
-    def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
+    def read(self, topic: Topic, position: int, max_messages: int = 65_536, shard: Shard | None = None) -> list[Record]:
         """The records from `position` on, in order, at least one if there is one, at most about `max_messages`.
 
-        `position` may lie inside a record; then that whole record comes first. Raises `CorruptLog` at a record whose checksum
-        is wrong. The positions before `begin` are gone (retention).
+        `position` may lie inside a record; then that whole record comes first. Of the topic `ticks` only what a `shard` needs can
+        be asked for (`core.shards`): every record is there, with those rows. Raises `CorruptLog` at a record whose checksum is
+        wrong. The positions before `begin` are gone (retention).
         """
 
     def window(self, source: str, symbol: str, start: int, end: int) -> Iterator[Record]:

@@ -13,7 +13,7 @@ member); Kafka's consumer groups `<prefix>.<group>` follow on the topic `journal
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -23,12 +23,14 @@ from tickhouse.core.batches import Entry, Record
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.errors import BadQuery, CorruptLog
 from tickhouse.core.secrets import Secret
+from tickhouse.core.shards import Shard, of_shard
 from tickhouse.journal import Check, Quarantined, Topic
 from tickhouse.journal._accounts import Limits
-from tickhouse.journal._kafka import topics
+from tickhouse.journal._kafka import part, topics
 from tickhouse.journal._kafka.entry import Indexed
 from tickhouse.journal._kafka.follower import Follower
 from tickhouse.journal._kafka.index import Index
+from tickhouse.journal._kafka.members import Members
 from tickhouse.journal._kafka.place import Place, place
 from tickhouse.journal._kafka.read import Reader
 from tickhouse.journal._kafka.refused import Quarantine
@@ -119,17 +121,19 @@ class KafkaJournal:
                 self.state.sync()
         self.limits.guard(behind, [(name, position) for name, (position, _) in groups.items()])
 
-    def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
+    def read(self, topic: Topic, position: int, max_messages: int = 65_536, shard: Shard | None = None) -> list[Record]:
         """See `Journal.read`."""
         recent = self._recent.read(topic, position, max_messages)
         if recent is not None:
-            return recent
+            return of_shard(recent, shard)
         self.index.sync()
         while True:
             position = max(position, 0)
             entries = self.index.read(position, max_messages)
             try:
-                return self.reader.records(topic, entries) if entries else []
+                if shard is None:
+                    return self.reader.records(topic, entries) if entries else []
+                return part.records(self.reader, entries, shard) if entries else []
             except Gone:
                 self.index.sync()
                 begin = self.begin()
@@ -252,6 +256,15 @@ class KafkaJournal:
     def topics(self) -> list[dict[str, Any]]:
         """Every partition of every topic with its first offset and the one after the last."""
         return topics.spans(self.admin, self.place)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the ticks have."""
+        return self.place.partitions
+
+    def members(self, group: str, leave: Callable[[frozenset[int]], None]) -> Members:
+        """See `Partitioned.members`."""
+        return Members(self.place, group, leave)
 
     def slowest(self) -> int:
         """The position of the slowest group, or the end where there is none."""

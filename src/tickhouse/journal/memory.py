@@ -10,6 +10,7 @@ from typing import Any
 
 from tickhouse.core.batches import Entry, Record
 from tickhouse.core.errors import BadQuery, BadSetting
+from tickhouse.core.shards import Shard, of_shard
 from tickhouse.journal import Check, Quarantined, Topic
 from tickhouse.journal._accounts import NAMES, Limits, events, not_quarantined, refused, tally, untally
 from tickhouse.journal._recent import copied, records
@@ -69,7 +70,7 @@ class MemoryJournal:
             self._changed.notify_all()
         return firsts
 
-    def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
+    def read(self, topic: Topic, position: int, max_messages: int = 65_536, shard: Shard | None = None) -> list[Record]:
         """See `Journal.read`."""
         found: list[Record] = []
         taken = 0
@@ -79,7 +80,7 @@ class MemoryJournal:
                     break
                 found.append(kept.raw if topic == "raw" else kept.ticks)
                 taken += kept.raw.count
-        return found
+        return of_shard(found, shard)
 
     def window(self, source: str, symbol: str, start: int, end: int) -> Iterator[Record]:
         """See `Journal.window`."""

@@ -14,6 +14,7 @@ from typing import IO, Any
 from tickhouse.core.batches import Entry, Record
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.errors import BadSetting
+from tickhouse.core.shards import Shard, of_shard
 from tickhouse.journal import Check, Quarantined, Topic
 from tickhouse.journal import _recovery as recovery
 from tickhouse.journal._accounts import NAMES, Limits, not_quarantined, refused, tally, untally
@@ -90,11 +91,11 @@ class SqliteJournal:
             self._grown.notify_all()
         return firsts
 
-    def read(self, topic: Topic, position: int, max_messages: int = 65_536) -> list[Record]:
+    def read(self, topic: Topic, position: int, max_messages: int = 65_536, shard: Shard | None = None) -> list[Record]:
         """See `Journal.read`."""
         recent = self._recent.read(topic, position, max_messages)
         if recent is not None:
-            return recent
+            return of_shard(recent, shard)
         rows: list[Row] = []
         taken = 0
         with self._file.reader() as connection:
@@ -109,7 +110,7 @@ class SqliteJournal:
                 if taken >= max_messages:
                     break
             cursor.close()
-        return [self._record(topic, row) for row in rows]
+        return of_shard([self._record(topic, row) for row in rows], shard)
 
     def window(self, source: str, symbol: str, start: int, end: int) -> Iterator[Record]:
         """See `Journal.window`."""

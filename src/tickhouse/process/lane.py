@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tickhouse.core.batches import F64, I32, I64, LIVE
 from tickhouse.core.kernels.bars import BARS
-from tickhouse.core.kernels.identity import NEW
+from tickhouse.core.kernels.identity import GAP, NEW, SEEN
 from tickhouse.core.kernels.tumbling import ACCEPTED, LATE, NEVER
 from tickhouse.process.coverage import Coverage, Stretches
 from tickhouse.process.evidence import FAR, NO_LINE, Evidence
@@ -17,13 +17,15 @@ from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.rolling import Rolling
 from tickhouse.process.rules import Rules
 from tickhouse.process.state import part
-from tickhouse.process.windows import Columns, Windows
+from tickhouse.process.windows import Columns, Known, Windows
 
 BY_ROW = ("code", "ids", "channel", "line", "edge", "newest", "old_line", "moved")
 """The arrays that have one value for each series."""
 
 WAITING = ("held", "given")
 """Bars of a load that wait: those older than their series for the analysis, those given ready made to become public."""
+
+NOTHING_KNOWN: Known = (np.zeros(0, SEEN), np.zeros(0, GAP), np.zeros(0, np.int32))
 
 Window = tuple[int, int, int]
 """A row, the index of an interval, and a start (us)."""
@@ -99,6 +101,11 @@ class Lane:
             self.old_line[row], self.moved[row] = self.line[row], at
         self.line[row] = line
         return moved
+
+    @property
+    def known(self) -> Known:
+        """What is known of the ids of its series."""
+        return NOTHING_KNOWN if self.dense is None else (self.dense.ids, self.dense.gaps, self.ids)
 
     def judge(self, c: Columns, begin: int, end: int) -> None:
         """Say of ticks whether they are new."""

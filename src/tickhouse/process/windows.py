@@ -14,6 +14,9 @@ from tickhouse.process.growth import longer, room
 from tickhouse.process.rules import Rules
 
 FAR = np.iinfo(np.int64).max
+Known = tuple[NDArray[Any], NDArray[Any], I32]
+"""What is known of ids: the ids of series, their gaps, and the place among the ids of each row; without places where ids prove
+nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,13 @@ class Windows:
             )
         self.rows = rows
 
-    def advance(self, c: Columns, begin: int, most_ahead: int) -> tuple[int, int]:
+    def advance(self, c: Columns, begin: int, most_ahead: int, known: Known) -> tuple[int, int]:
         """Move the clock over ticks; see `tumbling.advance`."""
         closed = int(self.plan[:, 3].max())
         stop, odd = tumbling.advance(
-            c.event_time, c.received_at, c.new, begin, self.clock, self.rules.lateness_us, most_ahead, closed
-        )
+            c.event_time, c.received_at, c.new, c.first_id, c.last_id, c.row, known,
+            begin, self.clock, self.rules.lateness_us, most_ahead, closed,
+        )  # fmt: skip
         return int(stop), int(odd)
 
     def fold(self, c: Columns, begin: int, end: int, how: tuple[int, bool], odd: int) -> NDArray[np.int64]:

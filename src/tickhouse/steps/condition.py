@@ -18,9 +18,9 @@ def status(pipeline: "Pipeline") -> dict[str, Any]:
     """What is going on: the ledger, how far each role has come, groups of feeds, quotas, who runs which role."""
     journal, data = pipeline.journal, pipeline.settings.data
     end, groups = journal.end(), dict(journal.groups())
-    done = pipeline.warm.position(PROCESS)
     # what is stored is done, though the journal is kept up to the checkpoint before it
-    come = groups | ({PROCESS: max(done or 0, groups[PROCESS])} if PROCESS in groups else {})
+    done = {group: pipeline.warm.position(group) or 0 for group in pipeline.warm.parts(PROCESS)}
+    come = {group: max(position, done.get(group, 0)) for group, position in groups.items()}
     return {
         "house": str(data),
         "ledger": ledger(journal, pipeline.warm),
@@ -30,7 +30,7 @@ def status(pipeline: "Pipeline") -> dict[str, Any]:
             "groups": groups,
             "behind": {group: end - position for group, position in come.items()},
         },
-        "process": {"position": done},
+        "process": {"position": pipeline.warm.position(PROCESS), "parts": len(done)},
         "archive": {"position": groups.get(ARCHIVE)},
         "groups": grouped.groups(pipeline.settings, journal, pipeline.warm),
         "hot": _tried(pipeline.hot.check),

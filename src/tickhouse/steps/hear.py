@@ -9,6 +9,7 @@ from tickhouse.core import observe
 from tickhouse.core.batches import LIVE, Record
 from tickhouse.core.errors import Temporary
 from tickhouse.steps.process import Process, Published
+from tickhouse.steps.shared import Shared
 from tickhouse.stores import Changes, Heard
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ class Hear:
     """
 
     def __init__(
-        self, pipeline: "Pipeline", engine: Callable[[], Process], publish: Published, missed: Callable[[], None]
+        self,
+        pipeline: "Pipeline",
+        engine: Callable[[], Process | Shared],
+        publish: Published,
+        missed: Callable[[], None],
     ) -> None:
         self.pipeline, self.engine, self.publish, self.missed = pipeline, engine, publish, missed
         self._changes: Changes | None = pipeline.hot.follow()
-        self._engine: Process | None = None
+        self._engine: Process | Shared | None = None
         self._silence: tuple[float, int] | None = None
         """When nothing was said for the first time since something was, and the end of the journal then."""
 

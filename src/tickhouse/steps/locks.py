@@ -10,13 +10,13 @@ from tickhouse.core.errors import HouseLocked
 
 
 @contextmanager
-def role(data: Path, name: str) -> Iterator[None]:
-    """Hold a role of the house. Raises `HouseLocked`, which names the process that has it."""
+def role(data: Path, name: str, shared: bool = False) -> Iterator[None]:
+    """Hold a role of the house, alone or `shared` with others who do. Raises `HouseLocked`, which names the process that has it."""
     folder = data / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
@@ -31,11 +31,11 @@ def role(data: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def roles(data: Path, names: tuple[str, ...]) -> Iterator[None]:
-    """Hold several roles of the house, or none."""
+def roles(data: Path, names: tuple[str, ...], shared: tuple[str, ...] = ()) -> Iterator[None]:
+    """Hold several roles of the house, or none; those that are `shared` not alone."""
     with ExitStack() as stack:
         for name in names:
-            stack.enter_context(role(data, name))
+            stack.enter_context(role(data, name, name in shared))
         yield
 
 

@@ -13,7 +13,8 @@ from tickhouse.core.batches import LIVE, BarBatch, Output, Record, TickBatch
 from tickhouse.core.clock import Clock
 from tickhouse.core.errors import Temporary
 from tickhouse.core.marks import LINK, Event
-from tickhouse.core.model import SWITCH
+from tickhouse.core.model import SWITCH, Hole
+from tickhouse.core.shards import Shard
 from tickhouse.journal import Journal
 from tickhouse.process import Engine
 from tickhouse.quality import Verdict
@@ -21,7 +22,7 @@ from tickhouse.quality._suite import Suite, mute
 from tickhouse.steps.counted import Counted
 from tickhouse.steps.gathered import Gathered
 from tickhouse.steps.patience import Patience
-from tickhouse.stores import Hot, Warm
+from tickhouse.stores import NEVER_STORED, Hot, Warm
 
 GROUP = "process"
 MOST_MESSAGES = 65_536
@@ -34,7 +35,7 @@ class Process:
 
     With `write` false it only follows: it shows what the engine says, keeps the newest values for this process alone, and leaves
     storing to the process that has the role. The engine has gone on when its output is stored, so `warm` should be one that is
-    waited for (`steps.patient`).
+    waited for (`steps.patient`). With a `shard` it takes the symbols of that alone.
     """
 
     def __init__(self, journal: Journal, engine: Engine, warm: Warm, hot: Hot, suite: Suite, clock: Clock) -> None:
@@ -42,19 +43,43 @@ class Process:
         self.suite, self.clock = suite, clock
         self.patience = Patience("processing")
         self.write = True
+        self.shard: Shard | None = None
         self.checkpoint_seconds = 10.0
         self.publish: Published = lambda records, output: None
         self._ledger: dict[tuple[str, str], int] = {}
-        self._counted, self._gathered = Counted(warm.ledger()), Gathered()
+        self._since = NEVER_STORED
+        self._counted, self._gathered = Counted({}), Gathered()
         self._checkpointed = self._written = self._told = clock.monotonic()
+
+    @property
+    def group(self) -> str:
+        """The consumer group whose position is kept."""
+        return GROUP if self.shard is None else f"{GROUP}.{self.shard}"
+
+    @property
+    def leads(self) -> bool:
+        """Whether what must be done once is to be done here."""
+        return self.shard is None or self.shard.leads
+
+    @property
+    def position(self) -> int:
+        """The position of the next message to be processed."""
+        return self.engine.position
+
+    def open_holes(self) -> tuple[Hole, ...]:
+        """The trades that are known to be lost and that nothing has filled yet."""
+        return self.engine.open_holes()
 
     def recover(self) -> int:
         """Go on from the newest checkpoint; what follows it is processed again and gives the same rows again."""
-        found = self.warm.checkpoint(GROUP)
+        stored = self.warm.position(self.group)
+        self._since = NEVER_STORED if stored is None else stored
+        found = self.warm.checkpoint(self.group)
         if found:
             self.engine.restore(found.state)
+        self._counted = Counted(self.warm.ledger(self.group))
         if self.write:
-            self.journal.commit(GROUP, max(self.engine.position, self.journal.begin()))
+            self.journal.commit(self.group, max(self.engine.position, self.journal.begin()))
         return self.engine.position
 
     def step(self, timeout: float = 0.25, max_messages: int = MOST_MESSAGES) -> bool:
@@ -64,7 +89,7 @@ class Process:
         """
         try:
             waiting = self.journal.wait(self.engine.position, timeout)
-            records = self.journal.read("ticks", self.engine.position, max_messages) if waiting else []
+            records = self.journal.read("ticks", self.engine.position, max_messages, self.shard) if waiting else []
         except Temporary as away:
             self.patience.wait(away)
             records = []
@@ -113,6 +138,9 @@ class Process:
             pass
         self.checkpoint()
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def checkpoint(self) -> None:
         """Store the engine's state with its position."""
         self._store(Output(self.engine.position), self.engine.snapshot())
@@ -136,7 +164,7 @@ class Process:
         now = self.clock.monotonic()
         if now - self._told > 1.0:
             self._told = now
-            observe.gauge("journal_position", self.engine.position, group=GROUP)
+            observe.gauge("journal_position", self.engine.position, group=self.group)
             with suppress(Temporary):
                 observe.gauge("journal_end", self.journal.end())
             self._counted.watermarks(self.engine.watermarks())
@@ -149,7 +177,9 @@ class Process:
         if not self.write:
             return
         found = self._gathered.take() if state is not None else None
-        self.warm.write(GROUP, replace(output, ledger=self._ledger, findings=found), state)
+        self._since = self.warm.write(
+            self.group, replace(output, ledger=self._ledger, findings=found), state, self._since
+        )
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written
@@ -158,7 +188,7 @@ class Process:
     def _commit(self, position: int) -> None:
         """Tell the journal how far we are. Where it is away the next checkpoint does: the store knows the position."""
         try:
-            self.journal.commit(GROUP, position)
+            self.journal.commit(self.group, position)
         except Temporary as away:
             self.patience.note(away)
 

@@ -7,7 +7,7 @@ when nothing was heard, and the provider's own bars take the place of those that
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow.compute as pc
@@ -40,6 +40,8 @@ class Regain:
         self.pipeline, self.clock = pipeline, pipeline.clock
         asked = {name: (paced, self._interval(paced[0])) for name, paced in feeds.items()}
         self.feeds = {name: (paced, interval) for name, (paced, interval) in asked.items() if interval}
+        self.leads: Callable[[], bool] = lambda: True
+        """Whether this is the process that looks, where several have its role."""
         self._down: set[tuple[str, str]] = set()
         self._due: dict[str, list[float]] = {name: [] for name in self.feeds}
         for name in self.feeds:
@@ -55,7 +57,7 @@ class Regain:
         while True:
             for name in self.feeds:
                 await self._listen(name)
-                if self._is_due(name):
+                if self._is_due(name) and self.leads():
                     await self.look(name)
             await asyncio.sleep(NAP)
 

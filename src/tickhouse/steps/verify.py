@@ -11,9 +11,10 @@ def stored(warm: Warm) -> tuple[list[str], int]:
     rows, faults = warm.verify()
     found = [*faults]
     try:
-        checkpoint = warm.checkpoint(GROUP)
-        if checkpoint is not None:
-            unpacked(checkpoint.state)
+        for group in warm.parts(GROUP):
+            checkpoint = warm.checkpoint(group)
+            if checkpoint is not None:
+                unpacked(checkpoint.state)
     except TickhouseError as error:
         found.append(str(error))
     return found, rows

@@ -16,6 +16,9 @@ from tickhouse.core.model import Query
 Kept = Literal["bars", "findings", "metrics", "coverage"]
 """What a warm store lets go of by age."""
 
+NEVER_STORED = -1
+"""The position of a group that has stored nothing yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -33,14 +36,20 @@ class Warm(Protocol):
     it last (see `Query.before`). Several processes may read while one writes.
     """
 
-    def write(self, group: str, output: Output, checkpoint: bytes | None = None) -> None:
+    def write(self, group: str, output: Output, checkpoint: bytes | None = None, since: int | None = None) -> int:
         """Everything of an output, the group's position and the checkpoint, in one transaction, durable on return.
 
-        Raises `DiskFull`, `Busy`.
+        Returns up to where the group's output is stored then. `since` is what the write before it returned, at first what
+        `position` says or else NEVER_STORED: should another process have written since, nothing is written. Raises `Superseded`
+        for that, `DiskFull`, `Busy`.
         """
 
     def position(self, group: str) -> int | None:
-        """Up to where the group's output is stored; None before its first write."""
+        """Up to where the group's output is stored; None before its first write. Of a group that is shared, the least of its
+        parts, which are named `<group>.<part>`."""
+
+    def parts(self, group: str) -> list[str]:
+        """The groups with a stored position that are this one or parts of it."""
 
     def checkpoint(self, group: str) -> Checkpoint | None:
         """The newest checkpoint of the group."""
@@ -73,8 +82,8 @@ class Warm(Protocol):
     def symbols(self) -> list[dict[str, Any]]:
         """Every (symbol, source) with its intervals, first and last bar start."""
 
-    def ledger(self) -> Mapping[tuple[str, str], int]:
-        """The tick totals of the engine by (source, name)."""
+    def ledger(self, group: str | None = None) -> Mapping[tuple[str, str], int]:
+        """The tick totals of the engine by (source, name), of one group or over all."""
 
     def measure(self, at: int, values: Mapping[tuple[str, str], float]) -> None:
         """Keep quality metrics (source, name) as a point of a time series."""

@@ -33,8 +33,8 @@ ABSENT = {"symbol": "", "source": "", "raw": -1, "count": 1, "missing": 0, "mess
 """What stands for null in a column that is part of a key or a count."""
 
 
-def of_output(output: Output) -> Iterator[tuple[Table, pa.Table]]:
-    """Every row of an output, table by table, with the columns of `prepared`; the summaries come last."""
+def of_output(output: Output, group: str) -> Iterator[tuple[Table, pa.Table]]:
+    """Every row of an output of a group, table by table, with the columns of `prepared`; the summaries come last."""
     bars = [batch.to_arrow() for batch in output.bars if len(batch)]
     tables = [(BARS, table) for table in bars]
     rest = (INDICATORS, output.indicators), (ANOMALIES, output.anomalies), (FINDINGS, output.findings)
@@ -47,7 +47,7 @@ def of_output(output: Output) -> Iterator[tuple[Table, pa.Table]]:
         yield kind, prepared(kind, table, output.position)
     yield from _summaries(tables)
     if output.ledger:
-        totals = [(source, name, total, output.position) for (source, name), total in output.ledger.items()]
+        totals = [(group, source, name, total, output.position) for (source, name), total in output.ledger.items()]
         yield LEDGER, few(LEDGER, totals)
 
 

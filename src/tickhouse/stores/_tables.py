@@ -11,7 +11,7 @@ from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table
 
 from tickhouse.stores._types import BIG, BYTES, DAY, FLAG, REAL, TEXT, WHOLE
 
-HEAD = "0004"
+HEAD = "0006"
 """The newest migration; a test holds it against `migrations/`."""
 
 METADATA = MetaData()
@@ -80,7 +80,10 @@ SYMBOLS = _table(
 COVERED = _table("covered", "symbol", _text("symbol"), _whole("longest"))
 """How long the longest stretch of a symbol's coverage is: how far before a range one may begin that reaches into it."""
 
-LEDGER = _table("ledger", "source name", _text("source"), _text("name"), _whole("total"), _whole("position"))
+LEDGER = _table(
+    "ledger", "group source name",
+    _text("group"), _text("source"), _text("name"), _whole("total"), _whole("position"),
+)  # fmt: skip
 
 POSITIONS = _table("positions", "group", _text("group"), _whole("position"))
 

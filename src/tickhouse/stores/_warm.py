@@ -10,9 +10,9 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 
 from tickhouse.core.batches import Output
-from tickhouse.core.errors import Final
+from tickhouse.core.errors import Final, Superseded
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, TIME, Query
-from tickhouse.stores import Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
+from tickhouse.stores import NEVER_STORED, Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
 
 METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
 KEPT_CHECKPOINTS = 2
@@ -42,29 +42,39 @@ class SqlWarm:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def write(self, group: str, output: Output, checkpoint: bytes | None = None) -> None:
+    def write(self, group: str, output: Output, checkpoint: bytes | None = None, since: int | None = None) -> int:
         """Everything of an output, the group's position and the checkpoint, in one transaction, durable on return.
 
-        Raises `DiskFull`, `Busy`.
+        Returns up to where the group's output is stored then. Raises `Superseded` where another process has written since the
+        position `since`, `DiskFull`, `Busy`.
         """
         parts = [
-            *_rows.of_output(output),
+            *_rows.of_output(output, group),
             (_tables.POSITIONS, _rows.few(_tables.POSITIONS, [(group, output.position)])),
         ]
         if checkpoint is not None:
             state = (group, output.position, checkpoint)
             parts.append((_tables.CHECKPOINTS, _rows.few(_tables.CHECKPOINTS, [state])))
         with self._writing() as connection:
+            stored = _stored(connection, group)
+            if since is not None and stored not in (since, output.position):
+                raise Superseded(f"another process stores what {group!r} makes: up to {stored}, here up to {since}")
             for table, rows in parts:
                 self._database.save(connection, table, rows)
             if checkpoint is not None:
                 connection.execute(_surplus(group))
+        return max(stored, output.position)
 
     def position(self, group: str) -> int | None:
-        """Up to where the group's output is stored; None before its first write."""
+        """Up to where the group's output is stored; None before its first write. Of one that is shared, the least of its parts."""
         p = _tables.POSITIONS.c
         with self._reading() as connection:
-            return connection.execute(select(p.position).where(p.group == group)).scalar()
+            return connection.execute(select(func.min(p.position)).where(_part_of(group))).scalar()
+
+    def parts(self, group: str) -> list[str]:
+        """The groups with a stored position that are this one or parts of it."""
+        with self._reading() as connection:
+            return list(connection.execute(select(_tables.POSITIONS.c.group).where(_part_of(group))).scalars())
 
     def checkpoint(self, group: str) -> Checkpoint | None:
         """The newest checkpoint of the group."""
@@ -145,12 +155,13 @@ class SqlWarm:
             entry["first_start"], entry["last_start"] = min(entry["first_start"], first), max(entry["last_start"], last)
         return list(found.values())
 
-    def ledger(self) -> Mapping[tuple[str, str], int]:
-        """The tick totals of the engine by (source, name)."""
+    def ledger(self, group: str | None = None) -> Mapping[tuple[str, str], int]:
+        """The tick totals of the engine by (source, name), of one group or over all."""
         t = _tables.LEDGER.c
+        found = select(t.source, t.name, func.sum(t.total)).group_by(t.source, t.name)
         with self._reading() as connection:
-            rows = connection.execute(select(t.source, t.name, t.total)).all()
-        return {(source, name): total for source, name, total in rows}
+            rows = connection.execute(found if group is None else found.where(t.group == group)).all()
+        return {(source, name): int(total) for source, name, total in rows}
 
     def measure(self, at: int, values: Mapping[tuple[str, str], float]) -> None:
         """Keep quality metrics (source, name) as a point of a time series."""
@@ -286,6 +297,17 @@ def _by_pair(series: Iterator[_queries.Series]) -> Iterator[list[_queries.Series
         parts.append(one)
     if parts:
         yield parts
+
+
+def _stored(connection: Connection, group: str) -> int:
+    p = _tables.POSITIONS.c
+    found = connection.execute(select(p.position).where(p.group == group)).scalar()
+    return NEVER_STORED if found is None else found
+
+
+def _part_of(group: str) -> Any:
+    name = _tables.POSITIONS.c.group
+    return (name == group) | name.startswith(f"{group}.", autoescape=True)
 
 
 def _surplus(group: str) -> Any:

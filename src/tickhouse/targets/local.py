@@ -16,6 +16,7 @@ from tickhouse.steps.locks import roles as held
 from tickhouse.steps.measure import Measure
 from tickhouse.steps.process import Process, Published
 from tickhouse.steps.refill import Refill
+from tickhouse.steps.shared import Shared
 from tickhouse.steps.upkeep import Upkeep, trim_journal, trim_warm
 from tickhouse.targets.intake import Intake
 
@@ -42,7 +43,7 @@ class Local:
         self.missed: list[Callable[[], None]] = []
         """Called when changes may have gone by that were not published."""
         self.ready = threading.Event()
-        self.process: Process | None = None
+        self.process: Process | Shared | None = None
         """The process step, once it runs."""
         self._intake: Intake | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,7 +80,8 @@ class Local:
         """Run until `stop`; raises what made a step fail. `serve` runs the surfaces on the same loop."""
         self._loop = asyncio.get_running_loop()
         exclusive = tuple(name for name in self.roles if name != "serve")
-        with held(self.pipeline.settings.data, exclusive):
+        shared = ("process",) if self.pipeline.settings.process.shared else ()
+        with held(self.pipeline.settings.data, exclusive, shared):
             if "ingest" in self.roles or "process" in self.roles:
                 self._intake = Intake(self.pipeline)
             threads = self._start_threads()
@@ -134,21 +136,25 @@ class Local:
 
     def _process(self) -> None:
         pipeline = self.pipeline
-        process = self.process = pipeline.process(ended=self._ending)
+        process = self.process = pipeline.process(ended=self._ending, member=True)
         process.publish = self._published
+        if self._intake:
+            self._intake.regain.leads = lambda: process.leads
         trim = Upkeep(pipeline.clock, trim_warm(process.warm, pipeline.settings.warm))
         holes = Upkeep(pipeline.clock, lambda now: self._tell_holes(process), TELL_SECONDS)
         measure = Measure(pipeline, process.warm)
         while not self._ending.is_set():
             observe.beat("process")
             process.step()
-            for work in (measure, trim, holes):
+            holes.step()
+            for work in (measure, trim) if process.leads else ():
                 work.step()
         process.catch_up(DRAIN_SECONDS)
+        process.close()
 
-    def _tell_holes(self, process: Process) -> None:
+    def _tell_holes(self, process: Process | Shared) -> None:
         if self.refill and process.caught_up:
-            self.refill.want(process.engine.open_holes(), process.engine.position)
+            self.refill.want(process.open_holes(), process.position)
 
     def _follow(self) -> None:
         pipeline = self.pipeline

@@ -33,8 +33,8 @@ GAP = np.dtype([("first", "i8"), ("last", "i8"), ("begin", "i8"), ("end", "i8"),
 OPEN, LOST, REFUSED = 0, 1, 2
 """What is known of ids that are not there: they may still come; they are lost; they came and were refused."""
 
-NEW, REPEAT, DENIED = 1, 0, 2
-"""What a tick is: new, a repeat, or refused by quality and here only for its ids."""
+NEW, REPEAT, DENIED, ELSEWHERE = 1, 0, 2, 3
+"""What a tick is: new, a repeat, refused by quality and here only for its ids, or of another shard and here only for its times."""
 
 MOST_GAPS = 1 << 14
 """So many gaps of a series are remembered."""
@@ -187,6 +187,22 @@ def refuse(
 
 
 @kernel
+def tells(ids: Any, gaps: Any, r: int, first: int, last: int) -> bool:
+    """Whether ids first to last of a series may change what is known of closed windows: they are proof that is waited for, or fill
+    a gap below the highest id of the series or of one of its peers."""
+    seen = ids[r]
+    if seen.unproven != LATER or (first <= seen.top and not has(seen, gaps, first, last)):
+        return True
+    p = seen.peer
+    while p != r:
+        other = ids[p]
+        if other.start < first and last <= other.top and not has(other, gaps, first, last):
+            return True
+        p = other.peer
+    return False
+
+
+@kernel
 def take(seen: Any, gaps: Any, pool: Any, first: int, last: int, t: int) -> Any:
     """Note ids first to last, none of which was seen; returns the times of the gap that they were taken out of, as `fill`."""
     if seen.top < seen.start:
@@ -213,10 +229,12 @@ def dense(
 
     `rows[row[i]]` is the tick's place in `ids`. A repeat has the time of the original, so an old id that comes more than
     `patience` after the time of the highest one means that the venue began to count anew: then so do we. Of ticks that are
-    DENIED only the ids are noted. `pool` holds how much of `gaps` is in use and the number of `changes`. Stops, and returns
-    where, when the pool is nearly full: make it larger and call again from there.
+    DENIED only the ids are noted, of those that are ELSEWHERE nothing. `pool` holds how much of `gaps` is in use and the number
+    of `changes`. Stops, and returns where, when the pool is nearly full: make it larger and call again from there.
     """
     for i in range(begin, end):
+        if new[i] == ELSEWHERE:
+            continue
         first, last, t, r = first_id[i], last_id[i], event_time[i], rows[row[i]]
         seen = ids[r]
         if new[i] == DENIED:
@@ -402,12 +420,12 @@ def find(table: Any, id_: int, row: int) -> Any:
 @kernel
 def unique(now: Any, past: Any, used: Any, row: Any, last_id: Any, begin: int, end: int, new: Any) -> int:
     """Say of ticks begin to end whether (row, id) is `new` or in one of two generations of a set, and put it in the newer;
-    those that are DENIED stay so.
+    those DENIED or ELSEWHERE stay so.
 
     Stops, and returns where, when `now` is more than half full; `used` counts its members.
     """
     for i in range(begin, end):
-        if new[i] == DENIED:
+        if new[i] == DENIED or new[i] == ELSEWHERE:
             continue
         new[i] = NEW
         if last_id[i] < 0:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tickhouse.core.kernels import kernel
 from tickhouse.core.kernels.exact import add
-from tickhouse.core.kernels.identity import DENIED, NEW, REPEAT
+from tickhouse.core.kernels.identity import DENIED, ELSEWHERE, NEW, REPEAT, tells
 
 SLOT = np.dtype(
     [
@@ -50,22 +50,28 @@ ACCEPTED, DUPLICATE, LATE, TOUCHED, OPENED, DIRTIED, MISSED = 0, 1, 2, 3, 4, 5, 
 
 @kernel
 def advance(
-    event_time: Any, received_at: Any, new: Any, begin: int, clock: Any, lateness: int, most_ahead: int, closed: int
-) -> Any:
-    """Move a clock over ticks in order of arrival until the watermark reaches `clock[DUE]`; those that are DENIED move nothing.
+    event_time: Any, received_at: Any, new: Any, first_id: Any, last_id: Any, row: Any, known: Any,
+    begin: int, clock: Any, lateness: int, most_ahead: int, closed: int,
+) -> Any:  # fmt: skip
+    """Move a clock over ticks in order of arrival until the watermark reaches `clock[DUE]`; those that are DENIED do not move it.
 
     Returns the index of the tick that would take it there (its move is not made), or the number of ticks, and how many before it
     are older than `closed` or newer than their receive time by more than `most_ahead` (which move nothing; -1: no limit).
-    The first tick older than `closed` makes the next whole second due, so that its correction comes out then.
+    A tick that may correct a closed window makes the next whole second due, so that the correction comes out then: one older than
+    `closed`, or one whose ids tell something of what is `known` of ids, (ids, gaps, the place there of each row).
     """
+    ids, gaps, rows = known
     odd = 0
     for i in range(begin, event_time.size):
+        t, mine = event_time[i], new[i] != ELSEWHERE
+        late = new[i] == DENIED or (mine and t < closed)
+        if mine and not late and rows.size and last_id[i] >= 0:
+            late = tells(ids, gaps, rows[row[i]], first_id[i], last_id[i])
+        if late:
+            clock[DUE] = min(clock[DUE], (clock[WATERMARK] // SECOND + 1) * SECOND)
         if new[i] == DENIED:
             continue
-        t = event_time[i]
-        if t < closed:
-            clock[DUE] = min(clock[DUE], (clock[WATERMARK] // SECOND + 1) * SECOND)
-            odd += 1
+        odd += t < closed
         if most_ahead >= 0 and t > received_at[i] + most_ahead:
             odd += 1
         elif t > clock[TOP]:

@@ -10,13 +10,15 @@ import zstandard
 
 from tickhouse.journal._kafka.place import Message
 
-BLOBS = ("columns", "order", "exact", "marks", "bars", "tables")
-"""Headers: receive times and kinds; the partition of each tick; numbers that JSON cannot say; and what has few rows."""
+BLOBS = ("columns", "order", "landmarks", "exact", "marks", "bars", "tables")
+"""Headers: receive times and kinds; the partition of each tick; the places, times and messages of ticks that say to all partitions
+how late it is; numbers that JSON cannot say; and what has few rows."""
 
 
 class About(msgspec.Struct, omit_defaults=True):
     """One entry. `total` counts the bytes of all entries up to and with this one; `raw` is the offset of its first message;
-    `ticks` are (partition, first offset, number); the checks are CRC-32 of its payloads and of its ticks, in their order."""
+    `ticks` are (partition, first offset, number); the checks are CRC-32 of its payloads, of its ticks, in their order, and of
+    those of each partition."""
 
     first: int
     count: int
@@ -31,6 +33,7 @@ class About(msgspec.Struct, omit_defaults=True):
     raw_check: int = 0
     ticks: list[tuple[int, int, int]] = []
     ticks_check: int = 0
+    part_checks: list[int] = []
     event_min: int | None = None
     event_max: int | None = None
     symbols: list[str] = []

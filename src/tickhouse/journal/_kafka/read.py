@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tickhouse.core.batches import RawBatch, Record, TickBatch
+from tickhouse.core.batches import Passing, RawBatch, Record, TickBatch
 from tickhouse.core.errors import CorruptLog
 from tickhouse.journal import Topic
 from tickhouse.journal import _codec as codec
@@ -31,11 +31,11 @@ class Reader:
         """The records of a topic. Raises `CorruptLog`, `Unreachable`; `Gone` when they were let go meanwhile."""
         if topic == "raw":
             found = self.raws.take(
-                _ranges((self.place.raw(e.about.source), 0, e.about.raw, e.about.count) for e in entries)
+                ranges((self.place.raw(e.about.source), 0, e.about.raw, e.about.count) for e in entries)
             )
             return self._raw(entries, found)
         name = self.place.topic("ticks")
-        found = self.rows.take(_ranges((name, *run) for e in entries for run in e.about.ticks))
+        found = self.rows.take(ranges((name, *run) for e in entries for run in e.about.ticks))
         return self._ticks(entries, found, name)
 
     def _raw(self, entries: Sequence[Indexed], found: Found) -> list[Record]:
@@ -44,7 +44,7 @@ class Reader:
         for entry in entries:
             about = entry.about
             key = (self.place.raw(about.source), 0)
-            messages = _cut(found, at, key, about.raw, about.count)
+            messages = cut(found, at, key, about.raw, about.count)
             payloads = [message.value() or b"" for message in messages]
             for index, offset, n in about.large:
                 payloads[index] = self.large(offset, n)
@@ -66,10 +66,10 @@ class Reader:
                     raise damaged(entry, "its rows do not match their checksum")
                 values += own
         batches = _batches(entries, values)
-        return [_record(entry, ticks) for entry, ticks in zip(entries, batches, strict=True)]
+        return [record(entry, ticks) for entry, ticks in zip(entries, batches, strict=True)]
 
 
-def _ranges(runs: Iterable[tuple[str, int, int, int]]) -> dict[Key, tuple[int, int]]:
+def ranges(runs: Iterable[tuple[str, int, int, int]]) -> dict[Key, tuple[int, int]]:
     """The first and the last offset of each topic-partition."""
     found: dict[Key, tuple[int, int]] = {}
     for topic, number, first, count in runs:
@@ -79,7 +79,7 @@ def _ranges(runs: Iterable[tuple[str, int, int, int]]) -> dict[Key, tuple[int, i
     return found
 
 
-def _cut(found: Found, at: dict[Key, int], key: Key, first: int, count: int) -> Sequence[Message]:
+def cut(found: Found, at: dict[Key, int], key: Key, first: int, count: int) -> Sequence[Message]:
     """The next messages of a topic-partition, which must be at these offsets."""
     start = at.get(key, 0)
     while start < len(found[key]) and found[key][start].offset() < first:
@@ -98,10 +98,10 @@ def _values(entry: Indexed, found: Found, at: dict[Key, int], name: str) -> list
     order = np.frombuffer(spread(entry.blobs["order"]), np.uint8)
     if len(entry.about.ticks) == 1:
         number, first, count = entry.about.ticks[0]
-        return [message.value() for message in _cut(found, at, (name, number), first, count)]
+        return [message.value() for message in cut(found, at, (name, number), first, count)]
     rows = np.empty(len(order), object)
     for number, first, count in entry.about.ticks:
-        rows[order == number] = [message.value() for message in _cut(found, at, (name, number), first, count)]
+        rows[order == number] = [message.value() for message in cut(found, at, (name, number), first, count)]
     return list(rows)
 
 
@@ -123,12 +123,14 @@ def _batches(entries: Sequence[Indexed], values: Sequence[bytes]) -> list[TickBa
     return batches
 
 
-def _record(entry: Indexed, ticks: TickBatch | None) -> Record:
+def record(entry: Indexed, ticks: TickBatch | None, passing: Passing | None = None) -> Record:
+    """The record of the topic `ticks` of an entry."""
     first, blobs = entry.about.first, entry.blobs
     observations, actions = codec.decode_tables(blobs["tables"], first) if "tables" in blobs else (None, None)
     return Record(
         *_about(entry), ticks=ticks, bars=codec.decode_bars(blobs["bars"], first) if "bars" in blobs else None,
         marks=codec.decode_marks(blobs["marks"]) if "marks" in blobs else (), observations=observations, actions=actions,
+        passing=passing,
     )  # fmt: skip
 
 

@@ -16,7 +16,6 @@ SCHEMA: dict[str, Any] = {
     "first_id": pl.Int64, "last_id": pl.Int64, "conditions": pl.String, "raw": pl.Int64,
 }  # fmt: skip
 NAN = np.float64(np.nan).view(np.int64)
-M, MASK = 0x5BD1E995, 0xFFFFFFFF
 
 
 def texts(ticks: TickBatch, first: int) -> list[bytes]:
@@ -105,21 +104,3 @@ class Columns:
 
 def _codes(column: pl.Series, texts: Sequence[str]) -> Any:
     return column.cast(pl.Enum(texts)).to_physical().to_numpy().astype(np.int32)
-
-
-def partition(symbol: str, partitions: int) -> int:
-    """The partition of a key, as Kafka's own clients choose it (murmur2).
-
-    >>> partition("BTC-USDT", 8)
-    6
-    """
-    data = symbol.encode()
-    h = (0x9747B28C ^ len(data)) & MASK
-    whole = len(data) & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * M & MASK
-        h = (h * M & MASK) ^ ((k ^ k >> 24) * M & MASK)
-    if rest := data[whole:]:
-        h = (h ^ int.from_bytes(rest, "little")) * M & MASK
-    h = (h ^ h >> 13) * M & MASK
-    return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions

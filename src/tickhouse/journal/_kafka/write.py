@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tickhouse.core.batches import Entry
 from tickhouse.core.errors import SettingsError
+from tickhouse.core.shards import landmarks, partition
 from tickhouse.journal import _codec as codec
 from tickhouse.journal._accounts import events, refused
 from tickhouse.journal._kafka.batch import At, Batch, Key, Told
@@ -18,7 +19,7 @@ from tickhouse.journal._kafka.entry import About, Indexed, encode, headers, sque
 from tickhouse.journal._kafka.errors import away
 from tickhouse.journal._kafka.place import Message, Place
 from tickhouse.journal._kafka.refused import Kept, parts, without_large
-from tickhouse.journal._kafka.ticks import odd, partition, texts
+from tickhouse.journal._kafka.ticks import odd, texts
 
 Headers = list[tuple[str, str | bytes | None]]
 SPAN = 0.05
@@ -38,7 +39,6 @@ class Writer:
 
     def __init__(self, place: Place, producer: Producer, most: int) -> None:
         self.place, self.producer, self.most = place, producer, most
-        self._partitions: dict[str, int] = {}
         self._expected: dict[Key, int] = {}
 
     def put(self, entry: Entry, batch: Batch) -> Entry:
@@ -91,7 +91,7 @@ class Writer:
         used = np.zeros(len(ticks.symbols), np.bool_)
         used[ticks.symbol] = True
         where = np.zeros(len(ticks.symbols), np.uint8)
-        where[used] = [self._partition(ticks.symbols[i]) for i in np.flatnonzero(used).tolist()]
+        where[used] = [partition(ticks.symbols[i], self.place.partitions) for i in np.flatnonzero(used).tolist()]
         keys = [symbol.encode() for symbol in ticks.symbols]
         always: Headers = [("source", ticks.source.encode()), ("lane", ticks.lane.encode())]
         order = where[ticks.symbol]
@@ -100,19 +100,20 @@ class Writer:
             rows = np.flatnonzero(order == number).tolist()
             names = [keys[codes[row]] for row in rows]
             abouts = ([("position", b"%d" % raws[row]), *always] for row in rows)
-            self._send((topic, number), ([values[row] for row in rows], names, abouts), at)
+            mine = [values[row] for row in rows]
+            self._send((topic, number), (mine, names, abouts), at)
+            about.part_checks.append(zlib.crc32(b"\n".join(mine)))
         about.symbols = [ticks.symbols[i] for i in np.flatnonzero(used).tolist()]
         about.conditions = list(ticks.conditions)
         about.ticks_check = zlib.crc32(b"\n".join(values))
         blobs["order"] = squeezed(order.tobytes())
+        marks = landmarks(ticks.event_time, ticks.received_at)
+        blobs["landmarks"] = codec.pack(
+            [marks, *(column[marks] for column in (ticks.event_time, ticks.received_at, ticks.raw))], []
+        )
         if exact := odd(ticks):
             blobs["exact"] = exact
         return sum(map(len, values))
-
-    def _partition(self, symbol: str) -> int:
-        if symbol not in self._partitions:
-            self._partitions[symbol] = partition(symbol, self.place.partitions)
-        return self._partitions[symbol]
 
     def _rest(self, entry: Entry, blobs: dict[str, bytes]) -> None:
         """What has few rows goes beside the index."""

@@ -32,9 +32,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tickhouse.core.batches import LIVE, REFILL, U8, BarBatch, Output, Record, TickBatch
+from tickhouse.core.batches import I32, LIVE, REFILL, U8, BarBatch, Output, Record, TickBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.kernels.bars import BARS
+from tickhouse.core.kernels.identity import ELSEWHERE
 from tickhouse.core.kernels.tumbling import NEVER, TOP
 from tickhouse.core.marks import HEARD, LINK, Event, Mark
 from tickhouse.core.model import SNAPSHOT, Hole
@@ -164,12 +165,12 @@ class Embedded:
         """Segments and the moments between them."""
         source, refill = self._source(batch.source), batch.lane == REFILL
         lane = source.lane(batch.lane)
-        columns = Columns.of(batch, source.rows(lane, batch, channel), source.meaning(batch.conditions), new)
+        columns = Columns.of(batch, _rows(source, lane, batch, (channel, new)), source.meaning(batch.conditions), new)
         ahead = self.rules.max_ahead_us if lane.live and not refill else -1
         how, windows, begin, n = (ahead, refill), lane.windows, 0, len(batch)
         snapshot = _snapshots(batch) if lane.live and not refill else None
         while begin < n:
-            stop, odd = (n, n) if refill else windows.advance(columns, begin, ahead)
+            stop, odd = (n, n) if refill else windows.advance(columns, begin, ahead, lane.known)
             if stop > begin:
                 lane.judge(columns, begin, stop)
                 missed = windows.fold(columns, begin, stop, how, odd)
@@ -276,6 +277,18 @@ class _Call:
         self.emitted: dict[str, Emitted] = {}
         self.touched: dict[tuple[str, str], Lane] = {}
         self.holes: list[Hole] = []
+
+
+def _rows(source: Source, lane: Lane, batch: TickBatch, how: tuple[str, U8 | None]) -> I32:
+    """The lane's row of each tick; those of another shard have none, and say 0. `how` is the channel, and what each tick is."""
+    channel, new = how
+    mine = new != ELSEWHERE if new is not None else np.True_
+    if np.all(mine):
+        return source.rows(lane, batch, channel)
+    rows = np.zeros(len(batch), np.int32)
+    if mine.any():
+        rows[mine] = source.rows(lane, batch.take(mine), channel)
+    return rows
 
 
 def _snapshots(batch: TickBatch) -> NDArray[np.bool_] | None:
