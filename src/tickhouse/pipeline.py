@@ -26,8 +26,8 @@ from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.notes import label, made
 from tickhouse.steps.past import Past
 from tickhouse.steps.patient import patient
-from tickhouse.steps.process import GROUP, Process
-from tickhouse.steps.shared import Shared, guard, shards
+from tickhouse.steps.process import Process
+from tickhouse.steps.shared import Shared, check, shards
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
@@ -108,16 +108,12 @@ class Pipeline:
             process.recover()
             return process
 
-        shared = shards(self.settings, self.journal) is not None
+        shared = shards(self.settings, self.journal)
         return Shared(self.journal, warm, made, member) if shared else made(None)
 
     def check(self) -> None:
         """Raise `SettingsError` when what is processed already was processed with other settings than these."""
-        guard(self.warm, shards(self.settings, self.journal))
-        for group in self.warm.parts(GROUP):
-            found = self.warm.checkpoint(group)
-            if found:
-                self.engine().restore(found.state)
+        check(self.warm, shards(self.settings, self.journal), self.engine)
 
     def archive(self, ended: Event | None = None) -> Archive:
         """The step from the journal to the lake, which is waited for while it is away, until `ended`."""

@@ -15,6 +15,7 @@ from tickhouse.core.model import Hole
 from tickhouse.core.settings import Settings
 from tickhouse.core.shards import Shard
 from tickhouse.journal import Journal, Members, Partitioned
+from tickhouse.process import Engine
 from tickhouse.steps.process import GROUP, Process, Published
 from tickhouse.stores import Warm
 
@@ -147,8 +148,8 @@ def shards(settings: Settings, journal: Journal) -> int | None:
     return journal.partitions
 
 
-def guard(warm: Warm, of: int | None) -> None:
-    """Refuse to share what was not shared before, and the other way round, and among other shards. Raises `SettingsError`."""
+def check(warm: Warm, of: int | None, engine: Callable[[], Engine]) -> None:
+    """Raise `SettingsError` when what is stored was shared out otherwise, or processed with other rules than an `engine` has."""
     wanted = {f"{GROUP}.{Shard(number, of)}" for number in range(of)} if of else {GROUP}
     strange = sorted(set(warm.parts(GROUP)) - wanted)
     if strange:
@@ -157,3 +158,7 @@ def guard(warm: Warm, of: int | None) -> None:
             f"what is stored was processed as {strange[0]!r}, and the settings would go on {here}; put process.shared and the "
             f"partitions back as they were, or begin a new house"
         )
+    for group in warm.parts(GROUP):
+        found = warm.checkpoint(group)
+        if found:
+            engine().restore(found.state)

@@ -188,12 +188,10 @@ def refuse(
 
 @kernel
 def tells(ids: Any, gaps: Any, r: int, first: int, last: int) -> bool:
-    """Whether ids first to last of a series may change what is known of closed windows: they are proof that is waited for, or fill
-    a gap below the highest id of the series or of one of its peers."""
-    seen = ids[r]
-    if seen.unproven != LATER or (first <= seen.top and not has(seen, gaps, first, last)):
+    """Whether ids may change what is known of closed windows: they are proof that is waited for, or fill a gap of any lane."""
+    if ids[r].unproven != LATER or (first <= ids[r].top and not has(ids[r], gaps, first, last)):
         return True
-    p = seen.peer
+    p = ids[r].peer
     while p != r:
         other = ids[p]
         if other.start < first and last <= other.top and not has(other, gaps, first, last):
