@@ -47,13 +47,13 @@ class Follow:
         while True:
             position = await self._ask(_stored_up_to)
             if position > seen:
-                yield await self._ask(self._since, seen)
+                yield await self._ask(self._between, seen, position)
                 seen = position
             await asyncio.sleep(poll)
 
-    def _since(self, house: "Pipeline", position: int) -> pl.DataFrame:
+    def _between(self, house: "Pipeline", seen: int, position: int) -> pl.DataFrame:
         newest = max((row["last_start"] for row in house.warm.symbols()), default=0)
-        query = Query(self.symbols, start=newest - DAY, versions=True, since=position)
+        query = Query(self.symbols, start=newest - DAY, versions=True, since=seen, before=position)
         fetch = house.warm.bars if self.topic == "bars" else house.warm.anomalies
         return pl.DataFrame(_preferred(house).rows(fetch, query)).sort("known_at")
 

@@ -16,6 +16,7 @@ from tickhouse.core.settings import Settings
 from tickhouse.core.shards import Shard
 from tickhouse.journal import Journal, Members, Partitioned
 from tickhouse.process import Engine
+from tickhouse.steps.patience import Patience
 from tickhouse.steps.process import GROUP, Process, Published
 from tickhouse.stores import Warm
 
@@ -43,6 +44,7 @@ class Shared:
         self.journal, self.warm, self._made = journal, warm, made
         self.of = journal.partitions if isinstance(journal, Partitioned) else 1
         self._processes: dict[int, Process] = {}
+        self._patience = Patience("processing")
         self._publish: Published = lambda records, output: None
         self._members: Members = All(self.of)
         if member and isinstance(journal, Partitioned):
@@ -91,7 +93,7 @@ class Shared:
         """Process everything there is in the shards that are here, or what can be done in so many seconds, and store the state."""
         self._join()
         until = time.monotonic() + seconds
-        while (self._steps() or self._away) and time.monotonic() < until:
+        while (self._steps() or self._patience.away) and time.monotonic() < until:
             pass
         self._leave(tuple(self._processes))
 
@@ -99,13 +101,14 @@ class Shared:
         """Let others have the shards."""
         self._members.close()
 
-    @property
-    def _away(self) -> bool:
-        return any(process.patience.away for process in self._processes.values())
-
     def _steps(self) -> bool:
-        """Process the next records of every shard; whether there were any."""
-        return sum(self._step(number) for number in tuple(self._processes)) > 0
+        """Process the next records of every shard, or until the journal is away; whether there were any."""
+        busy = False
+        for number in tuple(self._processes):
+            busy |= self._step(number)
+            if self._patience.away:
+                break
+        return busy
 
     def _join(self) -> None:
         """Take the shards that are new here."""
@@ -114,7 +117,7 @@ class Shared:
 
     def _take(self, number: int) -> None:
         process = self._made(Shard(number, self.of))
-        process.publish = self._publish
+        process.publish, process.patience = self._publish, self._patience
         self._processes[number] = process
         observe.tell("process", "shard taken", shard=number, of=self.of, position=process.position)
 
