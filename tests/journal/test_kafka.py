@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,15 @@ def plain(journal, topic, partition=0):
             found.append(one)
     consumer.close()
     return found
+
+
+def test_who_waits_hears_of_what_was_learned_in_another_way(url, journal):
+    """A commit or a question for the begin reads the index to its end, too: the thread that listens then begins after it."""
+    with closing(other(url)) as second:
+        journal.append([entry(4)])
+        assert second.begin() == 0, "and so it knows of the entry"
+        assert second.wait(0, 0)
+        assert second.read("ticks", 0)[0].count == 4
 
 
 def test_any_client_reads_messages_as_they_came_and_ticks_as_json_keyed_by_symbol(journal):

@@ -165,12 +165,17 @@ class KafkaJournal:
 
     def wait(self, position: int, timeout: float) -> bool:
         """See `Journal.wait`. False at once when the journal is closed."""
-        if self._known_end > position and not self._done:
+        if self._has(position) and not self._done:
             return True
         self._follower.start()
         with self._grown:
-            self._grown.wait_for(lambda: self._known_end > position or self._done, timeout)
-            return self._known_end > position and not self._done
+            self._grown.wait_for(lambda: self._has(position) or self._done, timeout)
+            return self._has(position) and not self._done
+
+    def _has(self, position: int) -> bool:
+        """Whether a message at a position is known, whoever learned of it."""
+        last = self.index.last
+        return self._known_end > position or (last is not None and last.end > position)
 
     def commit(self, group: str, position: int) -> None:
         """See `Journal.commit`."""
