@@ -49,6 +49,8 @@ class Pipeline:
             opened.callback(self.hot.close)
             self._opened = opened.pop_all()
         self.past = Past(self.journal, self.lake, self.warm)
+        self.publishing = publishing(self.journal, self.warm) if settings.journal.publish else None
+        self._opened.callback(self.publishing.close if self.publishing else lambda: None)
 
     @cached_property
     def feeds(self) -> Mapping[str, Feed]:

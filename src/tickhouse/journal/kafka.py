@@ -32,6 +32,7 @@ from tickhouse.journal._kafka.follower import Follower
 from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.members import Members
 from tickhouse.journal._kafka.place import Place, place
+from tickhouse.journal._kafka.publish import Publisher
 from tickhouse.journal._kafka.read import Reader
 from tickhouse.journal._kafka.refused import Quarantine
 from tickhouse.journal._kafka.spans import Spans
@@ -270,6 +271,10 @@ class KafkaJournal:
     def members(self, group: str, leave: Callable[[frozenset[int]], None]) -> Members:
         """See `Partitioned.members`."""
         return Members(self.place, group, leave)
+
+    def publisher(self) -> Publisher:
+        """What publishes closed bars and anomalies, see `Publishes`."""
+        return Publisher(self.place, self.state)
 
     def slowest(self) -> int:
         """The position of the slowest group, or the end where there is none."""

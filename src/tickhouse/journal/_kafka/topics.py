@@ -19,6 +19,8 @@ ROOM = 4 << 10
 """Bytes of headers and framing that a message may have beside its payload."""
 SPECS = (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest()))  # type: ignore[no-untyped-call]
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+NEWEST = {"cleanup.policy": "compact"}
+"""Of each key the newest message stays for ever; how long others do is left to the broker's settings."""
 STATE = {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.1",
@@ -35,8 +37,8 @@ def wanted(place: Place, sources: Iterable[str] = ()) -> dict[str, NewTopic]:
         place.topic("quarantine"): (1, {**STATE, **most}),
         place.topic("journal"): (1, {**FOREVER, "max.message.bytes": str(LARGE)}),
         place.topic("state"): (1, {**STATE, "max.message.bytes": str(LARGE)}),
-        place.topic("bars"): (place.partitions, {**FOREVER, **most}),
-        place.topic("anomalies"): (place.partitions, {**FOREVER, **most}),
+        place.topic("bars"): (place.partitions, {**NEWEST, **most}),
+        place.topic("anomalies"): (place.partitions, {**NEWEST, **most}),
         **{place.raw(source): (1, {**FOREVER, **most}) for source in sources},
     }
     return {n: NewTopic(n, parts, place.replication, config=config) for n, (parts, config) in kinds.items()}
