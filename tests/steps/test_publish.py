@@ -180,7 +180,8 @@ def test_a_topic_that_is_gone_is_told_and_holds_nobody_up(tmp_path, url, monkeyp
     with house(tmp_path, f"{url}&timeout=1s") as one:
         run(one, market(range(10)))
         gone = one.journal.place.topic("bars")
-        AdminClient({"bootstrap.servers": one.journal.place.servers}).delete_topics([gone])[gone].result(10)
+        admin = AdminClient({"bootstrap.servers": one.journal.place.servers})
+        admin.delete_topics([gone])[gone].result(10)
         began, process = time.monotonic(), one.process()
         one.ingest().take(market(range(10, 30)))
         process.catch_up()
