@@ -20,7 +20,8 @@ def prefix(server: str, query: str = "partitions=3", user: str = "") -> Iterator
         yield url
     finally:
         where = place(url)
-        topics.delete(where.admin(), where)
+        with where.admin() as admin:
+            topics.delete(admin, where)
 
 
 def told(server: str, topic: str, **more: Any) -> list[tuple[int, bytes, dict[str, Any], dict[str, bytes]]]:

@@ -293,8 +293,9 @@ def test_what_is_not_in_kafka_any_more_is_a_fault_and_not_silence(journal, url):
     journal.append([entry(2)])
     journal.append([entry(2, 2)])
     lost = TopicPartition(journal.place.raw("binance"), 0, 3)
-    for future in journal.admin.delete_records([lost]).values():
-        future.result(10)
+    with journal.place.admin() as admin:
+        for future in admin.delete_records([lost]).values():
+            future.result(10)
     reader = other(url)
     with pytest.raises(CorruptLog, match="not in Kafka any more"):
         reader.read("raw", 0)
@@ -376,8 +377,8 @@ def test_a_wrong_password_or_certificate_is_the_users_to_mend(private_server, tm
 def test_a_topic_made_by_others_with_other_partitions_is_used_as_it_is(kafka_url):
     with kafka.prefix(kafka_url, "partitions=3") as url:
         where = place(url)
-        admin = where.admin()
-        admin.create_topics([NewTopic(where.topic("ticks"), 2, 1)])[where.topic("ticks")].result(10)
+        with where.admin() as admin:
+            admin.create_topics([NewTopic(where.topic("ticks"), 2, 1)])[where.topic("ticks")].result(10)
         journal = open_url("journal", url)
         journal.append([entry(6)])
         journal._recent = Recent()

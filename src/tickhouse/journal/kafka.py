@@ -61,9 +61,10 @@ class KafkaJournal:
     def __init__(self, where: Place, limits: Limits) -> None:
         self.place, self.limits = where, limits
         self._clock = SystemClock()
-        self.admin = where.admin()
-        self.created = topics.create(self.admin, where)
-        where = self.place = replace(where, partitions=topics.partitions(self.admin, where))
+        with where.admin() as admin:
+            self.created = topics.create(admin, where)
+            where = self.place = replace(where, partitions=topics.partitions(admin, where))
+            known = topics.there(admin, where)
         with contextlib.ExitStack() as opened:
             streams = [_closed(opened, Streams(where)) for _ in range(4)]
             self.index_streams, raws, rows, bytes_ = streams
@@ -71,7 +72,7 @@ class KafkaJournal:
             self.index = _closed(opened, Index(where, self.index_streams))
             self._quarantine = _closed(opened, Quarantine(where, bytes_))
             self.reader = Reader(where, raws, rows, self._quarantine.parts)
-            self._appender = _closed(opened, Appender(where, self.admin, (self.state, self.index, self._quarantine)))
+            self._appender = _closed(opened, Appender(where, known, (self.state, self.index, self._quarantine)))
             self._notes = _closed(opened, Notes(where, self.state))
             self._follower = _closed(opened, Follower(where, self._learned, (streams, self.index)))
             self._opened = opened.pop_all()
@@ -257,11 +258,13 @@ class KafkaJournal:
 
     def create(self, sources: Sequence[str] = ()) -> list[str]:
         """Make the topics of sources that have none yet; returns their names. The others were made when it was opened."""
-        return topics.create(self.admin, self.place, sources)
+        with self.place.admin() as admin:
+            return topics.create(admin, self.place, sources)
 
     def topics(self) -> list[dict[str, Any]]:
         """Every partition of every topic with its first offset and the one after the last."""
-        return topics.spans(self.admin, self.place)
+        with contextlib.closing(self.place.consumer()) as consumer:
+            return topics.spans(consumer, self.place)
 
     @property
     def partitions(self) -> int:
