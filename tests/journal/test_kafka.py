@@ -374,6 +374,19 @@ def test_a_wrong_password_or_certificate_is_the_users_to_mend(private_server, tm
         open_url("journal", f"kafka://{server.user}@{server.url}/house?timeout=3s&tls=yes", password=server.secret)
 
 
+@pytest.mark.slow
+def test_a_user_of_scram_is_let_in_by_the_right_password_alone(private_server):
+    server = private_server("kafka-scram")
+    form = f"kafka://{server.user}@{server.url}/house?partitions=1&mechanism=scram-sha-512"
+    journal = open_url("journal", form, password=server.secret)
+    assert journal.append([entry(2)]) == [0] and len(journal.read("ticks", 0)) == 1
+    journal.close()
+    for url in (f"{form}&timeout=3s", f"{form.replace('sha-512', 'sha-256')}&timeout=3s"):
+        with pytest.raises(SettingsError, match="refuses the user or the password") as error:
+            open_url("journal", url, password="wrong-word")
+        assert "wrong-word" not in str(error.value) and "\n" not in str(error.value)
+
+
 def test_a_topic_made_by_others_with_other_partitions_is_used_as_it_is(kafka_url):
     with kafka.prefix(kafka_url, "partitions=3") as url:
         where = place(url)

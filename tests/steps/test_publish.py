@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests import kafka
+from tests.cli.inside import CommandLine
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.model import Query
 from tickhouse.core.settings import load
@@ -190,3 +191,18 @@ def test_a_topic_that_is_gone_is_told_and_holds_nobody_up(tmp_path, url, monkeyp
         while not one.publishing.patience.away and time.monotonic() < until:
             time.sleep(0.05)
         assert one.publishing.patience.away
+
+
+def test_all_of_it_is_published_again_when_that_is_asked_for(tmp_path, url, capsys, monkeypatch):
+    th = CommandLine(capsys, monkeypatch)
+    monkeypatch.setenv("TICKHOUSE_JOURNAL__URL", url)
+    with house(tmp_path, url) as one:
+        run(one, market(range(60)))
+        stored = rows(one, "bars")
+    lag = json.loads(th("journal", "lag", "--json", "--data", str(tmp_path)).out)
+    assert [row["behind"] for row in lag if row["group"] == "publish"] == [0]
+    assert th("journal", "reset", "publish", "--data", str(tmp_path)).status == 0
+    with house(tmp_path, url) as one:
+        one.process().catch_up()
+        told(one)
+        assert len(published(url, "bars")) == 2 * len(stored) and rows(one, "bars") == stored

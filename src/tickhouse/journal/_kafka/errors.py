@@ -32,7 +32,7 @@ AWAY = {
     E.REQUEST_TIMED_OUT, E.NOT_ENOUGH_REPLICAS, E.NOT_ENOUGH_REPLICAS_AFTER_APPEND, E.COORDINATOR_NOT_AVAILABLE,
     E.COORDINATOR_LOAD_IN_PROGRESS, E.NOT_COORDINATOR, E.LEADER_NOT_AVAILABLE, E.NOT_LEADER_FOR_PARTITION,
     E.BROKER_NOT_AVAILABLE, E.NETWORK_EXCEPTION, E.CONCURRENT_TRANSACTIONS,
-    E.KAFKA_STORAGE_ERROR, E.UNKNOWN_TOPIC_OR_PART, E._UNKNOWN_TOPIC, E._UNKNOWN_PARTITION, E._STATE, E._DESTROY,
+    E.UNKNOWN_TOPIC_OR_PART, E._UNKNOWN_TOPIC, E._UNKNOWN_PARTITION, E._STATE, E._DESTROY,
     E._IN_PROGRESS, E._CONFLICT, E._OUTDATED, E._PREV_IN_PROGRESS,
 }  # fmt: skip
 SOON = {
@@ -80,6 +80,9 @@ def translated(error: KafkaError, place: Place, doing: str) -> TickhouseError:
         )
     if code in CHANGED:
         return SettingsError(f"Kafka at {place.servers} refuses the topics of {place.prefix}: {said}")
+    if code == E.KAFKA_STORAGE_ERROR:
+        text = f"Kafka at {place.servers} cannot write to its disk, which may be full; {doing} waits until it can"
+        return Unreachable(text, retry_after=PAUSE)
     if code in AWAY or error.retriable():
         return away(place, doing)
     if code == E.MSG_SIZE_TOO_LARGE:

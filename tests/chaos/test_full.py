@@ -1,0 +1,69 @@
+"""The disk of a broker is full: it is said in one sentence, nothing acknowledged is lost, and with room made it goes on."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from tests.journal.samples import entry
+from tickhouse.core.errors import Temporary
+from tickhouse.core.plugins import open_url
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def small(private_server, tmp_path):
+    """A Kafka with its data on a disk of its own, of 64 MB."""
+    server = private_server("kafka")
+    server.stop()
+    data, kept = server.folder / "data", tmp_path / "kept"
+    shutil.copytree(data, kept)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a disk of its own cannot be mounted here: that takes root")
+    shutil.copytree(kept, data, dirs_exist_ok=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        subprocess.run(["umount", "-l", str(data)], check=True)
+
+
+def fill(folder, left: int) -> None:
+    """Take all the room of a disk but so many bytes."""
+    room = shutil.disk_usage(folder).free - left
+    with (folder.parent / "data" / "filler").open("wb") as filler:
+        filler.write(b"x" * room)
+
+
+def test_a_full_disk_of_the_broker_is_waited_for(small):
+    url = f"kafka://{small.url}/house?partitions=2&timeout=3s&compression=none"
+    journal = open_url("journal", url)
+    taken = [journal.append([entry(200, 200 * n)])[0] for n in range(3)]
+    fill(small.folder / "data", 200_000)
+    until = time.monotonic() + 90
+    said = ""
+    while not said and time.monotonic() < until:
+        try:
+            taken += journal.append([entry(200, 200 * len(taken))])
+        except Temporary as away:
+            said = str(away)
+    assert "Kafka at" in said and "\n" not in said and "waits until" in said, said
+    (small.folder / "data" / "filler").unlink()
+    small.restart()
+    until = time.monotonic() + 60
+    while True:
+        try:
+            taken += journal.append([entry(200, 200 * len(taken))])
+            break
+        except Temporary:
+            assert time.monotonic() < until
+            time.sleep(0.5)
+    assert taken == list(range(0, 200 * len(taken), 200)), "nothing is lost, and nothing is there twice"
+    assert journal.end() == 200 * len(taken) and journal.verify().faults == ()
+    journal.close()
