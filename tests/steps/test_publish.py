@@ -74,7 +74,7 @@ def run(pipeline: Pipeline, batches: list[RawBatch]) -> None:
 def told(pipeline: Pipeline, seconds: float = 20) -> None:
     """Wait until all that is stored is published."""
     until = time.monotonic() + seconds
-    while pipeline.publishing and pipeline.publishing.position < pipeline.journal.end():
+    while pipeline.settings.journal.publish and pipeline.publishing.position < pipeline.journal.end():
         assert time.monotonic() < until, "it is not published"
         time.sleep(0.01)
 
@@ -102,6 +102,17 @@ def test_a_stranger_reads_every_closed_bar_and_anomaly_of_the_store(tmp_path, ur
         "symbol", "source", "interval", "start", "open", "high", "low", "close", "volume", "vwap", "trades",
         "completeness", "state", "version", "first_raw", "last_raw", "known_at",
     }  # fmt: skip
+
+
+def test_each_shard_publishes_what_it_stored(tmp_path, url, monkeypatch):
+    monkeypatch.setattr(publish, "PAGE", 7)
+    with house(tmp_path, url, process__shared=True, journal__publish=False) as one:
+        run(one, market(range(60), leap=44))
+    with house(tmp_path, url, process__shared=True) as one:
+        run(one, market(range(60, 90)))
+        for kind in publish.KEYS:
+            messages = published(url, kind)
+            assert kafka.newest(messages) == rows(one, kind) and len(messages) == len(rows(one, kind))
 
 
 def test_corrections_and_what_is_taken_back_follow_as_higher_versions(tmp_path, url):
@@ -138,7 +149,7 @@ def test_what_a_house_stored_before_is_published_when_it_is_switched_on(tmp_path
     monkeypatch.setattr(publish, "PAGE", 7)
     with house(tmp_path, url, journal__publish=False) as one:
         run(one, market(range(90), leap=44))
-        assert one.publishing is None
+        assert one.publishing.behind(one.warm, None) is one.warm
     assert published(url, "bars") == []
     with house(tmp_path, url) as one:
         one.process().catch_up()
@@ -173,7 +184,7 @@ def test_a_store_that_is_made_anew_is_published_anew(tmp_path, url):
 
 def test_a_journal_in_a_file_needs_none_of_it(tmp_path):
     with closing(Pipeline(load(None, tmp_path))) as one:
-        assert one.publishing is None
+        assert one.publishing.behind(one.warm, None) is one.warm
 
 
 def test_a_topic_that_is_gone_is_told_and_holds_nobody_up(tmp_path, url, monkeypatch):

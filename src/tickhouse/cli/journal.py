@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(help="The durable log: its topics, what is in them, who is how far.", no_args_is_help=True)
 FOLLOW_SECONDS, PATIENCE = 0.5, 10
-PUBLISH = "publish"
-"""What stands for the publishing of bars and anomalies, which is no group of the journal's."""
+PROCESS, PUBLISH = "process", "publish"
+"""The publishing of the bars and anomalies of `process.0of8` is no group of the journal's; here it is `publish.0of8`."""
 TOPICS = ("raw", "ticks")
 
 
@@ -69,10 +69,13 @@ def create(
         )
 
 
-def _publish(out: "Publishes", position: int) -> None:
-    """Have bars and anomalies published again from a position on."""
+def _publish(out: "Publishes", group: str, position: int) -> None:
+    """Have the bars and anomalies of a group published again from a position on."""
     with closing(out):
-        out.note(position)
+        if group not in (noted := out.published()):
+            known = ", ".join(name.replace(PROCESS, PUBLISH, 1) for name in noted) or "nothing yet"
+            raise BadSetting("group", group.replace(PROCESS, PUBLISH, 1), f"what was published ({known})")
+        out.note(group, position)
         for _ in range(PATIENCE):
             if out.delivered(1.0):
                 return
@@ -155,7 +158,8 @@ def lag(as_json: Json = False, data: Data = None, config: Config = None) -> None
         end = journal.end()
         groups = dict(journal.groups())
         if hasattr(journal, "publisher"):
-            groups[PUBLISH] = journal.publisher().published()
+            noted = journal.publisher().published().items()
+            groups |= {name.replace(PROCESS, PUBLISH, 1): position for name, position in noted}
         rows = [{"group": name, "position": at, "end": end, "behind": end - at} for name, at in groups.items()]
     if as_json:
         emit_json(rows)
@@ -188,13 +192,13 @@ def reset(
     if holder is not None:
         raise HouseLocked(f"process {holder} has the role {role!r}; stop it first")
     with _opened(found) as journal:
-        begin, end = 0 if group == PUBLISH else journal.begin(), journal.end()
+        begin, end = 0 if group.startswith(PUBLISH) else journal.begin(), journal.end()
         given = {"begin": begin, "end": end}.get(to)
         position = given if given is not None else int(to) if to.isdigit() else -1
         if not begin <= position <= end:
             raise BadSetting("--to", to, f"begin, end or a position from {begin} to {end}")
-        if group == PUBLISH and hasattr(journal, "publisher"):
-            _publish(journal.publisher(), position)
+        if group.startswith(PUBLISH) and hasattr(journal, "publisher"):
+            _publish(journal.publisher(), group.replace(PUBLISH, PROCESS, 1), position)
         elif group not in journal.groups():
             known = ", ".join(journal.groups()) or "none yet"
             raise BadSetting("group", group, f"a group that has read from this journal ({known})")

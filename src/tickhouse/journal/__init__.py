@@ -156,8 +156,8 @@ class Publishes(Protocol):
     Nothing here waits for long, but for the first `send`, which finds the broker.
     """
 
-    def published(self) -> int:
-        """The position last noted; 0 where nothing was. Raises `Unreachable`."""
+    def published(self) -> Mapping[str, int]:
+        """The position last noted of each group whose results were published. Raises `Unreachable`."""
 
     def send(self, results: Results, rows: BarBatch | pa.Table) -> None:
         """Have rows sent, in their order, behind those before. Tables have the schemas `model.BAR` and `model.ANOMALY`.
@@ -165,8 +165,8 @@ class Publishes(Protocol):
         Raises `Unreachable` and whatever else keeps it from that; then what was not `delivered` is sent no more.
         """
 
-    def note(self, position: int) -> None:
-        """Keep beside the journal that everything up to a position is delivered. Raises what `send` raises."""
+    def note(self, group: str, position: int) -> None:
+        """Keep beside the journal that everything of a group up to a position is delivered. Raises what `send` raises."""
 
     def delivered(self, seconds: float) -> bool:
         """Whether everything sent is with the broker, waiting up to so long for news. Raises what `send` raises."""

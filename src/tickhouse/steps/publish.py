@@ -1,51 +1,63 @@
 """Closed bars and anomalies from the warm store to the topics of a journal that has such: what is stored is told, at least once.
 
-The position up to which everything was published is noted beside the journal. Where that is behind what is stored (the broker was
-away, or more came than waits here), the rows stored since are read from the store again.
+The position up to which everything of a group was published is noted beside the journal. Where that is behind what is stored (the
+broker was away, or more came than waits here), the rows stored since are read from the store again.
 """
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from tickhouse.core import observe
 from tickhouse.core.batches import BarBatch, Output
-from tickhouse.core.errors import Temporary, TickhouseError
+from tickhouse.core.errors import Superseded, Temporary, TickhouseError
 from tickhouse.core.model import Query
+from tickhouse.core.shards import Shard
 from tickhouse.journal import Journal, Publishes, Results
 from tickhouse.steps.patience import Patience
-from tickhouse.stores import Warm
+from tickhouse.stores import Checkpoint, Warm
 
 MOST_ROWS, PAGE = 50_000, 5_000
-"""Rows that wait here at most; beyond that they are read from the store, so many at a time."""
+"""Rows of a group that wait here at most; beyond that they are read from the store, so many at a time."""
 NOTE_SECONDS, LEAVE_SECONDS, REFUSED_SECONDS = 1.0, 10.0, 30.0
-"""How often the position is noted; how long a clean end waits for the broker; what is refused is tried again after so long."""
-SILENT_SECONDS = 10.0
-LOOK = 0.1
+"""How often positions are noted; how long a clean end waits for the broker; what is refused is tried again after so long."""
+SILENT_SECONDS, LOOK_SECONDS = 10.0, 0.1
 KEY = ("symbol", "interval", "start", "source", "version")
 KEYS = {"bars": KEY, "anomalies": (*KEY, "detector")}
 
 
-def publishing(journal: Journal, warm: Warm) -> "Publishing | None":
-    """What publishes from this store to the topics of this journal; None where it has none."""
-    publisher: Callable[[], Publishes] | None = getattr(journal, "publisher", None)
-    return Publishing(publisher, warm) if publisher else None
+@dataclass(slots=True)
+class _Group:
+    """What is known of one group: its outputs up to `handed` are stored, those up to `done` published."""
 
+    name: str
+    shard: Shard | None
+    stored: int
+    handed: int
+    behind: bool = True
+    waiting: list[Output] = field(default_factory=list)
+    rows: int = 0
+    done: int = -1
+    noted: int = -1
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """What an output has that is published."""
+    def fall_behind(self) -> None:
+        """Have everything since `done` read from the store."""
+        self.behind, self.waiting, self.rows = True, [], 0
 
-    position: int
-    bars: tuple[BarBatch, ...]
-    anomalies: pa.Table | None
-
-    def __len__(self) -> int:
-        return sum(map(len, self.bars)) + (self.anomalies.num_rows if self.anomalies is not None else 0)
+    def take(self, output: Output) -> None:
+        """Keep what an output has that is published; too much of it is let go of."""
+        self.handed = max(self.handed, output.position)
+        rows = sum(map(len, output.bars)) + (output.anomalies.num_rows if output.anomalies is not None else 0)
+        if rows and not self.behind:
+            self.waiting.append(Output(output.position, output.bars, anomalies=output.anomalies))
+            self.rows += rows
+        if self.rows > MOST_ROWS:
+            self.fall_behind()
 
 
 class _Ended(Exception):
@@ -53,53 +65,54 @@ class _Ended(Exception):
 
 
 class Publishing:
-    """Publishes in a thread of its own; nobody waits for it. `begin` before the first output; close it before the journal."""
+    """Publishes what is in a store in a thread of its own; nobody waits for it. Close it before the journal.
 
-    def __init__(self, publisher: Callable[[], Publishes], warm: Warm) -> None:
-        self._publisher, self._warm = publisher, warm
+    For a journal that has no such topics, or where that is not `wanted`, it does nothing.
+    """
+
+    def __init__(self, journal: Journal, warm: Warm, wanted: bool) -> None:
+        self._publisher: Callable[[], Publishes] | None = getattr(journal, "publisher", None) if wanted else None
+        self._warm = warm
         self.patience = Patience("publishing")
         self._ready = threading.Condition()
-        self._waiting: list[_Rows] = []
-        self._rows = self._handed = self._stored = 0
-        self._behind, self._leave = False, 0.0
+        self._groups: dict[str, _Group] = {}
+        self._leave, self._noted_at = 0.0, 0.0
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
-        self._done = self._noted = -1
-        self._noted_at = 0.0
-
-    def behind(self, warm: Warm) -> Warm:
-        """The store, of which everything that is written to it is published afterwards."""
-        return cast(Warm, _Told(warm, self.take))
 
     @property
     def position(self) -> int:
         """Up to where everything is published; -1 while that is not known."""
-        return self._done
+        return min((group.done for group in tuple(self._groups.values())), default=-1)
 
-    def begin(self, stored: int, position: int) -> None:
-        """The store has the rows of outputs up to `stored`; outputs come from `position` on (again)."""
+    def behind(self, warm: Warm, shard: Shard | None) -> Warm:
+        """The store as who processes sees it: what is written to it, of a shard where there are such, is published afterwards."""
+        return cast(Warm, _Told(warm, shard, self)) if self._publisher else warm
+
+    def begin(self, group: _Group) -> None:
+        """A group goes on (again) from where it was last stored as a whole, `handed`."""
+        if self._failure is not None:
+            raise self._failure
         with self._ready:
-            if position > self._handed:
-                self._handed, self._behind = position, True
+            self._groups[group.name] = group
             if self._thread is None:
-                self._stored = stored
-                self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
+                self._thread = threading.Thread(target=self._run, args=(self._publisher,), name="publish", daemon=True)
                 self._thread.start()
             self._ready.notify()
 
-    def take(self, output: Output) -> None:
+    def take(self, name: str, output: Output) -> None:
         """An output is stored. Returns at once; raises what ended the publishing though it should not."""
         if self._failure is not None:
             raise self._failure
-        rows = _Rows(output.position, output.bars, output.anomalies)
         with self._ready:
-            self._handed = max(self._handed, output.position)
-            if len(rows) and not self._behind:
-                self._waiting.append(rows)
-                self._rows += len(rows)
-            if self._rows > MOST_ROWS:
-                self._fall_behind()
-            self._ready.notify()
+            if name in self._groups:
+                self._groups[name].take(output)
+                self._ready.notify()
+
+    def leave(self, name: str) -> None:
+        """Another process has the group now, and publishes what waited here."""
+        with self._ready:
+            self._groups.pop(name, None)
 
     def close(self) -> None:
         """Publish what waits, if the broker takes it soon; the rest is published at the next start."""
@@ -109,16 +122,15 @@ class Publishing:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self) -> None:
-        out = self._publisher()
+    def _run(self, publisher: Callable[[], Publishes]) -> None:
+        out = publisher()
         try:
             while self._round(out):
                 pass
             self._note(out)
-        except _Ended:
-            observe.tell("journal", "the rest is published at the next start", topics="bars, anomalies")
-        except TickhouseError as error:
-            observe.tell("journal", "the rest is published at the next start", reason=str(error))
+        except (_Ended, TickhouseError) as error:
+            why = {"reason": str(error)} if isinstance(error, TickhouseError) else {}
+            observe.tell("journal", "the rest is published at the next start", **why)
         except Exception as error:
             self._failure = error
         finally:
@@ -127,33 +139,60 @@ class Publishing:
     def _round(self, out: Publishes) -> bool:
         """Publish what there is; false when it is to end and nothing is left."""
         with self._ready:
-            self._ready.wait_for(lambda: self._waiting or self._behind or self._leave, NOTE_SECONDS)
-            behind, upto, waiting = self._behind, self._handed, self._waiting
-            self._behind, self._waiting, self._rows = False, [], 0
+            self._ready.wait_for(lambda: self._leave or self._is_more(), NOTE_SECONDS)
+            groups = tuple(self._groups.values())
         try:
-            if self._done < 0:
-                self._done = min(out.published(), self._stored)
-            if behind:
-                self._from_store(out, upto)
-            for rows in waiting:
-                if rows.position > self._done:
-                    self._send(out, rows)
-            self._settle(out)
-            self._done = max(self._done, upto)
+            for group in groups:
+                self._publish(out, group)
             self.patience.over()
-            if self._done > self._noted and time.monotonic() - self._noted_at > NOTE_SECONDS:
+            if time.monotonic() - self._noted_at > NOTE_SECONDS:
                 self._note(out)
         except TickhouseError as error:
             self._failed(error)
-        observe.gauge("journal_position", self._done, group="publish")
         with self._ready:
-            return not self._leave or self._behind or bool(self._waiting)
+            return not self._leave or self._is_more()
+
+    def _is_more(self) -> bool:
+        return any(group.waiting or group.behind for group in self._groups.values())
+
+    def _publish(self, out: Publishes, group: _Group) -> None:
+        """Publish what there is of a group; should that fail, all of it is read from the store then."""
+        with self._ready:
+            behind, upto, waiting = group.behind, group.handed, group.waiting
+            group.behind, group.waiting, group.rows = False, [], 0
+        try:
+            if group.done < 0:
+                group.done = min(out.published().get(group.name, 0), group.stored)
+            if behind and upto > group.done:
+                self._from_store(out, group, upto)
+            for output in waiting:
+                if output.position > group.done:
+                    for results, rows in _results(output):
+                        out.send(results, rows)
+            self._settle(out)
+        except TickhouseError:
+            with self._ready:
+                group.fall_behind()
+            raise
+        group.done = max(group.done, upto)
+
+    def _from_store(self, out: Publishes, group: _Group, upto: int) -> None:
+        """Publish what was stored since, page by page."""
+        asks: tuple[tuple[Results, Callable[[Query], pa.Table]], ...]
+        asks = ("bars", self._warm.bars), ("anomalies", self._warm.anomalies)
+        for results, ask in asks:
+            query: Query | None = Query(versions=True, since=group.done, before=upto, limit=PAGE)
+            while query is not None:
+                page = ask(query)
+                out.send(results, page if group.shard is None else _of(group.shard, page))
+                self._settle(out)
+                last = page.slice(page.num_rows - 1).to_pylist() if page.num_rows == PAGE else []
+                query = replace(query, after=tuple(last[0][name] for name in KEYS[results])) if last else None
 
     def _failed(self, error: TickhouseError) -> None:
-        """What was not delivered is read from the store when it can be."""
+        pause = self._say(error)
         with self._ready:
-            self._fall_behind()
-            self._ready.wait_for(lambda: bool(self._leave), self._say(error))
+            self._ready.wait_for(lambda: bool(self._leave), pause)
         self._hurry()
 
     def _say(self, error: TickhouseError) -> float:
@@ -161,59 +200,65 @@ class Publishing:
         waits = error if isinstance(error, Temporary) else Temporary(str(error), retry_after=REFUSED_SECONDS)
         return self.patience.note(waits)
 
-    def _fall_behind(self) -> None:
-        self._behind, self._waiting, self._rows = True, [], 0
-
-    def _from_store(self, out: Publishes, upto: int) -> None:
-        """Publish what was stored since, page by page."""
-        if upto <= self._done:
-            return
-        for results, ask in (("bars", self._warm.bars), ("anomalies", self._warm.anomalies)):
-            query = Query(versions=True, since=self._done, before=upto, limit=PAGE)
-            while (page := ask(query)).num_rows:
-                out.send(cast(Results, results), page)
-                self._settle(out)
-                if page.num_rows < PAGE:
-                    break
-                last = page.slice(page.num_rows - 1).to_pylist()[0]
-                query = replace(query, after=tuple(last[name] for name in KEYS[results]))
-
-    def _send(self, out: Publishes, rows: _Rows) -> None:
-        for bars in rows.bars:
-            out.send("bars", bars)
-        if rows.anomalies is not None:
-            out.send("anomalies", rows.anomalies)
-
     def _settle(self, out: Publishes) -> None:
         """Wait until the broker has everything, however long that takes; it is said when it takes long."""
         silent = time.monotonic() + SILENT_SECONDS
-        while not out.delivered(LOOK):
+        while not out.delivered(LOOK_SECONDS):
             self._hurry()
             if time.monotonic() > silent and not self.patience.away:
                 self._say(out.silent())
 
     def _note(self, out: Publishes) -> None:
-        """Keep how far it is."""
-        if self._done > self._noted:
-            out.note(self._done)
-            self._settle(out)
-            self._noted, self._noted_at = self._done, time.monotonic()
+        """Keep how far everything is."""
+        fresh = [group for group in tuple(self._groups.values()) if group.done > group.noted]
+        positions = [group.done for group in fresh]
+        for group, position in zip(fresh, positions, strict=True):
+            out.note(group.name, position)
+        self._settle(out)
+        for group, position in zip(fresh, positions, strict=True):
+            group.noted = position
+            observe.gauge("journal_position", position, group=f"{group.name}.published")
+        self._noted_at = time.monotonic()
 
     def _hurry(self) -> None:
         if self._leave and time.monotonic() > self._leave:
             raise _Ended
 
 
-class _Told:
-    """A store that tells of what is written to it, once it is there."""
+def _results(output: Output) -> Iterator[tuple[Results, BarBatch | pa.Table]]:
+    for bars in output.bars:
+        yield "bars", bars
+    if output.anomalies is not None:
+        yield "anomalies", output.anomalies
 
-    def __init__(self, warm: Warm, tell: Callable[[Output], None]) -> None:
-        self._warm, self._tell = warm, tell
+
+def _of(shard: Shard, rows: pa.Table) -> pa.Table:
+    """The rows of a shard's symbols."""
+    return rows.filter(np.array([shard.has(symbol) for symbol in rows["symbol"].to_pylist()], np.bool_))
+
+
+class _Told:
+    """A store that tells of what is written to it, once it is there. Who asks for a checkpoint goes on from it."""
+
+    def __init__(self, warm: Warm, shard: Shard | None, publishing: Publishing) -> None:
+        self._warm, self._shard, self._publishing = warm, shard, publishing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._warm, name)
 
-    def write(self, group: str, output: Output, checkpoint: bytes | None = None) -> None:
+    def checkpoint(self, group: str) -> Checkpoint | None:
+        """See `Warm.checkpoint`."""
+        found = self._warm.checkpoint(group)
+        stored = self._warm.position(group) or 0
+        self._publishing.begin(_Group(group, self._shard, stored, found.position if found else 0))
+        return found
+
+    def write(self, group: str, output: Output, checkpoint: bytes | None = None, since: int | None = None) -> int:
         """See `Warm.write`."""
-        self._warm.write(group, output, checkpoint)
-        self._tell(output)
+        try:
+            stored = self._warm.write(group, output, checkpoint, since)
+        except Superseded:
+            self._publishing.leave(group)
+            raise
+        self._publishing.take(group, output)
+        return stored

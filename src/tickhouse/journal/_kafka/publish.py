@@ -3,6 +3,7 @@
 The key names a row but for its version, so that compaction keeps the newest; the partition is that of the symbol.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +13,19 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tickhouse.core.batches import BarBatch
 from tickhouse.core.errors import SettingsError, TickhouseError
+from tickhouse.core.shards import partition
 from tickhouse.journal import Results
 from tickhouse.journal._kafka.errors import asking, away, translated
 from tickhouse.journal._kafka.place import Message, Place
 from tickhouse.journal._kafka.state import State
-from tickhouse.journal._kafka.ticks import partition
 
 KEYS = {
     "bars": ("symbol", "interval", "start", "source"),
     "anomalies": ("symbol", "interval", "start", "source", "detector"),
 }
 HEADERS = ("version", "source", "interval")
-NOTE = "published"
-"""The key of the state that says up to which position results were published."""
+NOTE = "published/"
+"""How the keys of the state begin that say up to which position the results of a group were published."""
 encode = msgspec.json.encode
 
 
@@ -51,13 +52,12 @@ class Publisher:
         self.place, self.state = place, state
         self._producer: Producer | None = None
         self._partitions: dict[str, int] = {}
-        self._places: dict[tuple[str, str], int] = {}
         self._sent = _Sent()
 
-    def published(self) -> int:
+    def published(self) -> Mapping[str, int]:
         """See `Publishes.published`."""
         self.state.sync()
-        return int(self.state.get(NOTE, 0))
+        return self.state.under(NOTE)
 
     def send(self, results: Results, rows: BarBatch | pa.Table) -> None:
         """See `Publishes.send`."""
@@ -68,20 +68,20 @@ class Publisher:
             row = dict(zip(names, values, strict=True))
             headers: list[tuple[str, str | bytes | None]] = [(name, str(row[name])) for name in HEADERS]
             self._put(producer, topic, encode(row), {
-                "key": encode([row[name] for name in key]), "partition": self._partition(results, row["symbol"]),
+                "key": encode([row[name] for name in key]), "partition": partition(row["symbol"], self._partitions[results]),
                 "headers": headers, "on_delivery": self._sent.told,
             })  # fmt: skip
 
-    def note(self, position: int) -> None:
+    def note(self, group: str, position: int) -> None:
         """See `Publishes.note`."""
         producer, sent = self._ready(), self._sent
 
         def told(error: KafkaError | None, message: Message) -> None:
             sent.told(error, message)
             if error is None:
-                self.state.put(NOTE, position, message.offset())
+                self.state.put(f"{NOTE}{group}", position, message.offset())
 
-        more = {"key": NOTE.encode(), "partition": 0, "on_delivery": told}
+        more = {"key": f"{NOTE}{group}".encode(), "partition": 0, "on_delivery": told}
         self._put(producer, self.state.topic, encode(position), more)
 
     def delivered(self, seconds: float) -> bool:
@@ -109,7 +109,6 @@ class Publisher:
             with asking(self.place, "publishing"):
                 for results in KEYS:
                     self._partitions[results] = self._count(producer, self.place.topic(results))
-            self._places.clear()
             self._producer = producer
         return self._producer
 
@@ -121,11 +120,6 @@ class Publisher:
                 f"Kafka at {self.place.servers} has no topic {topic}; `tickhouse journal create` makes what is lacking"
             )
         return len(found.partitions)
-
-    def _partition(self, results: Results, symbol: str) -> int:
-        if (place := self._places.get((results, symbol))) is None:
-            place = self._places[results, symbol] = partition(symbol, self._partitions[results])
-        return place
 
     def _put(self, producer: Producer, topic: str, value: bytes, more: dict[str, Any]) -> None:
         while True:
