@@ -40,7 +40,8 @@ def wanted(place: Place, sources: Iterable[str] = ()) -> dict[str, NewTopic]:
         place.topic("anomalies"): (place.partitions, {**NEWEST, **most}),
         **{place.raw(source): (1, {**FOREVER, **most}) for source in sources},
     }
-    return {n: NewTopic(n, parts, place.replication, config=config) for n, (parts, config) in kinds.items()}
+    copies = {"min.insync.replicas": "2"} if place.replication > 2 else {}
+    return {n: NewTopic(n, parts, place.replication, config=config | copies) for n, (parts, config) in kinds.items()}
 
 
 def there(client: "AdminClient | Consumer", place: Place) -> dict[str, int]:
