@@ -96,7 +96,7 @@ def test_keys_are_where_kafkas_own_clients_put_them(journal):
             on_delivery=lambda e, m, s=symbol: placed.__setitem__(s, m.partition()),
         )
     producer.flush(10)
-    from tickhouse.journal._kafka.ticks import partition
+    from tickhouse.core.shards import partition
 
     assert {symbol: partition(symbol, 3) for symbol in placed} == placed and len(placed) == 7
 
