@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from tests import kafka
+from tests.chaos import test_shared
 from tests.chaos.test_kafka import begun, ends_well, load
 from tests.end_to_end.tape import write
 from tests.steps.test_publish import published, rows
@@ -90,3 +91,32 @@ def test_nothing_is_missing_after_the_broker_was_killed(tmp_path, tape, private_
     said = ends_well(process)
     assert said.count("publishing waits") <= 2, said
     assert_told(config, url)
+
+
+def test_nothing_is_missing_after_shards_moved_to_another_process(tmp_path, kafka_url, redis_url):
+    section = (
+        '[process]\nshared = true\nintervals = ["2s", "1m"]\ndetectors = ["returns(20,3)"]\ncheckpoint_every = "2s"\n'
+    )
+    tapes = [write(tmp_path / f"{n}.ndjson", trades=20_000, symbols=12, rate=50.0, seed=n).path for n in range(3)]
+    with (
+        test_shared.house(tmp_path / "shared", kafka_url, redis_url, section) as config,
+        test_shared.crew(config) as members,
+    ):
+        url = settings.load(config).journal_url
+        first, _ = members.join(), members.join()
+        time.sleep(6)
+        for number, path in enumerate(tapes):
+            loading = load(config, path)
+            if number == 1:
+                time.sleep(2)
+                members.leave(first, signal.SIGKILL)
+                members.join()
+            ends_well(loading)
+        test_shared.processed(config)
+        with closing(Pipeline(settings.load(config))) as one:
+            for kind in ("bars", "anomalies"):
+                expected, until = rows(one, kind), time.monotonic() + 30
+                while kafka.newest(published(url, kind)) != expected:
+                    assert time.monotonic() < until, kind
+                    time.sleep(1)
+                assert len(expected) > (3000 if kind == "bars" else 10)
