@@ -174,7 +174,8 @@ async def test_a_journal_that_hangs_does_not_hold_up_the_loop_when_a_polled_feed
     async with site(lambda number, request: response(503, b"{}")) as away:
         feed = yahoo.open(rest_url=away.url, channel="quote")
         transport = Transport(SystemClock(), tmp_path, TransportOptions())
-        one = Station((feed, feed.pace), FeedSettings(channel="quote"), transport, Inbox("yahoo"), before=frozen)
+        section = FeedSettings(channel="quote", market="crypto")
+        one = Station((feed, feed.pace), section, transport, Inbox("yahoo"), before=frozen)
         running = asyncio.create_task(one.run())
         one.want(Wanted(("AAPL",)))
         began, turns = time.monotonic(), 0
