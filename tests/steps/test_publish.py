@@ -17,7 +17,7 @@ from tickhouse.core.model import Query
 from tickhouse.core.settings import load
 from tickhouse.core.times import microseconds
 from tickhouse.pipeline import Pipeline
-from tickhouse.steps import publish
+from tickhouse.steps import publish, unpublished
 
 T0 = 1_767_225_600_000_000
 SECOND = 1_000_000
@@ -159,7 +159,7 @@ def test_what_a_house_stored_before_is_published_when_it_is_switched_on(tmp_path
 
 
 def test_more_than_may_wait_is_read_from_the_store(tmp_path, url, monkeypatch):
-    monkeypatch.setattr(publish, "MOST_ROWS", 2)
+    monkeypatch.setattr(unpublished, "MOST_ROWS", 2)
     with house(tmp_path, url) as one:
         process = one.process()
         for batch in market(range(90)):

@@ -6,58 +6,29 @@ broker was away, or more came than waits here), the rows stored since are read f
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
-import numpy as np
 import pyarrow as pa
 
 from tickhouse.core import observe
-from tickhouse.core.batches import BarBatch, Output
+from tickhouse.core.batches import Output
 from tickhouse.core.errors import Superseded, Temporary, TickhouseError
 from tickhouse.core.model import Query
 from tickhouse.core.shards import Shard
 from tickhouse.journal import Journal, Publishes, Results
 from tickhouse.steps.patience import Patience
+from tickhouse.steps.unpublished import Unpublished, of_shard, results_of
 from tickhouse.stores import Checkpoint, Warm
 
-MOST_ROWS, PAGE = 50_000, 5_000
-"""Rows of a group that wait here at most; beyond that they are read from the store, so many at a time."""
+PAGE = 5_000
+"""Rows that are read from the store at a time."""
 NOTE_SECONDS, LEAVE_SECONDS, REFUSED_SECONDS = 1.0, 10.0, 30.0
 """How often positions are noted; how long a clean end waits for the broker; what is refused is tried again after so long."""
 SILENT_SECONDS, LOOK_SECONDS = 10.0, 0.1
 KEY = ("symbol", "interval", "start", "source", "version")
 KEYS = {"bars": KEY, "anomalies": (*KEY, "detector")}
-
-
-@dataclass(slots=True)
-class _Group:
-    """What is known of one group: its outputs up to `handed` are stored, those up to `done` published."""
-
-    name: str
-    shard: Shard | None
-    stored: int
-    handed: int
-    behind: bool = True
-    waiting: list[Output] = field(default_factory=list)
-    rows: int = 0
-    done: int = -1
-    noted: int = -1
-
-    def fall_behind(self) -> None:
-        """Have everything since `done` read from the store."""
-        self.behind, self.waiting, self.rows = True, [], 0
-
-    def take(self, output: Output) -> None:
-        """Keep what an output has that is published; too much of it is let go of."""
-        self.handed = max(self.handed, output.position)
-        rows = sum(map(len, output.bars)) + (output.anomalies.num_rows if output.anomalies is not None else 0)
-        if rows and not self.behind:
-            self.waiting.append(Output(output.position, output.bars, anomalies=output.anomalies))
-            self.rows += rows
-        if self.rows > MOST_ROWS:
-            self.fall_behind()
 
 
 class _Ended(Exception):
@@ -75,7 +46,7 @@ class Publishing:
         self._warm = warm
         self.patience = Patience("publishing")
         self._ready = threading.Condition()
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Unpublished] = {}
         self._leave, self._noted_at = 0.0, 0.0
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
@@ -89,7 +60,7 @@ class Publishing:
         """The store as who processes sees it: what is written to it, of a shard where there are such, is published afterwards."""
         return cast(Warm, _Told(warm, shard, self)) if self._publisher else warm
 
-    def begin(self, group: _Group) -> None:
+    def begin(self, group: Unpublished) -> None:
         """A group goes on (again) from where it was last stored as a whole, `handed`."""
         if self._failure is not None:
             raise self._failure
@@ -155,7 +126,7 @@ class Publishing:
     def _is_more(self) -> bool:
         return any(group.waiting or group.behind for group in self._groups.values())
 
-    def _publish(self, out: Publishes, group: _Group) -> None:
+    def _publish(self, out: Publishes, group: Unpublished) -> None:
         """Publish what there is of a group; should that fail, all of it is read from the store then."""
         with self._ready:
             behind, upto, waiting = group.behind, group.handed, group.waiting
@@ -167,7 +138,7 @@ class Publishing:
                 self._from_store(out, group, upto)
             for output in waiting:
                 if output.position > group.done:
-                    for results, rows in _results(output):
+                    for results, rows in results_of(output):
                         out.send(results, rows)
             self._settle(out)
         except TickhouseError:
@@ -176,7 +147,7 @@ class Publishing:
             raise
         group.done = max(group.done, upto)
 
-    def _from_store(self, out: Publishes, group: _Group, upto: int) -> None:
+    def _from_store(self, out: Publishes, group: Unpublished, upto: int) -> None:
         """Publish what was stored since, page by page."""
         asks: tuple[tuple[Results, Callable[[Query], pa.Table]], ...]
         asks = ("bars", self._warm.bars), ("anomalies", self._warm.anomalies)
@@ -184,7 +155,7 @@ class Publishing:
             query: Query | None = Query(versions=True, since=group.done, before=upto, limit=PAGE)
             while query is not None:
                 page = ask(query)
-                out.send(results, page if group.shard is None else _of(group.shard, page))
+                out.send(results, page if group.shard is None else of_shard(group.shard, page))
                 self._settle(out)
                 last = page.slice(page.num_rows - 1).to_pylist() if page.num_rows == PAGE else []
                 query = replace(query, after=tuple(last[0][name] for name in KEYS[results])) if last else None
@@ -225,18 +196,6 @@ class Publishing:
             raise _Ended
 
 
-def _results(output: Output) -> Iterator[tuple[Results, BarBatch | pa.Table]]:
-    for bars in output.bars:
-        yield "bars", bars
-    if output.anomalies is not None:
-        yield "anomalies", output.anomalies
-
-
-def _of(shard: Shard, rows: pa.Table) -> pa.Table:
-    """The rows of a shard's symbols."""
-    return rows.filter(np.array([shard.has(symbol) for symbol in rows["symbol"].to_pylist()], np.bool_))
-
-
 class _Told:
     """A store that tells of what is written to it, once it is there. Who asks for a checkpoint goes on from it."""
 
@@ -250,7 +209,7 @@ class _Told:
         """See `Warm.checkpoint`."""
         found = self._warm.checkpoint(group)
         stored = self._warm.position(group) or 0
-        self._publishing.begin(_Group(group, self._shard, stored, found.position if found else 0))
+        self._publishing.begin(Unpublished(group, self._shard, stored, found.position if found else 0))
         return found
 
     def write(self, group: str, output: Output, checkpoint: bytes | None = None, since: int | None = None) -> int:
