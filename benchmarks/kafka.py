@@ -152,7 +152,8 @@ def opened(server: str, folder: str) -> Iterator[tuple[Any, Any, Bare]]:
         file.close()
         bare.remove()
         where = place(url)
-        topics.delete(where.admin(), where)
+        with where.admin() as admin:
+            topics.delete(admin, where)
 
 
 def measure(server: str, messages: int, each: int) -> dict[str, Any]:

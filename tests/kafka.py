@@ -1,8 +1,12 @@
 """A place of its own on a Kafka, for each test that asks."""
 
+import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
 
 
 @contextmanager
@@ -16,4 +20,31 @@ def prefix(server: str, query: str = "partitions=3", user: str = "") -> Iterator
         yield url
     finally:
         where = place(url)
-        topics.delete(where.admin(), where)
+        with where.admin() as admin:
+            topics.delete(admin, where)
+
+
+def told(server: str, topic: str, **more: Any) -> list[tuple[int, bytes, dict[str, Any], dict[str, bytes]]]:
+    """Every message of a topic by partition and offset, as any client reads it: partition, key, value, headers."""
+    settings = {"bootstrap.servers": server, "group.id": "a-stranger", "isolation.level": "read_committed", **more}
+    found = []
+    with closing(Consumer(settings)) as consumer:
+        for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+            begin, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            consumer.assign([TopicPartition(topic, number, begin)])
+            at = begin
+            while at < end:
+                message = consumer.poll(10.0)
+                assert message is not None and message.error() is None, message and message.error()
+                at = message.offset() + 1
+                found.append((number, message.key(), json.loads(message.value()), dict(message.headers())))
+    return found
+
+
+def newest(messages: list[tuple[int, bytes, dict[str, Any], dict[str, bytes]]]) -> dict[bytes, dict[str, Any]]:
+    """What a reader holds that keeps of each key the highest version."""
+    held: dict[bytes, dict[str, Any]] = {}
+    for _, key, value, _ in messages:
+        if key not in held or value["version"] >= held[key]["version"]:
+            held[key] = value
+    return held

@@ -14,6 +14,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
+from tools.services.cluster import KafkaNode, cluster
 from tools.services.known import PRIVATE, SERVERS
 from tools.services.line import Line
 from tools.services.server import Missing, Server, free_port
@@ -56,6 +57,18 @@ class Private:
         line = Line(server.port, server.inner)
         self._lines.append(line)
         return self._start(server), line
+
+    def cluster(self, count: int = 3) -> list[KafkaNode]:
+        """Start the brokers of a Kafka, each of which has a copy of everything."""
+        nodes = cluster(self._folder, count)
+        if not nodes[0].have():
+            absent("the programs of kafka are not here: `make services` gets them")
+        self._begun += nodes
+        for node in nodes:
+            node.begin()
+        for node in nodes:
+            node.wait()
+        return nodes
 
     def remove(self) -> None:
         """End them all and remove their data."""

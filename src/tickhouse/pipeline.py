@@ -27,6 +27,7 @@ from tickhouse.steps.notes import label, made
 from tickhouse.steps.past import Past
 from tickhouse.steps.patient import patient
 from tickhouse.steps.process import Process
+from tickhouse.steps.publish import Publishing
 from tickhouse.steps.shared import Shared, check, shards
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Pipeline:
             opened.callback(self.hot.close)
             self._opened = opened.pop_all()
         self.past = Past(self.journal, self.lake, self.warm)
+        self.publishing = Publishing(self.journal, self.warm, settings.journal.publish)
+        self._opened.callback(self.publishing.close)
 
     @cached_property
     def feeds(self) -> Mapping[str, Feed]:
@@ -102,7 +105,8 @@ class Pipeline:
         past = Past(self.journal, awaited(self.lake, ended), warm)
 
         def made(shard: Shard | None) -> Process:
-            process = Process(self.journal, self.engine(past), warm, self.hot, self.suite(), self.clock)
+            store = self.publishing.behind(warm, shard) if write else warm
+            process = Process(self.journal, self.engine(past), store, self.hot, self.suite(), self.clock)
             process.write, process.shard = write, shard
             process.checkpoint_seconds = self.settings.process.checkpoint_every
             process.recover()

@@ -96,7 +96,7 @@ def test_keys_are_where_kafkas_own_clients_put_them(journal):
             on_delivery=lambda e, m, s=symbol: placed.__setitem__(s, m.partition()),
         )
     producer.flush(10)
-    from tickhouse.journal._kafka.ticks import partition
+    from tickhouse.core.shards import partition
 
     assert {symbol: partition(symbol, 3) for symbol in placed} == placed and len(placed) == 7
 
@@ -293,8 +293,9 @@ def test_what_is_not_in_kafka_any_more_is_a_fault_and_not_silence(journal, url):
     journal.append([entry(2)])
     journal.append([entry(2, 2)])
     lost = TopicPartition(journal.place.raw("binance"), 0, 3)
-    for future in journal.admin.delete_records([lost]).values():
-        future.result(10)
+    with journal.place.admin() as admin:
+        for future in admin.delete_records([lost]).values():
+            future.result(10)
     reader = other(url)
     with pytest.raises(CorruptLog, match="not in Kafka any more"):
         reader.read("raw", 0)
@@ -373,11 +374,24 @@ def test_a_wrong_password_or_certificate_is_the_users_to_mend(private_server, tm
         open_url("journal", f"kafka://{server.user}@{server.url}/house?timeout=3s&tls=yes", password=server.secret)
 
 
+@pytest.mark.slow
+def test_a_user_of_scram_is_let_in_by_the_right_password_alone(private_server):
+    server = private_server("kafka-scram")
+    form = f"kafka://{server.user}@{server.url}/house?partitions=1&mechanism=scram-sha-512"
+    journal = open_url("journal", form, password=server.secret)
+    assert journal.append([entry(2)]) == [0] and len(journal.read("ticks", 0)) == 1
+    journal.close()
+    for url in (f"{form}&timeout=3s", f"{form.replace('sha-512', 'sha-256')}&timeout=3s"):
+        with pytest.raises(SettingsError, match="refuses the user or the password") as error:
+            open_url("journal", url, password="wrong-word")
+        assert "wrong-word" not in str(error.value) and "\n" not in str(error.value)
+
+
 def test_a_topic_made_by_others_with_other_partitions_is_used_as_it_is(kafka_url):
     with kafka.prefix(kafka_url, "partitions=3") as url:
         where = place(url)
-        admin = where.admin()
-        admin.create_topics([NewTopic(where.topic("ticks"), 2, 1)])[where.topic("ticks")].result(10)
+        with where.admin() as admin:
+            admin.create_topics([NewTopic(where.topic("ticks"), 2, 1)])[where.topic("ticks")].result(10)
         journal = open_url("journal", url)
         journal.append([entry(6)])
         journal._recent = Recent()

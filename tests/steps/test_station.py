@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from tickhouse.core.marks import LINK, Event, Mark, decode
 from tickhouse.core.secrets import Secret
 from tickhouse.core.settings import FeedSettings
 from tickhouse.core.transport import Transport, TransportOptions
-from tickhouse.feeds import finnhub
+from tickhouse.feeds import finnhub, yahoo
 from tickhouse.steps.station import Station, Wanted
 from tickhouse.targets.intake import _last
 
@@ -160,3 +162,31 @@ def test_a_feed_that_is_asked_while_the_journal_is_away_begins_without_a_past() 
             raise Unreachable(f"it does not answer for {key}")
 
     assert _last(Away(), "yahoo") is None  # type: ignore[arg-type]
+
+
+async def test_a_journal_that_hangs_does_not_hold_up_the_loop_when_a_polled_feed_is_taken(tmp_path: Path) -> None:
+    """How the line was before is asked of the journal, which may be on a server that does not answer."""
+    thawed = threading.Event()
+
+    def frozen() -> None:
+        assert thawed.wait(10)
+
+    async with site(lambda number, request: response(503, b"{}")) as away:
+        feed = yahoo.open(rest_url=away.url, channel="quote")
+        transport = Transport(SystemClock(), tmp_path, TransportOptions())
+        section = FeedSettings(channel="quote", market="crypto")
+        one = Station((feed, feed.pace), section, transport, Inbox("yahoo"), before=frozen)
+        running = asyncio.create_task(one.run())
+        one.want(Wanted(("AAPL",)))
+        began, turns = time.monotonic(), 0
+        while time.monotonic() < began + 0.3:
+            await asyncio.sleep(0.005)
+            turns += 1
+        assert turns > 10 and one.poll is None
+        thawed.set()
+        for _ in range(500):
+            await asyncio.sleep(0.01 if one.poll is None else 0)
+        assert one.poll is not None
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await transport.close()

@@ -23,7 +23,8 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   </dependencies>
 </project>
 """
-JVM = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"]
+HEAP = "-Xmx512m"
+JVM = ["-Xms128m", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"]
 JVM += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
 CLUSTER = base64.urlsafe_b64encode(b"tickhouse--tests").decode().rstrip("=")
 # A topic that nobody created is an error, as on the brokers of most teams. One node: no second copy of anything. A killed
@@ -75,15 +76,13 @@ class Kafka(Server):
         conf = self.folder / "server.properties"
         ports = (self.inner, self.port)
         conf.write_text(_properties(self.folder / "data", ports, free_port()) + self.settings())
-        return Launch([*_java(), self._archive(), "kafka.Kafka", str(conf)])
+        return Launch([*_java(self.heap()), self._archive(), "kafka.Kafka", str(conf)])
 
     def greet(self) -> None:
         """Ask for the cluster's metadata; a broker that serves is one of its own brokers."""
         with self.enter() as talk:
-            said = ask(talk, METADATA, METADATA_VERSION, struct.pack(">ib", 0, 0))
-        _, brokers = struct.unpack_from(">ii", said)  # throttle time, how many brokers
-        if brokers < 1:
-            raise NotReady("kafka knows no broker yet")
+            if brokers(talk) < 1:
+                raise NotReady("kafka knows no broker yet")
 
     def enter(self) -> socket.socket:
         """A connection on which it takes any question."""
@@ -92,6 +91,10 @@ class Kafka(Server):
     def settings(self) -> str:
         """What its settings have beyond those of every Kafka here."""
         return ""
+
+    def heap(self) -> str:
+        """How much memory java may take for its objects."""
+        return HEAP
 
     def _archive(self) -> str:
         return f"-XX:SharedArchiveFile={_classes()}"
@@ -116,6 +119,12 @@ def ask(talk: socket.socket, key: int, version: int, words: bytes) -> bytes:
     return _exactly(talk, struct.unpack(">i", _exactly(talk, 4))[0])[4:]
 
 
+def brokers(talk: socket.socket) -> int:
+    """How many brokers a broker knows of."""
+    said = ask(talk, METADATA, METADATA_VERSION, struct.pack(">ib", 0, 0))
+    return int(struct.unpack_from(">ii", said)[1])  # after the throttle time
+
+
 def _exactly(talk: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
@@ -126,9 +135,9 @@ def _exactly(talk: socket.socket, size: int) -> bytes:
     return data
 
 
-def _java() -> list[str]:
+def _java(heap: str = HEAP) -> list[str]:
     """The beginning of every command: java with all the jars."""
-    return [tool("java", debian="default-jre-headless", brew="openjdk"), *JVM, "-cp", f"{jars(NAME, POM)}/*"]
+    return [tool("java", debian="default-jre-headless", brew="openjdk"), *JVM, heap, "-cp", f"{jars(NAME, POM)}/*"]
 
 
 def _properties(data: Path, ports: tuple[int, int], controller: int) -> str:
@@ -140,17 +149,17 @@ def _properties(data: Path, ports: tuple[int, int], controller: int) -> str:
 
 def _formatted() -> Path:
     """An empty, formatted data folder, which knows nothing of ports: made once and copied, for it takes a JVM's start."""
-    java = _java()
+    return kept(FORMATTED, formatted) / "data"
 
-    def build(folder: Path) -> None:
-        conf = folder / "format.properties"
-        conf.write_text(_properties(folder / "data", (9092, 9092), 9093))
-        command = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(conf)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Missing(f"Kafka's storage cannot be formatted: {done.stderr.strip()[-400:]}")
 
-    return kept(FORMATTED, build) / "data"
+def formatted(folder: Path, *more: str) -> None:
+    """Format `data` in a folder; `more` are words for Kafka's own tool, such as users."""
+    conf = folder / "format.properties"
+    conf.write_text(_properties(folder / "data", (9092, 9092), 9093))
+    command = [*_java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(conf), *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Missing(f"Kafka's storage cannot be formatted: {done.stderr.strip()[-400:]}")
 
 
 def _classes() -> Path:

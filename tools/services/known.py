@@ -5,9 +5,10 @@ from tools.services.kafka import Kafka
 from tools.services.minio import Minio
 from tools.services.postgres import Postgres
 from tools.services.redis import Redis
+from tools.services.scram import ScramKafka
 from tools.services.server import Server
 from tools.services.versity import Versity
 
 SERVERS: dict[str, type[Server]] = {server.name: server for server in (Postgres, Redis, Kafka, Minio, Versity)}
 # Those that single tests start for themselves.
-PRIVATE: dict[str, type[Server]] = {server.name: server for server in (GuardedKafka,)}
+PRIVATE: dict[str, type[Server]] = {server.name: server for server in (GuardedKafka, ScramKafka)}

@@ -1,7 +1,7 @@
 """`tickhouse journal`: the durable log itself, in a file or on Kafka: create, topics, tail, lag, reset."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -12,10 +12,12 @@ from tickhouse.core.errors import BadSetting, HouseLocked
 if TYPE_CHECKING:
     from tickhouse.core.batches import Record
     from tickhouse.core.settings import Settings
-    from tickhouse.journal import Journal, Topic
+    from tickhouse.journal import Journal, Publishes, Topic
 
 commands = typer.Typer(help="The durable log: its topics, what is in them, who is how far.", no_args_is_help=True)
-FOLLOW_SECONDS = 0.5
+FOLLOW_SECONDS, PATIENCE = 0.5, 10
+PROCESS, PUBLISH = "process", "publish"
+"""The publishing of the bars and anomalies of `process.0of8` is no group of the journal's; here it is `publish.0of8`."""
 TOPICS = ("raw", "ticks")
 
 
@@ -65,6 +67,19 @@ def create(
             "\n".join(f"made {name}" for name in new)
             or f"{without_password(found.journal_url)} is there, and lacks nothing"
         )
+
+
+def _publish(out: "Publishes", group: str, position: int) -> None:
+    """Have the bars and anomalies of a group published again from a position on."""
+    with closing(out):
+        if group not in (noted := out.published()):
+            known = ", ".join(name.replace(PROCESS, PUBLISH, 1) for name in noted) or "nothing yet"
+            raise BadSetting("group", group.replace(PROCESS, PUBLISH, 1), f"what was published ({known})")
+        out.note(group, position)
+        for _ in range(PATIENCE):
+            if out.delivered(1.0):
+                return
+        raise out.silent()
 
 
 def _making(url: str) -> str:
@@ -141,9 +156,11 @@ def lag(as_json: Json = False, data: Data = None, config: Config = None) -> None
     """
     with _opened(existing(data, config)) as journal:
         end = journal.end()
-        rows = [
-            {"group": name, "position": at, "end": end, "behind": end - at} for name, at in journal.groups().items()
-        ]
+        groups = dict(journal.groups())
+        if hasattr(journal, "publisher"):
+            noted = journal.publisher().published().items()
+            groups |= {name.replace(PROCESS, PUBLISH, 1): position for name, position in noted}
+        rows = [{"group": name, "position": at, "end": end, "behind": end - at} for name, at in groups.items()]
     if as_json:
         emit_json(rows)
         return
@@ -155,7 +172,7 @@ def lag(as_json: Json = False, data: Data = None, config: Config = None) -> None
 
 @commands.command()
 def reset(
-    group: Annotated[str, typer.Argument(help="Such as archive.")],
+    group: Annotated[str, typer.Argument(help="Such as archive; on Kafka also publish.")],
     to: Annotated[str, typer.Option("--to", help="A position, or begin or end.")] = "begin",
     data: Data = None,
     config: Config = None,
@@ -163,25 +180,28 @@ def reset(
     """Have a consumer group go on at another position; the role of that name must not run.
 
     What it has done is done: the archive finds objects that it wrote before, and processing goes on from the state in the warm
-    store in any case (`tickhouse replay` makes a house anew).
+    store in any case (`tickhouse replay` makes a house anew). `publish` is what publishes bars and anomalies on Kafka.
 
     Example: tickhouse journal reset archive --to begin
     """
     from tickhouse.steps import locks
 
     found = existing(data, config)
-    role = group.partition(".")[0]
+    role = PROCESS if (role := group.partition(".")[0]) == PUBLISH else role
     holder = locks.holder(found.data, role)
     if holder is not None:
         raise HouseLocked(f"process {holder} has the role {role!r}; stop it first")
     with _opened(found) as journal:
-        begin, end = journal.begin(), journal.end()
+        begin, end = 0 if group.startswith(PUBLISH) else journal.begin(), journal.end()
         given = {"begin": begin, "end": end}.get(to)
         position = given if given is not None else int(to) if to.isdigit() else -1
         if not begin <= position <= end:
             raise BadSetting("--to", to, f"begin, end or a position from {begin} to {end}")
-        if group not in journal.groups():
+        if group.startswith(PUBLISH) and hasattr(journal, "publisher"):
+            _publish(journal.publisher(), group.replace(PUBLISH, PROCESS, 1), position)
+        elif group not in journal.groups():
             known = ", ".join(journal.groups()) or "none yet"
             raise BadSetting("group", group, f"a group that has read from this journal ({known})")
-        journal.commit(group, position)
+        else:
+            journal.commit(group, position)
     say(f"{group} goes on at position {position}")

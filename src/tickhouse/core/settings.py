@@ -168,6 +168,7 @@ class JournalSettings(Section):
     max_bytes: Size = Field(4 << 30, description="how far the slowest consumer may be behind before input waits")
     retain_bytes: Size = Field(8 << 30, description="how much to keep once all have read it; 0: no limit")
     retain: Duration = Field(7 * 86_400.0, description="how long to keep it; 0: no limit")
+    publish: bool = Field(True, description="whether closed bars and anomalies are published too, where it is on Kafka")
 
 
 class LakeSettings(Section):

@@ -14,10 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from tickhouse.core.batches import Entry, Record
+import pyarrow as pa
+
+from tickhouse.core.batches import BarBatch, Entry, Record
+from tickhouse.core.errors import TickhouseError
 from tickhouse.core.shards import Shard
 
 Topic = Literal["raw", "ticks"]
+Results = Literal["bars", "anomalies"]
+"""What is made of ticks, and published where a journal has topics that others read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +148,31 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Let go of files. Everything acknowledged stays."""
+
+
+class Publishes(Protocol):
+    """What tells others of closed bars and anomalies. Belongs to one thread; a journal that has none has no `publisher`.
+
+    Nothing here waits for long, but for the first `send`, which finds the broker.
+    """
+
+    def published(self) -> Mapping[str, int]:
+        """The position last noted of each group whose results were published. Raises `Unreachable`."""
+
+    def send(self, results: Results, rows: BarBatch | pa.Table) -> None:
+        """Have rows sent, in their order, behind those before. Tables have the schemas `model.BAR` and `model.ANOMALY`.
+
+        Raises `Unreachable` and whatever else keeps it from that; then what was not `delivered` is sent no more.
+        """
+
+    def note(self, group: str, position: int) -> None:
+        """Keep beside the journal that everything of a group up to a position is delivered. Raises what `send` raises."""
+
+    def delivered(self, seconds: float) -> bool:
+        """Whether everything sent is with the broker, waiting up to so long for news. Raises what `send` raises."""
+
+    def silent(self) -> TickhouseError:
+        """What is to be said when nothing is delivered for longer than `timeout`."""
+
+    def close(self) -> None:
+        """Let go of the connection, and of what is not delivered."""

@@ -32,6 +32,7 @@ from tickhouse.journal._kafka.follower import Follower
 from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.members import Members
 from tickhouse.journal._kafka.place import Place, place
+from tickhouse.journal._kafka.publish import Publisher
 from tickhouse.journal._kafka.read import Reader
 from tickhouse.journal._kafka.refused import Quarantine
 from tickhouse.journal._kafka.spans import Spans
@@ -60,9 +61,10 @@ class KafkaJournal:
     def __init__(self, where: Place, limits: Limits) -> None:
         self.place, self.limits = where, limits
         self._clock = SystemClock()
-        self.admin = where.admin()
-        self.created = topics.create(self.admin, where)
-        where = self.place = replace(where, partitions=topics.partitions(self.admin, where))
+        with where.admin() as admin:
+            self.created = topics.create(admin, where)
+            where = self.place = replace(where, partitions=topics.partitions(admin, where))
+            known = topics.there(admin, where)
         with contextlib.ExitStack() as opened:
             streams = [_closed(opened, Streams(where)) for _ in range(4)]
             self.index_streams, raws, rows, bytes_ = streams
@@ -70,7 +72,7 @@ class KafkaJournal:
             self.index = _closed(opened, Index(where, self.index_streams))
             self._quarantine = _closed(opened, Quarantine(where, bytes_))
             self.reader = Reader(where, raws, rows, self._quarantine.parts)
-            self._appender = _closed(opened, Appender(where, self.admin, (self.state, self.index, self._quarantine)))
+            self._appender = _closed(opened, Appender(where, known, (self.state, self.index, self._quarantine)))
             self._notes = _closed(opened, Notes(where, self.state))
             self._follower = _closed(opened, Follower(where, self._learned, (streams, self.index)))
             self._opened = opened.pop_all()
@@ -256,11 +258,13 @@ class KafkaJournal:
 
     def create(self, sources: Sequence[str] = ()) -> list[str]:
         """Make the topics of sources that have none yet; returns their names. The others were made when it was opened."""
-        return topics.create(self.admin, self.place, sources)
+        with self.place.admin() as admin:
+            return topics.create(admin, self.place, sources)
 
     def topics(self) -> list[dict[str, Any]]:
         """Every partition of every topic with its first offset and the one after the last."""
-        return topics.spans(self.admin, self.place)
+        with contextlib.closing(self.place.consumer()) as consumer:
+            return topics.spans(consumer, self.place)
 
     @property
     def partitions(self) -> int:
@@ -270,6 +274,10 @@ class KafkaJournal:
     def members(self, group: str, leave: Callable[[frozenset[int]], None]) -> Members:
         """See `Partitioned.members`."""
         return Members(self.place, group, leave)
+
+    def publisher(self) -> Publisher:
+        """What publishes closed bars and anomalies, see `Publishes`."""
+        return Publisher(self.place, self.state)
 
     def slowest(self) -> int:
         """The position of the slowest group, or the end where there is none."""

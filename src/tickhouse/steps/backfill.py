@@ -158,7 +158,7 @@ class Backfill:
             done.problems[piece.symbol] = str(problem)
             if isinstance(problem, UnknownSymbol):
                 return
-        self._note = self._noted(piece)
+        self._note = await asyncio.to_thread(self._noted, piece)
 
     def _noted(self, piece: Piece) -> tuple[str, str]:
         """What is known to be asked with a piece that is done; the journal gets it with the next mark."""

@@ -88,11 +88,10 @@ class Station:
         finally:
             await self._stop()
 
-    def asks(self, wanted: Wanted) -> Poll:
-        """What polls for these symbols."""
-        return Poll(
-            (self.feed, self.pace), self._wish(wanted), self.transport, self.inbox, self._before(), sleep=self._sleep
-        )
+    async def asks(self, wanted: Wanted) -> Poll:
+        """What polls for these symbols. How the line was before is asked in a thread: the journal may be on a server that hangs."""
+        before = await asyncio.to_thread(self._before)
+        return Poll((self.feed, self.pace), self._wish(wanted), self.transport, self.inbox, before, sleep=self._sleep)
 
     def health(self, symbol: str) -> Health | None:
         """How the line of a symbol is; None where it is not asked for."""
@@ -151,7 +150,7 @@ class Station:
         if wanted.symbols and self.poll:
             self.poll.want(self._wish(wanted))
         elif wanted.symbols:
-            self.poll = self.asks(wanted)
+            self.poll = await self.asks(wanted)
             self._tasks = [asyncio.create_task(self.poll.run())]
 
     def _joined(self, symbols: Sequence[str]) -> bool:

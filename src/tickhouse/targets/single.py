@@ -32,7 +32,7 @@ class Single:
             raise SettingsError("no feed of the settings is polled; name one with symbols and a channel that is polled")
         while wanted:
             for name, symbols in wanted.items():
-                self.stations[name].poll = self.stations[name].asks(Wanted(tuple(dict.fromkeys(symbols))))
+                self.stations[name].poll = await self.stations[name].asks(Wanted(tuple(dict.fromkeys(symbols))))
             errors = await asked([poll for name in wanted if (poll := self.stations[name].poll)])
             self.failed |= {name: error for name, error in zip(wanted, errors, strict=True) if error}
             wanted = self._next({})

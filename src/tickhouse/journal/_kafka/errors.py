@@ -11,6 +11,8 @@ from tickhouse.core.errors import BadMessage, Final, SettingsError, TickhouseErr
 from tickhouse.journal._kafka.place import Place
 
 E = KafkaError
+GONE = E._DESTROY_BROKER
+"""The client let go of a broker that left the cluster while it was asked; another one answers."""
 Answer = TypeVar("Answer")
 REFUSED = {E._AUTHENTICATION, E.SASL_AUTHENTICATION_FAILED, E.UNSUPPORTED_SASL_MECHANISM, E.ILLEGAL_SASL_STATE}
 FORBIDDEN = {
@@ -32,12 +34,12 @@ AWAY = {
     E.REQUEST_TIMED_OUT, E.NOT_ENOUGH_REPLICAS, E.NOT_ENOUGH_REPLICAS_AFTER_APPEND, E.COORDINATOR_NOT_AVAILABLE,
     E.COORDINATOR_LOAD_IN_PROGRESS, E.NOT_COORDINATOR, E.LEADER_NOT_AVAILABLE, E.NOT_LEADER_FOR_PARTITION,
     E.BROKER_NOT_AVAILABLE, E.NETWORK_EXCEPTION, E.CONCURRENT_TRANSACTIONS,
-    E.KAFKA_STORAGE_ERROR, E.UNKNOWN_TOPIC_OR_PART, E._UNKNOWN_TOPIC, E._UNKNOWN_PARTITION, E._STATE, E._DESTROY,
-    E._IN_PROGRESS, E._CONFLICT, E._OUTDATED, E._PREV_IN_PROGRESS,
+    E.UNKNOWN_TOPIC_OR_PART, E._UNKNOWN_TOPIC, E._UNKNOWN_PARTITION, E._STATE, E._DESTROY,
+    E._IN_PROGRESS, E._CONFLICT, E._OUTDATED, E._PREV_IN_PROGRESS, GONE,
 }  # fmt: skip
 SOON = {
     E.NOT_LEADER_FOR_PARTITION, E.LEADER_NOT_AVAILABLE, E.UNKNOWN_TOPIC_OR_PART, E._UNKNOWN_PARTITION, E._UNKNOWN_TOPIC,
-    E.OFFSET_NOT_AVAILABLE,
+    E.OFFSET_NOT_AVAILABLE, E._TRANSPORT, GONE,
 }  # fmt: skip
 PAUSE = 0.5
 """Seconds after which a broker that was away is worth asking again."""
@@ -80,6 +82,9 @@ def translated(error: KafkaError, place: Place, doing: str) -> TickhouseError:
         )
     if code in CHANGED:
         return SettingsError(f"Kafka at {place.servers} refuses the topics of {place.prefix}: {said}")
+    if code == E.KAFKA_STORAGE_ERROR:
+        text = f"Kafka at {place.servers} cannot write to its disk, which may be full; {doing} waits until it can"
+        return Unreachable(text, retry_after=PAUSE)
     if code in AWAY or error.retriable():
         return away(place, doing)
     if code == E.MSG_SIZE_TOO_LARGE:
@@ -88,7 +93,7 @@ def translated(error: KafkaError, place: Place, doing: str) -> TickhouseError:
 
 
 def settled(place: Place, doing: str, ask: Callable[[], Answer]) -> Answer:
-    """The answer to a question about a topic, which has no leader for a moment when it was just made or moves."""
+    """The answer to a question about a topic, which has no leader for a moment when it was just made or its broker was lost."""
     until = time.monotonic() + place.timeout
     while True:
         try:

@@ -1,7 +1,8 @@
 """Where a journal on Kafka is, and how its broker is talked to: everything that a URL says."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -69,9 +70,12 @@ class Place:
             "allow.auto.create.topics": False, "socket.nagle.disable": True, **own,
         }  # fmt: skip
 
-    def admin(self) -> AdminClient:
-        """What creates topics and lets records go."""
-        return _made(AdminClient, {k: v for k, v in self.settings().items() if k != "allow.auto.create.topics"})
+    @contextmanager
+    def admin(self) -> Iterator[AdminClient]:
+        """What creates topics and lets records go, for as long as that takes: librdkafka's admin client has aborted the process
+        when its broker was lost (librdkafka issue 4605, which its requests to coordinators of groups run into), so none is
+        kept, groups are never asked of one, and everything else that another client can ask is asked of that."""
+        yield _made(AdminClient, {k: v for k, v in self.settings().items() if k != "allow.auto.create.topics"})
 
     def producer(self, **more: Any) -> Producer:
         """What writes: acknowledged by all replicas that are in sync."""

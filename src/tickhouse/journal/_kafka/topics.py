@@ -5,8 +5,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 from tickhouse.core.errors import SettingsError
 from tickhouse.journal._kafka.errors import asking, settled, translated
@@ -17,8 +17,9 @@ LARGE = 128 << 20
 MOST_PARTITIONS = 250
 ROOM = 4 << 10
 """Bytes of headers and framing that a message may have beside its payload."""
-SPECS = (("begin", OffsetSpec.earliest()), ("end", OffsetSpec.latest()))  # type: ignore[no-untyped-call]
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+NEWEST = {"cleanup.policy": "compact"}
+"""Of each key the newest message stays for ever; how long others do is left to the broker's settings."""
 STATE = {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.1",
@@ -35,19 +36,20 @@ def wanted(place: Place, sources: Iterable[str] = ()) -> dict[str, NewTopic]:
         place.topic("quarantine"): (1, {**STATE, **most}),
         place.topic("journal"): (1, {**FOREVER, "max.message.bytes": str(LARGE)}),
         place.topic("state"): (1, {**STATE, "max.message.bytes": str(LARGE)}),
-        place.topic("bars"): (place.partitions, {**FOREVER, **most}),
-        place.topic("anomalies"): (place.partitions, {**FOREVER, **most}),
+        place.topic("bars"): (place.partitions, {**NEWEST, **most}),
+        place.topic("anomalies"): (place.partitions, {**NEWEST, **most}),
         **{place.raw(source): (1, {**FOREVER, **most}) for source in sources},
     }
-    return {n: NewTopic(n, parts, place.replication, config=config) for n, (parts, config) in kinds.items()}
+    copies = {"min.insync.replicas": "2"} if place.replication > 2 else {}
+    return {n: NewTopic(n, parts, place.replication, config=config | copies) for n, (parts, config) in kinds.items()}
 
 
-def there(admin: AdminClient, place: Place) -> dict[str, int]:
+def there(client: "AdminClient | Consumer", place: Place) -> dict[str, int]:
     """The topics of the prefix that there are, with their numbers of partitions. Raises `Unreachable`, `SettingsError`."""
     try:
-        found = admin.list_topics(timeout=place.timeout).topics
+        found = client.list_topics(timeout=place.timeout).topics
     except KafkaException as error:
-        admin.poll(0.1)  # what the connection said of itself comes with a call of its own
+        client.poll(0.1)  # what the connection said of itself comes with a call of its own
         raise translated(error.args[0], place, "the journal") from error
     place.trouble.clear()
     return {name: len(about.partitions) for name, about in found.items() if name.startswith(f"{place.prefix}.")}
@@ -110,17 +112,12 @@ def delete(admin: AdminClient, place: Place) -> list[str]:
     return names
 
 
-def spans(admin: AdminClient, place: Place) -> list[dict[str, Any]]:
+def spans(consumer: Consumer, place: Place) -> list[dict[str, Any]]:
     """The first offset of every partition of the prefix, and the one after the last that is committed."""
-    keys = [TopicPartition(name, n) for name, count in sorted(there(admin, place).items()) for n in range(count)]
-    found: list[dict[str, Any]] = [{"topic": key.topic, "partition": key.partition} for key in keys]
-    committed = {"isolation_level": IsolationLevel.READ_COMMITTED}
-
-    def offsets(spec: OffsetSpec) -> list[int]:
-        futures = admin.list_offsets(dict.fromkeys(keys, spec), **committed)
-        return [futures[key].result(place.timeout).offset for key in keys]
-
-    for name, spec in SPECS:
-        for row, offset in zip(found, settled(place, "the journal", partial(offsets, spec)), strict=True):
-            row[name] = offset
+    found = []
+    for name, count in sorted(there(consumer, place).items()):
+        for number in range(count):
+            ask = partial(consumer.get_watermark_offsets, TopicPartition(name, number), timeout=place.timeout)
+            begin, end = settled(place, "the journal", ask)
+            found.append({"topic": name, "partition": number, "begin": begin, "end": end})
     return found

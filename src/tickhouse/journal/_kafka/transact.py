@@ -5,11 +5,10 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 
 from tickhouse.core.batches import Entry
 from tickhouse.core.errors import Unreachable
@@ -37,12 +36,13 @@ class Again(Exception):
 class Appender:
     """Appends in transactions. Not for several threads at a time: whoever calls holds the lock of the journal."""
 
-    def __init__(self, place: Place, admin: AdminClient, parts: tuple[State, Index, Quarantine]) -> None:
-        self.place, self.admin = place, admin
+    def __init__(self, place: Place, known: Iterable[str], parts: tuple[State, Index, Quarantine]) -> None:
+        """`known` are the topics that there are."""
+        self.place = place
         self.state, self.index, self.quarantine = parts
         self._producer: Producer | None = None
         self._writer: Writer | None = None
-        self._topics: set[str] = set(topics.there(admin, place))
+        self._topics, self._most = set(known), 0
         self._unsure: dict[tuple[Any, ...], Batch] = {}
         """Appends of which it is not known whether they were committed."""
 
@@ -78,7 +78,7 @@ class Appender:
         """Have a producer that is the only one, and know everything that was written before."""
         if self._producer is not None:
             return
-        most = topics.largest(self.admin, self.place, self._topics)
+        most = self._most = self._most or self._largest()
         producer = self.place.producer(**{
             "transactional.id": f"{self.place.prefix}.journal", "transaction.timeout.ms": round(TRANSACTION_SECONDS * 1000),
             "linger.ms": 20, "batch.size": min(1 << 20, most), "retry.backoff.ms": 10, "retry.backoff.max.ms": 500,
@@ -88,6 +88,11 @@ class Appender:
             producer.init_transactions(self.place.timeout)
         self.sync()
         self._producer, self._writer = producer, Writer(self.place, producer, most)
+
+    def _largest(self) -> int:
+        with self.place.admin() as admin:
+            topics.there(admin, self.place)
+            return topics.largest(admin, self.place, self._topics)
 
     def _drop(self) -> None:
         if self._producer is not None:
@@ -151,7 +156,8 @@ class Appender:
         if unsure is not None:
             self._unsure[mark] = unsure
         if reason.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return Again()  # the limit of a topic was lowered; it is asked for anew
+            self._most = 0  # the limit of a topic was lowered; it is asked for anew
+            return Again()
         if reason.code() in FENCED or (reason.txn_requires_abort() and not reason.retriable()) or reason.fatal():
             return Again()
         return translated(reason, self.place, "the journal")
@@ -171,7 +177,8 @@ class Appender:
         """Have the topic of every source."""
         lacking = {e.raw.source for e in entries if len(e.raw) and self.place.raw(e.raw.source) not in self._topics}
         if lacking:
-            topics.create(self.admin, self.place, sorted(lacking))
+            with self.place.admin() as admin:
+                topics.create(admin, self.place, sorted(lacking))
             self._topics |= {self.place.raw(source) for source in lacking}
 
     def _values(self, entries: Sequence[Entry], leaving: Sequence[tuple[str, int]], batch: Batch) -> dict[str, Any]:
@@ -206,7 +213,12 @@ class Appender:
 
 def connected(producer: Producer, place: Place) -> None:
     """Wait for a connection: without one a producer puts its first question off for half a second."""
-    producer.list_topics(place.topic("state"), timeout=place.timeout)
+    try:
+        producer.list_topics(place.topic("state"), timeout=place.timeout)
+    except KafkaException:
+        producer.poll(0.1)  # what the connection said of itself comes with a call of its own
+        raise
+    place.trouble.clear()
     time.sleep(SETTLED)
 
 

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
-from tickhouse.journal._kafka.errors import translated
+from tickhouse.journal._kafka.errors import asking
+from tickhouse.journal._kafka.topics import there
 
 if TYPE_CHECKING:
     from tickhouse.journal.kafka import KafkaJournal
@@ -40,8 +41,8 @@ def trim(journal: "KafkaJournal", now: int) -> None:
 
 def _let_go(journal: "KafkaJournal", ends: dict[tuple[str, int], int]) -> None:
     until = [TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()]
-    for future in journal.admin.delete_records(until, request_timeout=journal.place.timeout).values():
-        try:
-            future.result(journal.place.timeout)
-        except KafkaException as error:
-            raise translated(error.args[0], journal.place, "letting old records go") from error
+    place = journal.place
+    with place.admin() as admin, asking(place, "letting old records go"):
+        there(admin, place)
+        for future in admin.delete_records(until, request_timeout=place.timeout).values():
+            future.result(place.timeout * 2)
