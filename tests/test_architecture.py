@@ -67,7 +67,7 @@ def test_every_folder_and_file_at_the_top_is_a_room_or_joins_rooms():
 
 
 def test_the_pipeline_fits_on_two_screens_and_no_module_is_a_drawer():
-    assert len((SOURCE / "pipeline.py").read_text().splitlines()) <= 135
+    assert len((SOURCE / "pipeline.py").read_text().splitlines()) <= 130
     long = {str(p.relative_to(SOURCE)): n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 460}
     assert not long
     assert not list(SOURCE.rglob("*util*"))

@@ -11,7 +11,6 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from tickhouse.core.clock import Clock, SystemClock
-from tickhouse.core.model import Ids, interval_us
 from tickhouse.core.plugins import open_url
 from tickhouse.core.settings import Settings
 from tickhouse.core.shards import Shard
@@ -73,18 +72,10 @@ class Pipeline:
         """A new engine with the rules of the settings and an empty state; `past` is what it looks up, else that of the house."""
         from tickhouse.process.analysis import Analysis
         from tickhouse.process.engines.embedded import Embedded
-        from tickhouse.process.rules import Rules
 
-        p = self.settings.process
-        rules = Rules(
-            intervals_us=tuple(interval_us(i) for i in p.intervals), lateness_us=round(p.lateness * 1e6),
-            grace_us=round(p.grace * 1e6), horizon_us=round(p.horizon * 1e6),
-            ids={name: Ids.DENSE if feed.ids is Ids.DENSE else Ids.UNIQUE for name, feed in self.feeds.items()},
-            conditions=chosen.rules(self.settings),
-        )  # fmt: skip
         past = past or self.past
         analysis = Analysis(chosen.indicators(self.settings), chosen.detectors(self.settings), past)
-        return Embedded(rules, analysis, past)
+        return Embedded(chosen.engine_rules(self.settings, self.feeds), analysis, past)
 
     def ingest(self, extra: Mapping[str, Feed] | None = None, past: Past | None = None) -> Ingest:
         """The step from raw messages to the journal; `extra` are feeds that are not in the settings, such as a file's.

@@ -1,15 +1,18 @@
 """What the settings choose by name, opened; what is wrong is told by the key that chose it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, UnknownName, nearest
+from tickhouse.core.model import Ids, interval_us
 from tickhouse.core.plugins import load, open_url
 from tickhouse.core.settings import Settings
 from tickhouse.feeds import Feed
 from tickhouse.feeds._whole import whole
 from tickhouse.journal import Journal
 from tickhouse.process import Detector, Indicator, catalog, sale_conditions
+from tickhouse.process.rules import Rules
 from tickhouse.process.sale_conditions import ConditionRule
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.notes import conditions
@@ -62,6 +65,17 @@ def rules(settings: Settings) -> dict[str, ConditionRule]:
         source: named(f"process.conditions.{source}", name, sale_conditions.load)
         for source, name in conditions(settings).items()
     }
+
+
+def engine_rules(settings: Settings, feeds: Mapping[str, Feed]) -> Rules:
+    """When windows open and close, and what the ids of each feed prove."""
+    p = settings.process
+    return Rules(
+        intervals_us=tuple(interval_us(i) for i in p.intervals), lateness_us=round(p.lateness * SECOND),
+        grace_us=round(p.grace * SECOND), horizon_us=round(p.horizon * SECOND),
+        ids={name: Ids.DENSE if feed.ids is Ids.DENSE else Ids.UNIQUE for name, feed in feeds.items()},
+        conditions=rules(settings),
+    )  # fmt: skip
 
 
 def suite(settings: Settings) -> Suite:
