@@ -100,6 +100,8 @@ class Pipeline:
         process = Process(self.journal, engine, warm, self.hot, self.suite(), self.clock)
         process.write = write
         process.checkpoint_seconds = self.settings.process.checkpoint_every
+        if write and self.settings.warm.keep_ticks:
+            process.keep_ticks(self.settings.warm.keep_ticks)
         process.recover()
         return process
 

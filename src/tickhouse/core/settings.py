@@ -214,6 +214,23 @@ class WarmSettings(Section):
     retain_findings: Duration = Field(90 * 86_400.0, description="how long findings are kept; 0: for ever")
     retain_metrics: Duration = Field(30 * 86_400.0, description="how long quality metrics are kept; 0: for ever")
     retain_coverage: Duration = Field(0.0, description="how long coverage is kept; 0: for ever")
+    keep_ticks: Duration = Field(
+        0.0,
+        ge=0,
+        le=366 * 86_400.0,
+        description="ticks of so many days are in PostgreSQL too, for other tools; 0: none, they are in journal and lake",
+        examples=["7d"],
+    )
+
+    @field_validator("keep_ticks")
+    @classmethod
+    def _on_a_server(cls, given: float, info: ValidationInfo) -> float:
+        """Only PostgreSQL keeps ticks."""
+        if given and not str(info.data.get("url", "")).startswith("postgresql:"):
+            raise ValueError(
+                "0, because only a warm.url of postgresql:// keeps ticks; the journal and the lake have them"
+            )
+        return given
 
 
 INDICATORS = ("sma(20)", "ema(20)", "bollinger(20,2)", "volatility(20)", "rsi(14)", "macd(12,26,9)", "atr(14)", "vwap")

@@ -20,6 +20,7 @@ from tickhouse.quality import Verdict
 from tickhouse.quality._suite import Suite, mute
 from tickhouse.steps.counted import Counted
 from tickhouse.steps.gathered import Gathered
+from tickhouse.steps.lately import Lately
 from tickhouse.steps.patience import Patience
 from tickhouse.stores import Hot, Warm
 
@@ -46,6 +47,7 @@ class Process:
         self.publish: Published = lambda records, output: None
         self._ledger: dict[tuple[str, str], int] = {}
         self._counted, self._gathered = Counted(warm.ledger()), Gathered()
+        self._ticks: Lately | None = None
         self._checkpointed = self._written = self._told = clock.monotonic()
 
     def recover(self) -> int:
@@ -56,6 +58,10 @@ class Process:
         if self.write:
             self.journal.commit(GROUP, max(self.engine.position, self.journal.begin()))
         return self.engine.position
+
+    def keep_ticks(self, seconds: float) -> None:
+        """Have the store keep the ticks of the last so many seconds, too."""
+        self._ticks, self.engine.tells_ticks = Lately(self.clock, seconds), True
 
     def step(self, timeout: float = 0.25, max_messages: int = MOST_MESSAGES) -> bool:
         """Process the next records, waiting up to `timeout` seconds for some; false when there were none.
@@ -86,6 +92,8 @@ class Process:
         observe.timing("process_seconds", self.clock.monotonic() - began)
         self._ledger.update(output.ledger)
         self._gathered.add(output.findings)
+        if self._ticks:
+            self._ticks.add(output.ticks)
         self._keep(output)
         for batch in (*output.bars, *output.forming):
             self._shown.bars(batch)
@@ -142,14 +150,17 @@ class Process:
             self._counted.watermarks(self.engine.watermarks())
         if now - self._checkpointed > self.checkpoint_seconds:
             self._store(output or Output(self.engine.position), self.engine.snapshot())
-        elif output is not None and (has_rows(output) or now - self._written > 1.0):
+        elif output is not None and (
+            has_rows(output) or now - self._written > 1.0 or (self._ticks and self._ticks.full)
+        ):
             self._store(output, None)
 
     def _store(self, output: Output, state: bytes | None) -> None:
         if not self.write:
             return
         found = self._gathered.take() if state is not None else None
-        self.warm.write(GROUP, replace(output, ledger=self._ledger, findings=found), state)
+        ticks = self._ticks.take() if self._ticks else ()
+        self.warm.write(GROUP, replace(output, ledger=self._ledger, findings=found, ticks=ticks), state)
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written

@@ -13,7 +13,7 @@ import pyarrow as pa
 from tickhouse.core.batches import BarBatch, Output, TickBatch
 from tickhouse.core.model import Query
 
-Kept = Literal["bars", "findings", "metrics", "coverage"]
+Kept = Literal["bars", "findings", "metrics", "coverage", "ticks"]
 """What a warm store lets go of by age."""
 
 
@@ -36,7 +36,7 @@ class Warm(Protocol):
     def write(self, group: str, output: Output, checkpoint: bytes | None = None) -> None:
         """Everything of an output, the group's position and the checkpoint, in one transaction, durable on return.
 
-        Raises `DiskFull`, `Busy`.
+        Ticks are for other tools: PostgreSQL keeps them, no other store does. Raises `DiskFull`, `Busy`.
         """
 
     def position(self, group: str) -> int | None:
@@ -87,7 +87,7 @@ class Warm(Protocol):
         rows went: call it again until none do.
 
         Old are bars, of one interval or of all, that start before it, with their indicators and anomalies; findings and
-        metrics of a moment before it; stretches of coverage that end by it.
+        metrics of a moment before it; stretches of coverage that end by it; days of ticks that are over by it.
         """
 
     def verify(self) -> tuple[int, tuple[str, ...]]:

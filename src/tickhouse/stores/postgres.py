@@ -4,16 +4,13 @@ What `write` has returned from is committed there, and on the disk of the server
 question began. Writers take turns. The connections are kept in a pool; one that was lost is replaced at its next use.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import psycopg
 import pyarrow as pa
-import pyarrow.csv as pc
 from pyarrow import compute
 from sqlalchemy import Connection, Engine, Table, column, create_engine, event, select
 from sqlalchemy import table as named
@@ -24,9 +21,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tickhouse.core.errors import BadSetting, Busy
 from tickhouse.core.secrets import without_password
+from tickhouse.stores._copy import added, copy, csv, raw, without_nan
 from tickhouse.stores._postgres_errors import Place, suitable, translated
 from tickhouse.stores._rows import tuples
 from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS
+from tickhouse.stores._ticks import DailyTicks
 from tickhouse.stores._upsert import upsert
 from tickhouse.stores._warm import Database, SqlWarm
 
@@ -77,7 +76,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
     made = engine(found)
     reader = made.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = made.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False, in_turn=True)
-    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check))
+    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks()))
     try:
         if upgrade:
             warm.upgrade()
@@ -124,59 +123,20 @@ def _begin(connection: Connection) -> None:
 
 def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
     """A few rows one by one, many by COPY: right into the table where they are likely to be new, else by way of a temporary one."""
-    rows = _fitting(_without_nan(rows))
+    rows = _fitting(without_nan(rows))
     if rows.num_rows < COPIED_FROM or not _apart(table, rows):
         connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
         return
-    raw, text = _raw(connection), _csv(rows)
-    if table in NEW and _added(raw, table, text):
+    link, text = raw(connection), csv(rows)
+    if table in NEW and added(link, table.name, text):
         return
     connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
-    _copy(raw, _new(table), text)
+    copy(link, _new(table), text)
     connection.exec_driver_sql(_from_new(table))
-
-
-def _raw(connection: Connection) -> psycopg.Connection[Any]:
-    found = connection.connection.driver_connection
-    assert isinstance(found, psycopg.Connection)
-    return found
-
-
-def _added(raw: psycopg.Connection[Any], table: Table, text: bytes) -> bool:
-    """Copy rows right into their table; false, with nothing done, when one of them is there already."""
-    try:
-        with raw.transaction():
-            _copy(raw, table.name, text)
-    except psycopg.errors.UniqueViolation:
-        return False
-    return True
-
-
-def _copy(raw: psycopg.Connection[Any], name: str, text: bytes) -> None:
-    with raw.cursor() as cursor, cursor.copy(f'COPY "{name}" FROM STDIN (FORMAT csv)') as copy:
-        copy.write(text)
-
-
-def _csv(rows: pa.Table) -> bytes:
-    """Rows as PostgreSQL reads them: text in quotes, null as nothing, and no NUL, for which it has no room."""
-    written = io.BytesIO()
-    pc.write_csv(rows, written, pc.WriteOptions(include_header=False))
-    return written.getvalue().replace(b"\0", "\ufffd".encode())
 
 
 def _clean(value: Any) -> Any:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
-
-
-def _without_nan(rows: pa.Table) -> pa.Table:
-    """NaN as null, as other databases have it."""
-    for at, field in enumerate(rows.schema):
-        if pa.types.is_floating(field.type):
-            values = rows.column(at)
-            if values.null_count or np.isnan(values.to_numpy()).any():
-                kept = pa.array(values.to_numpy(zero_copy_only=False), field.type, from_pandas=True)
-                rows = rows.set_column(at, field.name, kept)
-    return rows
 
 
 def _fitting(rows: pa.Table) -> pa.Table:
