@@ -4,8 +4,8 @@
 
 The server is that of TICKHOUSE_TEST_POSTGRES where none is given; a database is made for the time. COPY sends text that psycopg
 makes of plain rows (`copy_per_s`), or text that was made before the clock began (`ready_per_s`, which is the server alone), one
-transaction a batch as the store does. `again` writes the same keys once more, so that every row replaces one, which COPY cannot:
-it is set beside what COPY did with new rows. The store also keeps its summary of symbols and its position in the same transaction.
+transaction a batch as the store does. `again` writes other prices for the same keys, so that every row replaces one, which COPY
+cannot: it is set beside what COPY did with new rows. `same` writes these rows once more, as after a crash. The store also keeps its summary of symbols and its position in the same transaction.
 
 `ticks` are as many ticks, in partitions by day with the same indexes on both sides, their times as PostgreSQL's own.
 """
@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -125,7 +126,9 @@ def measured_ticks(url: str, batches: Sequence[TickBatch]) -> dict[str, Any]:
     with closing(postgres.open(url)) as warm, psycopg.connect(url) as connection:
         copied = timed(copied_ticks(connection), batches)
         rate = timed(lambda at, batch: warm.write("process", Output(at, ticks=(batch,)), None), batches)
-        counts = connection.execute("SELECT (SELECT count(*) FROM ticks), (SELECT count(*) FROM ticks_copied)").fetchone()
+        counts = connection.execute(
+            "SELECT (SELECT count(*) FROM ticks), (SELECT count(*) FROM ticks_copied)"
+        ).fetchone()
         if counts != (sum(map(len, batches)),) * 2:
             raise Wrong(f"{sum(map(len, batches))} ticks were written, {counts} are there")
     return {"copy_per_s": copied, "store_per_s": rate, "ratio": round(rate / copied, 2)}
@@ -150,8 +153,10 @@ def measured(url: str, batches: Sequence[BarBatch]) -> dict[str, Any]:
             "copy_per_s": timed(copied(connection, "copied"), batches),
             "ready_per_s": timed(ready(connection, "ready", batches), batches),
         }
-        for name, base in (("new", 0), ("again", len(batches))):
-            rate = timed(lambda at, batch: warm.write("process", Output(at, (batch,)), None), batches, base)
+        other = [replace(batch, close=batch.close + 1) for batch in batches]
+        for name, given in (("new", batches), ("again", other), ("same", other)):
+            base = len(found) * len(batches)
+            rate = timed(lambda at, batch: warm.write("process", Output(at, (batch,)), None), given, base)
             found[name] = {"store_per_s": rate, "ratio": round(rate / found["copy_per_s"], 2),
                            "ratio_to_ready": round(rate / found["ready_per_s"], 2)}  # fmt: skip
         for table in ("bars", "copied", "ready"):

@@ -40,7 +40,8 @@ def write_ticks(url: str, told: Connection) -> None:
     with closing(open_url("stores", url)) as warm:
         for day in range(30):
             rows = [
-                {"symbol": "A", "event_time": T0 + 1440 * MINUTE * day, "price": 1.0, "raw": first + 50 * day + n} for n in range(50)
+                {"symbol": "A", "event_time": T0 + 1440 * MINUTE * day, "price": 1.0, "raw": first + 50 * day + n}
+                for n in range(50)
             ]
             try:
                 warm.write("g", Output(day, ticks=(TickBatch.of("binance", rows),)))

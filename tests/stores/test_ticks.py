@@ -57,7 +57,9 @@ def stored(url, columns="count(*)", rest=""):
 
 
 def partitions(url):
-    found = databases.run("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ticks'::regclass", url=url)
+    found = databases.run(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ticks'::regclass", url=url
+    )
     return sorted(name for (name,) in found)
 
 
@@ -164,7 +166,9 @@ def test_all_symbols_of_a_stretch_are_found_by_brin(big):
 
 
 def test_a_question_that_ends_now_leaves_old_days_out_when_it_is_run(big):
-    found = plan(big, "(ANALYZE, COSTS OFF, TIMING OFF) SELECT * FROM gold.ticks WHERE event_time > now() - interval '1 hour'")
+    found = plan(
+        big, "(ANALYZE, COSTS OFF, TIMING OFF) SELECT * FROM gold.ticks WHERE event_time > now() - interval '1 hour'"
+    )
     assert "Subplans Removed" in found and "ticks_2026010" not in found
 
 

@@ -29,8 +29,8 @@ class Warm(Protocol):
     """Bars, indicators, anomalies, findings, coverage, ledger, quality metrics: durable, versioned, queryable.
 
     Keys: bars (symbol, interval, start, source, version), indicators (the same), anomalies (the same and detector), coverage
-    (source, symbol, channel, start). Writing a row again is harmless. Every row remembers the `position` of the output that wrote
-    it last (see `Query.before`). Several processes may read while one writes.
+    (source, symbol, channel, start). Writing a row again is harmless. Every row remembers the `position` of the first output that
+    said it as it is (see `Query.before`). Several processes may read while one writes.
     """
 
     def write(self, group: str, output: Output, checkpoint: bytes | None = None) -> None:
