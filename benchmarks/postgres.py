@@ -5,7 +5,8 @@
 The server is that of TICKHOUSE_TEST_POSTGRES where none is given; a database is made for the time. COPY sends text that psycopg
 makes of plain rows (`copy_per_s`), or text that was made before the clock began (`ready_per_s`, which is the server alone), one
 transaction a batch as the store does. `again` writes other prices for the same keys, so that every row replaces one, which COPY
-cannot: it is set beside what COPY did with new rows. `same` writes these rows once more, as after a crash. The store also keeps its summary of symbols and its position in the same transaction.
+cannot: it is set beside what COPY did with new rows. `same` writes these rows once more, as after a crash. The store also keeps
+its summary of symbols and its position in the same transaction.
 
 `ticks` are as many ticks, in partitions by day with the same indexes on both sides, their times as PostgreSQL's own.
 """

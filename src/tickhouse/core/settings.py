@@ -20,7 +20,7 @@ from pydantic import (
     field_validator,
 )
 
-from tickhouse.core import quantities
+from tickhouse.core import quantities, replicas
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.requests import Pace
 from tickhouse.core.secrets import Secret
@@ -202,10 +202,11 @@ class HotSettings(Section):
 class WarmSettings(Section):
     """Bars, indicators, anomalies, coverage and ledger, with every version."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(replicas.checked)] = Field(
         "sqlite:///{data}/warm.db",
         repr=False,
-        description="sqlite:///..., postgresql://user:password@host/database; one with a password is better kept in .env",
+        description="sqlite:///..., postgresql://user:password@host/database?replica=other:5432; one with a password "
+        "is better kept in .env",
     )
     retain: dict[Interval, Duration] = Field(
         default_factory=dict,
@@ -371,7 +372,12 @@ class Settings(Section):
     @property
     def warm_url(self) -> str:
         """Where the warm store is."""
-        return self._filled(self.warm.url)
+        return self.warm_places.url
+
+    @property
+    def warm_places(self) -> replicas.Places:
+        """Where it is, and its replicas, which those are asked who only show it."""
+        return replicas.apart(self._filled(self.warm.url))
 
     def _filled(self, url: str) -> str:
         return url.replace("{data}", str(self.data.absolute()))

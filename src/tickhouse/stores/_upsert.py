@@ -14,8 +14,8 @@ costs no more than looking. Their position is that of the first output that said
 def upsert(statement: Any, table: Table) -> Any:
     """`statement`, the dialect's INSERT into the table, told what to do where the key is there already.
 
-    A row replaces the one before, if it says something else. But a position, and what goes by it, never goes back, a summary only grows, and an action that
-    is stated again is known since it was stated first.
+    A row replaces the one before, if it says something else. But a position, and what goes by it, never goes back, a summary only
+    grows, and an action that is stated again is known since it was stated first.
     """
     new, key = statement.excluded, [column.name for column in table.primary_key]
     changed: dict[str, Any] = {c.name: new[c.name] for c in table.columns if c.name not in key}

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from pyarrow import compute
-from sqlalchemy import Connection, Engine, Table, column, create_engine, event, select
+from sqlalchemy import Connection, Engine, Table, column, create_engine, event, select, text
 from sqlalchemy import table as named
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, make_url
@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tickhouse.core.errors import BadSetting, Busy
+from tickhouse.core.replicas import apart
 from tickhouse.core.secrets import without_password
 from tickhouse.stores._copy import added, copy, csv, raw, without_nan
 from tickhouse.stores._postgres_errors import Place, suitable, translated
@@ -62,11 +63,35 @@ TURN = "SELECT pg_advisory_xact_lock(hashtext('tickhouse'), hashtext(current_sch
 """Waits for other writers, and for those that upgrade the tables; the end of the transaction gives the turn away."""
 
 
-def open(url: str, *, upgrade: bool = True) -> SqlWarm:
+BEHIND = """
+SELECT CASE
+    WHEN NOT pg_is_in_recovery() THEN 'Infinity'
+    WHEN pg_last_wal_replay_lsn() >= coalesce(CAST(:mark AS pg_lsn), pg_last_wal_receive_lsn()) THEN 0
+    ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 'Infinity')
+END::double precision"""
+"""Seconds; a server that is no replica, or no longer, is for ever behind."""
+
+
+class PostgresWarm(SqlWarm):
+    """The warm store on a server that may have replicas."""
+
+    def mark(self) -> str:
+        """How far the server is in its log."""
+        with self._reading() as connection:
+            return str(connection.exec_driver_sql("SELECT pg_current_wal_flush_lsn()").scalar_one())
+
+    def behind(self, mark: str | None) -> float:
+        """How many seconds a replica is behind a mark of its server; without one, behind what it has received."""
+        with self._reading() as connection:
+            return float(connection.execute(text(BEHIND), {"mark": mark}).scalar_one())
+
+
+def open(url: str, *, upgrade: bool = True) -> PostgresWarm:
     """The store in the database of `postgresql://user:password@host:port/database`, its tables made and upgraded if need be.
 
-    Whatever libpq understands may follow, such as `?sslmode=verify-full`. With `upgrade` false the tables are left as they
-    are, for a process that only reads; tables that are up to date are only read in any case, so that a read replica serves it.
+    Whatever libpq understands may follow, such as `?sslmode=verify-full`; replicas that are named there are not asked here.
+    With `upgrade` false the tables are left as they are, for a process that only reads; tables that are up to date are only read in
+    any case, so that a read replica serves it.
 
     Raises `BadSetting` for another URL, `SettingsError` for a server that refuses us or is too old, and for tables of a newer
     tickhouse, `Unreachable` when it does not answer.
@@ -76,7 +101,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
     made = engine(found)
     reader = made.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = made.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False, in_turn=True)
-    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks()))
+    warm = PostgresWarm(Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks()))
     try:
         if upgrade:
             warm.upgrade()
@@ -88,7 +113,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
 
 def _parsed(url: str) -> URL:
     try:
-        found = make_url(url)
+        found = make_url(apart(url).url)
     except (ArgumentError, ValueError) as error:
         raise BadSetting("warm.url", without_password(url), EXPECTED) from error
     if found.drivername != "postgresql" or not found.database:
@@ -127,11 +152,11 @@ def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
     if rows.num_rows < COPIED_FROM or not _apart(table, rows):
         connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
         return
-    link, text = raw(connection), csv(rows)
-    if table in NEW and added(link, table.name, text):
+    link, sent = raw(connection), csv(rows)
+    if table in NEW and added(link, table.name, sent):
         return
     connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
-    copy(link, _new(table), text)
+    copy(link, _new(table), sent)
     connection.exec_driver_sql(_from_new(table))
 
 
