@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from threading import Event
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tickhouse.core.clock import Clock, SystemClock
 from tickhouse.core.model import Ids, interval_us
@@ -26,8 +26,6 @@ from tickhouse.steps.notes import label, made
 from tickhouse.steps.past import Past
 from tickhouse.steps.patient import patient
 from tickhouse.steps.process import GROUP, Process
-from tickhouse.steps.replicated import Replicated
-from tickhouse.stores import Warm
 
 if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 class Pipeline:
     """One house, opened: each backend by the URL in the settings, each step when it is asked for.
 
-    `shown` is the warm store for those who only show it: a replica may answer, which lags. The pipeline itself goes by `warm`.
+    `shown` is the store `warm` for those who only show it: a replica may answer, which lags.
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
@@ -46,16 +44,14 @@ class Pipeline:
             self.journal = chosen.journal(settings)
             opened.callback(self.journal.close)
             self.lake = open_url("lake", settings.lake_url, **settings.lake.key())
-            self.warm: Warm = open_url("stores", settings.warm_url)
+            self.warm = open_url("stores", settings.warm_url)
             opened.callback(self.warm.close)
-            places = settings.warm_places
-            self.shown: Warm = cast(Warm, Replicated(self.warm, places)) if places.replicas else self.warm
+            self.shown = chosen.shown(self.warm, settings)
             opened.callback(self.shown.close)
             self.hot = open_url("stores", settings.hot_url)
             opened.callback(self.hot.close)
             self._opened = opened.pop_all()
         self.past = Past(self.journal, self.lake, self.warm)
-        self.shown_past = Past(self.journal, self.lake, self.shown)
 
     @cached_property
     def feeds(self) -> Mapping[str, Feed]:
@@ -109,8 +105,7 @@ class Pipeline:
         process = Process(self.journal, engine, warm, self.hot, self.suite(), self.clock)
         process.write = write
         process.checkpoint_seconds = self.settings.process.checkpoint_every
-        if write and self.settings.warm.keep_ticks:
-            process.keep_ticks(self.settings.warm.keep_ticks)
+        process.keep_ticks(self.settings.warm.keep_ticks if write else 0)
         process.recover()
         return process
 

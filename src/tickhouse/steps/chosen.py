@@ -1,7 +1,7 @@
 """What the settings choose by name, opened; what is wrong is told by the key that chose it."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tickhouse.core.errors import BadSetting, UnknownName, nearest
 from tickhouse.core.plugins import load, open_url
@@ -13,6 +13,8 @@ from tickhouse.process import Detector, Indicator, catalog, sale_conditions
 from tickhouse.process.sale_conditions import ConditionRule
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.notes import conditions
+from tickhouse.steps.replicated import Replicated
+from tickhouse.stores import Warm
 
 T = TypeVar("T")
 
@@ -32,6 +34,12 @@ def journal(settings: Settings) -> Journal:
         retain_seconds=j.retain, **more,
     )  # fmt: skip
     return opened
+
+
+def shown(warm: Warm, settings: Settings) -> Warm:
+    """The warm store for those who only show it: beside its replicas, where it has any."""
+    places = settings.warm_places
+    return cast(Warm, Replicated(warm, places)) if places.replicas else warm
 
 
 def feeds(settings: Settings) -> dict[str, Feed]:

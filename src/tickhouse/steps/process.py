@@ -60,8 +60,8 @@ class Process:
         return self.engine.position
 
     def keep_ticks(self, seconds: float) -> None:
-        """Have the store keep the ticks of the last so many seconds, too."""
-        self._ticks, self.engine.tells_ticks = Lately(self.clock, seconds), True
+        """Have the store keep the ticks of the last so many seconds, too; 0: none."""
+        self._ticks, self.engine.tells_ticks = Lately(self.clock, seconds) if seconds else None, bool(seconds)
 
     def step(self, timeout: float = 0.25, max_messages: int = MOST_MESSAGES) -> bool:
         """Process the next records, waiting up to `timeout` seconds for some; false when there were none.

@@ -31,7 +31,7 @@ class Reader:
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
-        self.past: Past = pipeline.shown_past
+        self.past = Past(pipeline.journal, pipeline.lake, pipeline.shown)
         self._beside = Beside(self.past, pipeline.settings.process.indicators)
         self._listeners: list[Listener] = []
         self.preferred = Preferred(orders(pipeline.settings), pipeline.shown)
