@@ -21,7 +21,11 @@ def step(position: int) -> Output:
         findings=[finding(T0 + position, symbol=f"S{n}", raw=n) for n in range(ROWS)],
     )
     ledger = {("binance", "accepted"): position}
-    return Output(position, bars_output(0, *bars).bars, anomalies=rest.anomalies, findings=rest.findings, ledger=ledger)
+    rows = [{"symbol": "A", "event_time": T0 + position, "price": 1.0, "raw": position} for _ in range(ROWS)]
+    return Output(
+        position, bars_output(0, *bars).bars, anomalies=rest.anomalies, findings=rest.findings, ledger=ledger,
+        ticks=(TickBatch.of("binance", rows),),
+    )  # fmt: skip
 
 
 def write_on(url: str, told: Connection) -> None:
@@ -49,6 +53,12 @@ def write_ticks(url: str, told: Connection) -> None:
                 told.send(repr(error))
                 return
     told.send("")
+
+
+def position(url: str) -> int:
+    """How far a store says that it is."""
+    with closing(open_url("stores", url)) as warm:
+        return warm.position("g") or 0
 
 
 def wrong(url: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from pyarrow import compute
-from sqlalchemy import Connection, Engine, Table, column, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, Table, and_, bindparam, column, create_engine, event, exists, select, text
 from sqlalchemy import table as named
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, make_url
@@ -153,7 +153,7 @@ def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
         connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
         return
     link, sent = raw(connection), csv(rows)
-    if table in NEW and added(link, table.name, sent):
+    if table in NEW and not _there(connection, table, rows) and added(link, table.name, sent):
         return
     connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
     copy(link, _new(table), sent)
@@ -170,6 +170,19 @@ def _fitting(rows: pa.Table) -> pa.Table:
     if at < 0 or compute.max(compute.utf8_length(rows.column(at))).as_py() <= LETTERS:
         return rows
     return rows.set_column(at, "message", compute.utf8_slice_codeunits(rows.column(at), 0, LETTERS))
+
+
+def _there(connection: Connection, table: Table, rows: pa.Table) -> bool:
+    """Whether the first row is there already, and so probably the others: a COPY that is refused is work and room lost."""
+    names = [one.name for one in table.primary_key]
+    (key,) = tuples(rows.slice(0, 1).select(names))
+    return bool(connection.exec_driver_sql(_lookup(table), tuple(map(_clean, key))).scalar())
+
+
+@lru_cache
+def _lookup(table: Table) -> str:
+    key = and_(*(one == bindparam(one.name) for one in table.primary_key))
+    return _compiled(select(exists(select(1).select_from(table).where(key))))
 
 
 def _apart(table: Table, rows: pa.Table) -> bool:
