@@ -25,7 +25,7 @@ from tickhouse.core.secrets import without_password
 from tickhouse.stores._copy import added, copy, csv, raw, without_nan
 from tickhouse.stores._postgres_errors import Place, suitable, translated
 from tickhouse.stores._rows import tuples
-from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS
+from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS, SYMBOLS
 from tickhouse.stores._ticks import DailyTicks
 from tickhouse.stores._upsert import upsert
 from tickhouse.stores._warm import Database, SqlWarm
@@ -204,7 +204,13 @@ def _statement(table: Table) -> str:
 def _from_new(table: Table) -> str:
     names = [one.name for one in table.columns]
     new = named(_new(table), *(column(name) for name in names))
-    return _compiled(upsert(postgresql.insert(table).from_select(names, select(new)), table))
+    rows = select(new)
+    if table is SYMBOLS:
+        # most say nothing new, and even a row that is left as it is would be locked, which is a write
+        s, same = SYMBOLS.c, [SYMBOLS.c[one.name] == new.c[one.name] for one in SYMBOLS.primary_key]
+        known = and_(*same, s.first_start <= new.c.first_start, s.last_start >= new.c.last_start)
+        rows = rows.where(~exists(select(1).select_from(SYMBOLS).where(known)))
+    return _compiled(upsert(postgresql.insert(table).from_select(names, rows), table))
 
 
 def _compiled(statement: Any) -> str:
