@@ -28,6 +28,7 @@ class Replica(Postgres):
             str(self._of.port),
         ]
         command += ["-U", OWNER, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync"]
+        command += ["-C", "-S", f"replica_{self.port}"]  # the server keeps its log for a replica that is away
         environment = {**os.environ, "PGPASSWORD": self.secret}
         made = subprocess.run(
             command, user=self._user, cwd=self.folder, env=environment, capture_output=True, text=True, check=False

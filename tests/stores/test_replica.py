@@ -105,6 +105,7 @@ def test_a_replica_that_is_killed_is_not_missed_and_is_asked_again_when_it_is_ba
     with shown(pair) as store:
         store.position("g")
         until(lambda: asks_replica(store, pair))
+        told.clear()
         pair.replica.kill()
         try:
             began = time.monotonic()
@@ -171,18 +172,23 @@ def test_a_wrong_question_is_told_to_who_asked_it_and_no_fault_of_the_replica(pa
 
 
 def test_of_a_house_readers_ask_the_replica_and_the_pipeline_its_server(pair, tmp_path):
+    from tickhouse.cli.diagnosis import diagnose
     from tickhouse.steps.read import Reader
 
-    house = Pipeline(load(None, tmp_path / "house", warm__url=f"{pair.url}&replica_lag=5m"))
+    settings = load(None, tmp_path / "house", warm__url=f"{pair.url}&replica_lag=5m")
+    house = Pipeline(settings)
     with closing(house):
         reader = Reader(house)
         house.warm.write("g", bars_output(1, bar(close=1.0)))
         reader.symbols()
         until(lambda: asks_replica(house.shown, pair) and house.shown.position("g") == 1)
+        said = [verdict for verdict in diagnose(settings) if verdict.part == f"replica 127.0.0.1:{pair.replica.port}"]
+        assert [(one.ok, "answers" in one.message) for one in said] == [(True, True)]
         run(pair.replica.url, "SELECT pg_wal_replay_pause()")
         house.warm.write("g", bars_output(2, bar(close=2.0)))
         assert closes(reader) == [1.0] and closes(house.past) == [2.0]
         assert reader.sql("SELECT close FROM bars").table["close"].to_pylist() == [1.0]
+        run(pair.replica.url, "SELECT pg_wal_replay_resume()")
 
 
 def test_replicas_have_what_the_url_says_of_everything_else():

@@ -85,6 +85,7 @@ class Replicated:
         self._replicas = [Replica(url, places.lag) for url in places.replicas]
         self._mark: tuple[float, str] = (-math.inf, "")
         self._turn, self._began, self._ended, self._lock = 0, False, Event(), Lock()
+        self._threads: list[Thread] = []
 
     @property
     def url(self) -> str:
@@ -94,6 +95,8 @@ class Replicated:
     def close(self) -> None:
         """Let go of the replicas; the store itself belongs to another."""
         self._ended.set()
+        for thread in self._threads:
+            thread.join(LOOK_SECONDS)  # one that hangs is left alone
         for one in self._replicas:
             one.store.close()
 
@@ -112,7 +115,9 @@ class Replicated:
                 return
             self._began = True
         for look in (_mark, *(partial(_look, replica=one) for one in self._replicas)):
-            Thread(target=_watch, args=(weakref.ref(self), self._ended, look), name="replicas", daemon=True).start()
+            given = (weakref.ref(self), self._ended, look)
+            self._threads.append(Thread(target=_watch, args=given, name="replicas", daemon=True))
+            self._threads[-1].start()
 
     def _fit(self) -> Replica | None:
         """One that is fit, each in its turn; none before they were looked at, which the first question brings about."""
