@@ -4,8 +4,11 @@
 
 The server is that of TICKHOUSE_TEST_POSTGRES where none is given; a database is made for the time. COPY sends text that psycopg
 makes of plain rows (`copy_per_s`), or text that was made before the clock began (`ready_per_s`, which is the server alone), one
-transaction a batch as the store does. `again` writes the same keys once more, so that every row replaces one, which COPY cannot:
-it is set beside what COPY did with new rows. The store also keeps its summary of symbols and its position in the same transaction.
+transaction a batch as the store does. `again` writes other prices for the same keys, so that every row replaces one, which COPY
+cannot: it is set beside what COPY did with new rows. `same` writes these rows once more, as after a crash. The store also keeps
+its summary of symbols and its position in the same transaction.
+
+`ticks` are as many ticks, in partitions by day with the same indexes on both sides, their times as PostgreSQL's own.
 """
 
 import argparse
@@ -15,19 +18,23 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow.csv as pc
 from sqlalchemy.engine import make_url
 
 from benchmarks.measure import Wrong, show
 from benchmarks.stores import bars
-from tickhouse.core.batches import BarBatch, Output
-from tickhouse.core.model import BAR
+from tickhouse.core.batches import BarBatch, Output, TickBatch
+from tickhouse.core.model import BAR, TICK
 from tickhouse.stores import postgres
 
-Write = Callable[[int, BarBatch], None]
+Write = Callable[[int, Any], None]
+DAY = "2026-11-26"
 
 
 @contextmanager
@@ -85,7 +92,50 @@ def ready(connection: psycopg.Connection[Any], table: str, batches: Sequence[Bar
     return write
 
 
-def timed(write: Write, batches: Sequence[BarBatch], base: int = 0) -> int:
+def ticks(number: int, rows: int) -> TickBatch:
+    """Ticks of fifty symbols, each from a message of its own, one after the other within a day."""
+    n = np.arange(number * rows, (number + 1) * rows)
+    at = round(datetime.fromisoformat(f"{DAY}T00:00Z").timestamp()) * 1_000_000 + n * 1000
+    price = 100 + (n % 997) / 100
+    return TickBatch(
+        "binance", "live", [f"SYM{i}-USDT" for i in range(50)], (n % 50).astype(np.int32), at, at + 40_000, price, price / 7,
+        n, n, n,
+    )  # fmt: skip
+
+
+def copied_ticks(connection: psycopg.Connection[Any]) -> Write:
+    """COPY of plain rows into a table like ours."""
+    connection.execute("CREATE TABLE ticks_copied (LIKE ticks INCLUDING ALL) PARTITION BY RANGE (event_time)")
+    connection.execute(
+        f"CREATE TABLE ticks_day PARTITION OF ticks_copied FOR VALUES FROM ('{DAY}') TO ('{DAY}'::date + 1)"
+    )
+    connection.commit()
+
+    def write(_: int, batch: TickBatch) -> None:
+        table = batch.to_arrow()
+        values = [table[name].to_pylist() for name in TICK.names]
+        with connection.cursor().copy(f"COPY ticks_copied ({', '.join(TICK.names)}, number) FROM STDIN") as copy:
+            for row in zip(*values, [0] * len(batch), strict=True):
+                copy.write_row(row)
+        connection.commit()
+
+    return write
+
+
+def measured_ticks(url: str, batches: Sequence[TickBatch]) -> dict[str, Any]:
+    """The figures of ticks. Raises `Wrong` when one is missing."""
+    with closing(postgres.open(url)) as warm, psycopg.connect(url) as connection:
+        copied = timed(copied_ticks(connection), batches)
+        rate = timed(lambda at, batch: warm.write("process", Output(at, ticks=(batch,)), None), batches)
+        counts = connection.execute(
+            "SELECT (SELECT count(*) FROM ticks), (SELECT count(*) FROM ticks_copied)"
+        ).fetchone()
+        if counts != (sum(map(len, batches)),) * 2:
+            raise Wrong(f"{sum(map(len, batches))} ticks were written, {counts} are there")
+    return {"copy_per_s": copied, "store_per_s": rate, "ratio": round(rate / copied, 2)}
+
+
+def timed(write: Write, batches: Sequence[Any], base: int = 0) -> int:
     """Rows a second."""
     began = time.perf_counter()
     for number, batch in enumerate(batches, 1):
@@ -104,8 +154,10 @@ def measured(url: str, batches: Sequence[BarBatch]) -> dict[str, Any]:
             "copy_per_s": timed(copied(connection, "copied"), batches),
             "ready_per_s": timed(ready(connection, "ready", batches), batches),
         }
-        for name, base in (("new", 0), ("again", len(batches))):
-            rate = timed(lambda at, batch: warm.write("process", Output(at, (batch,)), None), batches, base)
+        other = [replace(batch, close=batch.close + 1) for batch in batches]
+        for name, given in (("new", batches), ("again", other), ("same", other)):
+            base = len(found) * len(batches)
+            rate = timed(lambda at, batch: warm.write("process", Output(at, (batch,)), None), given, base)
             found[name] = {"store_per_s": rate, "ratio": round(rate / found["copy_per_s"], 2),
                            "ratio_to_ready": round(rate / found["ready_per_s"], 2)}  # fmt: skip
         for table in ("bars", "copied", "ready"):
@@ -127,6 +179,7 @@ def main() -> None:
     batches = [bars(i, given.batch, min(given.batch, 1000)) for i in range(0, given.rows, given.batch)]
     with database(given.server) as url:
         found = measured(url, batches)
+        found["ticks"] = measured_ticks(url, [ticks(n, given.batch) for n in range(given.rows // given.batch)])
     show({"rows": given.rows, "rows_a_transaction": given.batch, **found})
 
 

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """One house, opened: each backend by the URL in the settings, each step when it is asked for."""
+    """One house, opened: each backend by the URL in the settings, each step when it is asked for.
+
+    `shown` is the store `warm` for those who only show it: a replica may answer, which lags.
+    """
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings, self.clock = settings, clock or SystemClock()
@@ -45,6 +48,8 @@ class Pipeline:
             self.lake = open_url("lake", settings.lake_url, **settings.lake.key())
             self.warm = open_url("stores", settings.warm_url)
             opened.callback(self.warm.close)
+            self.shown = chosen.shown(self.warm, settings)
+            opened.callback(self.shown.close)
             self.hot = open_url("stores", settings.hot_url)
             opened.callback(self.hot.close)
             self._opened = opened.pop_all()
@@ -100,6 +105,7 @@ class Pipeline:
             process = Process(self.journal, self.engine(past), store, self.hot, self.suite(), self.clock)
             process.write, process.shard = write, shard
             process.checkpoint_seconds = self.settings.process.checkpoint_every
+            process.keep_ticks(self.settings.warm.keep_ticks if write else 0)
             process.recover()
             return process
 

@@ -102,6 +102,21 @@ def test_the_newest_version_is_answered_all_of_them_on_demand_and_what_was_belie
         assert [r["close"] for r in plain(warm.bars(Query(before=before)))] == expected
 
 
+@pytest.mark.parametrize("count", [1, 50])
+def test_a_row_that_is_said_again_was_known_since_it_was_said_first(warm, count):
+    rows = [bar(minute=n) for n in range(count)]
+    for position, written, expected in (
+        (10, rows, 10),
+        (20, rows, 10),
+        (5, rows, 5),
+        (30, [row | {"vwap": math.nan} for row in rows], 30),
+        (40, [row | {"vwap": math.nan} for row in rows], 30),
+    ):
+        warm.write("g", bars_output(position, *written))
+        assert len(plain(warm.bars(Query(before=expected)))) == len(plain(warm.bars(Query()))) == count
+        assert plain(warm.bars(Query(before=expected - 1))) == []
+
+
 def test_the_end_of_a_range_is_not_part_of_it(warm):
     warm.write("g", bars_output(1, *(bar(minute=m) for m in range(5))))
     found = plain(warm.bars(Query(ONE, "1m", start=T0 + MINUTE, end=T0 + 3 * MINUTE)))

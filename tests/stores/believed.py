@@ -11,7 +11,7 @@ KEY = ("symbol", "interval", "start", "source", "version")
 
 
 class Believed:
-    """Rows by key, each with the position that wrote it last."""
+    """Rows by key, each with the first position that said it as it is."""
 
     def __init__(self, extra: str | None = None) -> None:
         self.names = (*KEY, extra) if extra else KEY
@@ -24,7 +24,9 @@ class Believed:
     def write(self, position: int, rows: Iterable[Row]) -> None:
         """Take rows in."""
         for row in rows:
-            self.rows[self.key(row)] = row, position
+            held, known = self.rows.get(self.key(row), (None, position))
+            same = repr(held) == repr(row)  # NaN is NaN
+            self.rows[self.key(row)] = row, min(position, known) if same else position
 
     def answer(self, query: Query) -> list[Row]:
         """The rows a store must answer with."""

@@ -1,9 +1,11 @@
 """What other processes do to a store in the tests: they write until they are killed, read while others write, open at once."""
 
+from contextlib import closing
 from multiprocessing.connection import Connection
+from os import getpid
 
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, output
-from tickhouse.core.batches import Output
+from tickhouse.core.batches import Output, TickBatch
 from tickhouse.core.model import Query
 from tickhouse.core.plugins import open_url
 
@@ -19,7 +21,11 @@ def step(position: int) -> Output:
         findings=[finding(T0 + position, symbol=f"S{n}", raw=n) for n in range(ROWS)],
     )
     ledger = {("binance", "accepted"): position}
-    return Output(position, bars_output(0, *bars).bars, anomalies=rest.anomalies, findings=rest.findings, ledger=ledger)
+    rows = [{"symbol": "A", "event_time": T0 + position, "price": 1.0, "raw": position} for _ in range(ROWS)]
+    return Output(
+        position, bars_output(0, *bars).bars, anomalies=rest.anomalies, findings=rest.findings, ledger=ledger,
+        ticks=(TickBatch.of("binance", rows),),
+    )  # fmt: skip
 
 
 def write_on(url: str, told: Connection) -> None:
@@ -30,6 +36,29 @@ def write_on(url: str, told: Connection) -> None:
         position += 1
         warm.write("g", step(position), b"%d" % position)
         told.send(position)
+
+
+def write_ticks(url: str, told: Connection) -> None:
+    """Write ticks of thirty days of one's own, all processes the same days; says what went wrong, or nothing."""
+    first = getpid() << 20
+    with closing(open_url("stores", url)) as warm:
+        for day in range(30):
+            rows = [
+                {"symbol": "A", "event_time": T0 + 1440 * MINUTE * day, "price": 1.0, "raw": first + 50 * day + n}
+                for n in range(50)
+            ]
+            try:
+                warm.write("g", Output(day, ticks=(TickBatch.of("binance", rows),)))
+            except Exception as error:
+                told.send(repr(error))
+                return
+    told.send("")
+
+
+def position(url: str) -> int:
+    """How far a store says that it is."""
+    with closing(open_url("stores", url)) as warm:
+        return warm.position("g") or 0
 
 
 def wrong(url: str) -> str:

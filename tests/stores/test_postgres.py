@@ -220,6 +220,20 @@ def test_rows_sent_together_replace_as_rows_sent_one_by_one_do(warm):
     assert len(warm.symbols()) == 20
 
 
+def test_rows_that_are_written_again_as_they_are_take_no_room(url, warm):
+    def size():
+        return databases.run("SELECT pg_relation_size('bars') + pg_relation_size('bars_pkey')", url=url)
+
+    rows = [bar(f"S{n}", m) for n in range(20) for m in range(50)]
+    warm.write("g", bars_output(5, *rows))
+    before = size()
+    for position in range(6, 12):
+        warm.write("g", bars_output(position, *rows))
+    assert size() == before
+    warm.write("g", bars_output(12, *(row | {"close": 7.0} for row in rows)))
+    assert size() > before and {row["close"] for row in plain(warm.bars(Query()))} == {7.0}
+
+
 @pytest.mark.parametrize("known", [0, 1, 50, 99])
 def test_rows_that_are_partly_there_are_all_there_afterwards(warm, known):
     rows = [bar(f"S{n}", n, close=1.0) for n in range(100)]
@@ -276,6 +290,8 @@ def test_ten_kills_in_the_middle_of_writing_leave_only_whole_outputs(url, proces
             except EOFError:
                 break
         assert beside.wrong(url) == ""
+        kept = databases.run("SELECT count(*), count(DISTINCT (raw, number)) FROM ticks", url=url)[0]
+        assert kept == (beside.position(url) * beside.ROWS,) * 2
         with closing(open_url("stores", url)) as warm:
             assert warm.position("g") >= said, "what was acknowledged is there"
 

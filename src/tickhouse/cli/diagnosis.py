@@ -5,11 +5,12 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from urllib.parse import urlsplit
 
 from tickhouse.cli.common import FAILED, TEMPORARY, none_in, status_of
-from tickhouse.core.errors import TickhouseError
+from tickhouse.core.errors import Busy, TickhouseError
 from tickhouse.core.model import Want
 from tickhouse.core.plugins import open_url
 from tickhouse.core.settings import Settings, guard_public
@@ -95,13 +96,16 @@ def _house(settings: Settings) -> list[Verdict]:
         pipeline = Pipeline(_making_nothing(settings))
     except (TickhouseError, OSError) as error:
         return [Verdict("house", False, str(error), status_of(error))]
-    checks: Mapping[str, Callable[[], str]] = {
+    checks: dict[str, Callable[[], str]] = {
         "journal": lambda: f"next position {pipeline.journal.end()}; {pipeline.journal.recovered or 'closed cleanly'}",
         "lake": lambda: _lake(pipeline.lake),
         "warm store": lambda: f"{len(pipeline.warm.symbols())} symbols, tables at {pipeline.warm.upgrade()}",
         "hot store": pipeline.hot.check,
         "state": lambda: _state(pipeline),
     }
+    places = settings.warm_places
+    for url in places.replicas:
+        checks |= {f"replica {urlsplit(url).netloc.rpartition('@')[2]}": partial(_replica, url, places.lag)}
     try:
         return [_judged(part, check) for part, check in checks.items()]
     finally:
@@ -122,6 +126,14 @@ def _warm(url: str) -> str:
     with closing(open_url("stores", url, upgrade=False)) as warm:
         version = warm.version()
     return f"answers, tables at {version}" if version else "answers, and has no tables yet"
+
+
+def _replica(url: str, lag: float) -> str:
+    with closing(open_url("stores", url, upgrade=False)) as store:
+        behind = store.behind(None)
+    if behind > lag:
+        raise Busy(f"{behind:g} s behind, so it is not asked: the most is {lag:g} s")
+    return f"answers, {behind:g} s behind what it has received"
 
 
 def _hot(url: str) -> str:

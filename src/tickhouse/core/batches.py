@@ -395,7 +395,8 @@ class Output:
 
     `bars` are closed or corrected ones and are kept; `forming` are the open windows that changed and only shown. The
     tables have the schemas of `core.model`; None stands for no rows. `ledger` has the running totals of ticks and ready-made
-    bars, by (source, name), where name is accepted, duplicate or late.
+    bars, by (source, name), where name is accepted, duplicate or late. `ticks` are those that are no repeats, where somebody
+    wants them: a store that keeps them.
     """
 
     position: int
@@ -410,6 +411,7 @@ class Output:
     observations: pa.Table | None = None
     actions: pa.Table | None = None
     switches: pa.Table | None = None
+    ticks: tuple[TickBatch, ...] = ()
 
 
 def moved(table: pa.Table | None, first: int) -> pa.Table | None:

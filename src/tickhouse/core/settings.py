@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from tickhouse.core import quantities
+from tickhouse.core import quantities, replicas
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.requests import Pace
 from tickhouse.core.secrets import Secret
@@ -204,10 +204,11 @@ class HotSettings(Section):
 class WarmSettings(Section):
     """Bars, indicators, anomalies, coverage and ledger, with every version."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(replicas.checked)] = Field(
         "sqlite:///{data}/warm.db",
         repr=False,
-        description="sqlite:///..., postgresql://user:password@host/database; one with a password is better kept in .env",
+        description="sqlite:///..., postgresql://user:password@host/database?replica=other:5432; one with a password "
+        "is better kept in .env",
     )
     retain: dict[Interval, Duration] = Field(
         default_factory=dict,
@@ -216,6 +217,23 @@ class WarmSettings(Section):
     retain_findings: Duration = Field(90 * 86_400.0, description="how long findings are kept; 0: for ever")
     retain_metrics: Duration = Field(30 * 86_400.0, description="how long quality metrics are kept; 0: for ever")
     retain_coverage: Duration = Field(0.0, description="how long coverage is kept; 0: for ever")
+    keep_ticks: Duration = Field(
+        0.0,
+        ge=0,
+        le=366 * 86_400.0,
+        description="ticks of so many days are in PostgreSQL too, for other tools; 0: none, they are in journal and lake",
+        examples=["7d"],
+    )
+
+    @field_validator("keep_ticks")
+    @classmethod
+    def _on_a_server(cls, given: float, info: ValidationInfo) -> float:
+        """Only PostgreSQL keeps ticks."""
+        if given and not str(info.data.get("url", "")).startswith("postgresql:"):
+            raise ValueError(
+                "0, because only a warm.url of postgresql:// keeps ticks; the journal and the lake have them"
+            )
+        return given
 
 
 INDICATORS = ("sma(20)", "ema(20)", "bollinger(20,2)", "volatility(20)", "rsi(14)", "macd(12,26,9)", "atr(14)", "vwap")
@@ -365,7 +383,12 @@ class Settings(Section):
     @property
     def warm_url(self) -> str:
         """Where the warm store is."""
-        return self._filled(self.warm.url)
+        return self.warm_places.url
+
+    @property
+    def warm_places(self) -> replicas.Places:
+        """Where it is, and its replicas, which those are asked who only show it."""
+        return replicas.apart(self._filled(self.warm.url))
 
     def _filled(self, url: str) -> str:
         return url.replace("{data}", str(self.data.absolute()))

@@ -37,6 +37,8 @@ class Engine(Protocol):
 
     position: int
     """The next raw position it expects; records that end at or before it are skipped."""
+    tells_ticks: bool
+    """Whether outputs have the ticks that are no repeats: false, unless it is set."""
 
     def process(self, records: Sequence[Record]) -> Output:
         """Take records in and say what follows. The caller stores each output before it calls again.

@@ -21,6 +21,7 @@ from tickhouse.core.sessions import zone_of
 from tickhouse.feeds._zones import local_days
 from tickhouse.steps import chosen
 from tickhouse.steps.opening import market_of
+from tickhouse.steps.past import Past
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -63,10 +64,11 @@ class Adjusted:
 
     def __init__(self, pipeline: Any, how: str) -> None:
         self._pipeline, self._how = pipeline, how
+        self._past = Past(pipeline.journal, pipeline.lake, pipeline.shown)
 
     def bars(self, query: Query) -> pa.Table:
         """Stored bars, adjusted."""
-        return self.of(self._pipeline.past.bars(query), query.as_of)
+        return self.of(self._past.bars(query), query.as_of)
 
     def indicators(self, query: Query) -> pa.Table:
         """None: those that are kept are of bars as they are kept."""
@@ -106,7 +108,7 @@ class Adjusted:
     def _events(self, share: _Share, as_of: int | None) -> tuple[Events, Events]:
         """The splits and the dividends that had taken effect and were known."""
         now = self._pipeline.clock.now() if as_of is None else as_of
-        rows = self._pipeline.warm.actions(Query((share.symbol,), source=share.source)).to_pylist()
+        rows = self._pipeline.shown.actions(Query((share.symbol,), source=share.source)).to_pylist()
         received = self._received(share.source, {row["raw"] for row in rows})
         today = int(local_days(np.array([now // SECOND]), share.zone)[0])
         found: dict[str, list[tuple[int, float, int]]] = {"split": [], "dividend": []}
@@ -123,14 +125,14 @@ class Adjusted:
 
     def _received(self, source: str, positions: Iterable[int]) -> dict[int, int]:
         """When messages came (us)."""
-        found = self._pipeline.past.messages(source, sorted(positions))
+        found = self._past.messages(source, sorted(positions))
         return {position: int(raw.received_at[index]) for position, raw, index in found}
 
     def _closes(self, share: _Share, interval: str, as_of: int | None) -> Events:
         """The last close of each day: that of its daily bar, or, on days that have none, of its last bar of the interval."""
         parts = []
         for length in dict.fromkeys((interval, "1d")):
-            table = self._pipeline.past.bars(Query((share.symbol,), length, share.source, as_of=as_of))
+            table = self._past.bars(Query((share.symbol,), length, share.source, as_of=as_of))
             close = table["close"].to_numpy(zero_copy_only=False)
             parts.append((share.days(table, length), close, share.counted(table, length)))
         days, close, counted = (np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -1,7 +1,7 @@
 """What the settings choose by name, opened; what is wrong is told by the key that chose it."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, UnknownName, nearest
@@ -16,6 +16,8 @@ from tickhouse.process.rules import Rules
 from tickhouse.process.sale_conditions import ConditionRule
 from tickhouse.quality._suite import Suite
 from tickhouse.steps.notes import conditions
+from tickhouse.steps.replicated import Replicated
+from tickhouse.stores import Warm
 
 T = TypeVar("T")
 
@@ -35,6 +37,12 @@ def journal(settings: Settings) -> Journal:
         retain_seconds=j.retain, **more,
     )  # fmt: skip
     return opened
+
+
+def shown(warm: Warm, settings: Settings) -> Warm:
+    """The warm store for those who only show it: beside its replicas, where it has any."""
+    places = settings.warm_places
+    return cast(Warm, Replicated(warm, places)) if places.replicas else warm
 
 
 def feeds(settings: Settings) -> dict[str, Feed]:

@@ -21,6 +21,7 @@ from tickhouse.quality import Verdict
 from tickhouse.quality._suite import Suite, mute
 from tickhouse.steps.counted import Counted
 from tickhouse.steps.gathered import Gathered
+from tickhouse.steps.lately import Lately
 from tickhouse.steps.patience import Patience
 from tickhouse.stores import NEVER_STORED, Hot, Warm
 
@@ -49,6 +50,7 @@ class Process:
         self._ledger: dict[tuple[str, str], int] = {}
         self._since = NEVER_STORED
         self._counted, self._gathered = Counted({}), Gathered()
+        self._ticks: Lately | None = None
         self._checkpointed = self._written = self._told = clock.monotonic()
 
     @property
@@ -82,6 +84,10 @@ class Process:
             self.journal.commit(self.group, max(self.engine.position, self.journal.begin()))
         return self.engine.position
 
+    def keep_ticks(self, seconds: float) -> None:
+        """Have the store keep the ticks of the last so many seconds, too; 0: none."""
+        self._ticks, self.engine.tells_ticks = Lately(self.clock, seconds) if seconds else None, bool(seconds)
+
     def step(self, timeout: float = 0.25, max_messages: int = MOST_MESSAGES) -> bool:
         """Process the next records, waiting up to `timeout` seconds for some; false when there were none.
 
@@ -111,6 +117,8 @@ class Process:
         observe.timing("process_seconds", self.clock.monotonic() - began)
         self._ledger.update(output.ledger)
         self._gathered.add(output.findings)
+        if self._ticks:
+            self._ticks.add(output.ticks)
         self._keep(output)
         for batch in (*output.bars, *output.forming):
             self._shown.bars(batch)
@@ -170,16 +178,17 @@ class Process:
             self._counted.watermarks(self.engine.watermarks())
         if now - self._checkpointed > self.checkpoint_seconds:
             self._store(output or Output(self.engine.position), self.engine.snapshot())
-        elif output is not None and (has_rows(output) or now - self._written > 1.0):
+        elif output is not None and (
+            has_rows(output) or now - self._written > 1.0 or (self._ticks and self._ticks.full)
+        ):
             self._store(output, None)
 
     def _store(self, output: Output, state: bytes | None) -> None:
         if not self.write:
             return
         found = self._gathered.take() if state is not None else None
-        self._since = self.warm.write(
-            self.group, replace(output, ledger=self._ledger, findings=found), state, self._since
-        )
+        told = replace(output, ledger=self._ledger, findings=found, ticks=self._ticks.take() if self._ticks else ())
+        self._since = self.warm.write(self.group, told, state, self._since)
         self._written = self.clock.monotonic()
         if state is not None:
             self._checkpointed = self._written

@@ -31,10 +31,10 @@ class Reader:
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
-        self.past: Past = pipeline.past
+        self.past = Past(pipeline.journal, pipeline.lake, pipeline.shown)
         self._beside = Beside(self.past, pipeline.settings.process.indicators)
         self._listeners: list[Listener] = []
-        self.preferred = Preferred(orders(pipeline.settings), pipeline.warm)
+        self.preferred = Preferred(orders(pipeline.settings), pipeline.shown)
         self._tracing = Tracing(self.past, self.preferred, self.symbols, self.coverage)
 
     @property
@@ -112,23 +112,23 @@ class Reader:
 
     def findings(self, query: Query) -> pa.Table:
         """Stored findings."""
-        return self.pipeline.warm.findings(query)
+        return self.pipeline.shown.findings(query)
 
     def coverage(self, query: Query) -> pa.Table:
         """Stored coverage."""
-        return self.pipeline.warm.coverage(query)
+        return self.pipeline.shown.coverage(query)
 
     def observations(self, query: Query) -> pa.Table:
         """Stored values of economic series."""
-        return self.pipeline.warm.observations(query)
+        return self.pipeline.shown.observations(query)
 
     def actions(self, query: Query) -> pa.Table:
         """Stored splits and dividends."""
-        return self.pipeline.warm.actions(query)
+        return self.pipeline.shown.actions(query)
 
     def metrics(self, query: Query) -> pa.Table:
         """Quality metrics over time."""
-        return self.pipeline.warm.metrics(query)
+        return self.pipeline.shown.metrics(query)
 
     def latest(self, symbols: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """The newest price of each symbol: from the hot store, or the last close of those asked for that it has not."""
@@ -150,7 +150,7 @@ class Reader:
 
     def symbols(self) -> list[dict[str, Any]]:
         """Every symbol with its source, intervals, first and last bar."""
-        return list(self.pipeline.warm.symbols())
+        return list(self.pipeline.shown.symbols())
 
     def in_use(self, symbols: Sequence[str]) -> dict[str, str]:
         """The source in use now, of each symbol that is in a group."""
@@ -172,7 +172,7 @@ class Reader:
 
     def sql(self, statement: str) -> statements.Answer:
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
-        warm, lake = self.pipeline.settings.warm_url, self.pipeline.lake
+        warm, lake = getattr(self.pipeline.shown, "url", self.pipeline.settings.warm_url), self.pipeline.lake
         globs = {kind: lake.url(kind) for kind in ("ticks", "bronze")}
         reach = lake.reach()
         if reach:  # a server is asked about what is wanted only

@@ -45,6 +45,7 @@ def trim_warm(warm: Warm, settings: WarmSettings) -> Work:
     kinds += [("findings", settings.retain_findings, None), ("metrics", settings.retain_metrics, None)]
     kinds += [("coverage", settings.retain_coverage, None)]
     limited = [(kept, round(age * SECOND), interval) for kept, age, interval in kinds if age]
+    limited.append(("ticks", round(settings.keep_ticks * SECOND), None))
 
     def work(now: int) -> bool:
         return any(warm.trim(kept, now - age, interval) for kept, age, interval in limited)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from tickhouse.core.batches import BarBatch, Output, TickBatch
 from tickhouse.core.model import Query
 
-Kept = Literal["bars", "findings", "metrics", "coverage"]
+Kept = Literal["bars", "findings", "metrics", "coverage", "ticks"]
 """What a warm store lets go of by age."""
 
 NEVER_STORED = -1
@@ -32,16 +32,16 @@ class Warm(Protocol):
     """Bars, indicators, anomalies, findings, coverage, ledger, quality metrics: durable, versioned, queryable.
 
     Keys: bars (symbol, interval, start, source, version), indicators (the same), anomalies (the same and detector), coverage
-    (source, symbol, channel, start). Writing a row again is harmless. Every row remembers the `position` of the output that wrote
-    it last (see `Query.before`). Several processes may read while one writes.
+    (source, symbol, channel, start). Writing a row again is harmless. Every row remembers the `position` of the first output that
+    said it as it is (see `Query.before`). Several processes may read while one writes.
     """
 
     def write(self, group: str, output: Output, checkpoint: bytes | None = None, since: int | None = None) -> int:
         """Everything of an output, the group's position and the checkpoint, in one transaction, durable on return.
 
-        Returns up to where the group's output is stored then. `since` is what the write before it returned, at first what
-        `position` says or else NEVER_STORED: should another process have written since, nothing is written. Raises `Superseded`
-        for that, `DiskFull`, `Busy`.
+        Returns up to where the output of the group is stored then. `since` is what the write before it returned, at first what
+        `position` says or else NEVER_STORED: should another process have written since, nothing is written. Ticks are for other
+        tools: PostgreSQL keeps them, no other store does. Raises `Superseded`, `DiskFull`, `Busy`.
         """
 
     def position(self, group: str) -> int | None:
@@ -96,7 +96,7 @@ class Warm(Protocol):
         rows went: call it again until none do.
 
         Old are bars, of one interval or of all, that start before it, with their indicators and anomalies; findings and
-        metrics of a moment before it; stretches of coverage that end by it.
+        metrics of a moment before it; stretches of coverage that end by it; days of ticks that are over by it.
         """
 
     def verify(self) -> tuple[int, tuple[str, ...]]:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 
-from tickhouse.core.batches import Output
+from tickhouse.core.batches import Output, TickBatch
 from tickhouse.core.errors import Final, Superseded
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, TIME, Query
 from tickhouse.stores import NEVER_STORED, Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
@@ -19,6 +19,16 @@ KEPT_CHECKPOINTS = 2
 CHUNK = 20_000
 
 
+class Ticks(Protocol):
+    """The ticks of the last days."""
+
+    def save(self, connection: Connection, batches: Sequence[TickBatch]) -> None:
+        """Write ticks; those that are there already stay as they are."""
+
+    def trim(self, connection: Connection, before: int) -> int:
+        """Let go of a day that was over by a time (us), and return about how many ticks went with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """What differs from one database to the next.
@@ -26,7 +36,7 @@ class Database:
     `reader` and `writer` are engines on the same database; a transaction of `writer` takes the lock for writing when it
     begins. `save` writes rows (an Arrow table with the table's columns in their order) by key, replacing what is there as
     `_upsert.upsert` says. `translated` turns the database's errors into ours. `check` has the database look for faults in itself
-    and returns a sentence for each.
+    and returns a sentence for each. `ticks` keeps them, where the database does.
     """
 
     reader: Engine
@@ -34,6 +44,7 @@ class Database:
     save: Callable[[Connection, Table, pa.Table], None]
     translated: Callable[[], AbstractContextManager[None]]
     check: Callable[[Connection], list[str]]
+    ticks: Ticks | None = None
 
 
 class SqlWarm:
@@ -61,6 +72,8 @@ class SqlWarm:
                 raise Superseded(f"another process stores what {group!r} makes: up to {stored}, here up to {since}")
             for table, rows in parts:
                 self._database.save(connection, table, rows)
+            if output.ticks and self._database.ticks:
+                self._database.ticks.save(connection, output.ticks)
             if checkpoint is not None:
                 connection.execute(_surplus(group))
         return max(stored, output.position)
@@ -172,6 +185,12 @@ class SqlWarm:
 
     def trim(self, kept: Kept, before: int, interval: str | None = None) -> int:
         """Delete some of what is older than a time (us), in one short transaction; returns how many rows went."""
+        ticks = self._database.ticks
+        if kept == "ticks":
+            if ticks is None:
+                return 0
+            with self._writing() as connection:
+                return ticks.trim(connection, before)
         with self._writing() as connection:
             return _trim.trim(connection, kept, before, interval)
 

@@ -4,18 +4,15 @@ What `write` has returned from is committed there, and on the disk of the server
 question began. Writers take turns. The connections are kept in a pool; one that was lost is replaced at its next use.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import psycopg
 import pyarrow as pa
-import pyarrow.csv as pc
 from pyarrow import compute
-from sqlalchemy import Connection, Engine, Table, column, create_engine, event, select
+from sqlalchemy import Connection, Engine, Table, and_, bindparam, column, create_engine, event, exists, select, text
 from sqlalchemy import table as named
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, make_url
@@ -23,10 +20,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tickhouse.core.errors import BadSetting, Busy
+from tickhouse.core.replicas import apart
 from tickhouse.core.secrets import without_password
+from tickhouse.stores._copy import added, copy, csv, raw, without_nan
 from tickhouse.stores._postgres_errors import Place, suitable, translated
 from tickhouse.stores._rows import tuples
-from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS
+from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS, SYMBOLS
+from tickhouse.stores._ticks import DailyTicks
 from tickhouse.stores._upsert import upsert
 from tickhouse.stores._warm import Database, SqlWarm
 
@@ -63,11 +63,35 @@ TURN = "SELECT pg_advisory_xact_lock(hashtext('tickhouse'), hashtext(current_sch
 """Waits for other writers, and for those that upgrade the tables; the end of the transaction gives the turn away."""
 
 
-def open(url: str, *, upgrade: bool = True) -> SqlWarm:
+BEHIND = """
+SELECT CASE
+    WHEN NOT pg_is_in_recovery() THEN 'Infinity'
+    WHEN pg_last_wal_replay_lsn() >= coalesce(CAST(:mark AS pg_lsn), pg_last_wal_receive_lsn()) THEN 0
+    ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 'Infinity')
+END::double precision"""
+"""Seconds; a server that is no replica, or no longer, is for ever behind."""
+
+
+class PostgresWarm(SqlWarm):
+    """The warm store on a server that may have replicas."""
+
+    def mark(self) -> str:
+        """How far the server is in its log."""
+        with self._reading() as connection:
+            return str(connection.exec_driver_sql("SELECT pg_current_wal_flush_lsn()").scalar_one())
+
+    def behind(self, mark: str | None) -> float:
+        """How many seconds a replica is behind a mark of its server; without one, behind what it has received."""
+        with self._reading() as connection:
+            return float(connection.execute(text(BEHIND), {"mark": mark}).scalar_one())
+
+
+def open(url: str, *, upgrade: bool = True) -> PostgresWarm:
     """The store in the database of `postgresql://user:password@host:port/database`, its tables made and upgraded if need be.
 
-    Whatever libpq understands may follow, such as `?sslmode=verify-full`. With `upgrade` false the tables are left as they
-    are, for a process that only reads; tables that are up to date are only read in any case, so that a read replica serves it.
+    Whatever libpq understands may follow, such as `?sslmode=verify-full`; replicas that are named there are not asked here.
+    With `upgrade` false the tables are left as they are, for a process that only reads; tables that are up to date are only read in
+    any case, so that a read replica serves it.
 
     Raises `BadSetting` for another URL, `SettingsError` for a server that refuses us or is too old, and for tables of a newer
     tickhouse, `Unreachable` when it does not answer.
@@ -77,7 +101,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
     made = engine(found)
     reader = made.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = made.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False, in_turn=True)
-    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check))
+    warm = PostgresWarm(Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks()))
     try:
         if upgrade:
             warm.upgrade()
@@ -89,7 +113,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
 
 def _parsed(url: str) -> URL:
     try:
-        found = make_url(url)
+        found = make_url(apart(url).url)
     except (ArgumentError, ValueError) as error:
         raise BadSetting("warm.url", without_password(url), EXPECTED) from error
     if found.drivername != "postgresql" or not found.database:
@@ -124,59 +148,20 @@ def _begin(connection: Connection) -> None:
 
 def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
     """A few rows one by one, many by COPY: right into the table where they are likely to be new, else by way of a temporary one."""
-    rows = _fitting(_without_nan(rows))
+    rows = _fitting(without_nan(rows))
     if rows.num_rows < COPIED_FROM or not _apart(table, rows):
         connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
         return
-    raw, text = _raw(connection), _csv(rows)
-    if table in NEW and _added(raw, table, text):
+    link, sent = raw(connection), csv(rows)
+    if table in NEW and not _there(connection, table, rows) and added(link, table.name, sent):
         return
     connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
-    _copy(raw, _new(table), text)
+    copy(link, _new(table), sent)
     connection.exec_driver_sql(_from_new(table))
-
-
-def _raw(connection: Connection) -> psycopg.Connection[Any]:
-    found = connection.connection.driver_connection
-    assert isinstance(found, psycopg.Connection)
-    return found
-
-
-def _added(raw: psycopg.Connection[Any], table: Table, text: bytes) -> bool:
-    """Copy rows right into their table; false, with nothing done, when one of them is there already."""
-    try:
-        with raw.transaction():
-            _copy(raw, table.name, text)
-    except psycopg.errors.UniqueViolation:
-        return False
-    return True
-
-
-def _copy(raw: psycopg.Connection[Any], name: str, text: bytes) -> None:
-    with raw.cursor() as cursor, cursor.copy(f'COPY "{name}" FROM STDIN (FORMAT csv)') as copy:
-        copy.write(text)
-
-
-def _csv(rows: pa.Table) -> bytes:
-    """Rows as PostgreSQL reads them: text in quotes, null as nothing, and no NUL, for which it has no room."""
-    written = io.BytesIO()
-    pc.write_csv(rows, written, pc.WriteOptions(include_header=False))
-    return written.getvalue().replace(b"\0", "\ufffd".encode())
 
 
 def _clean(value: Any) -> Any:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
-
-
-def _without_nan(rows: pa.Table) -> pa.Table:
-    """NaN as null, as other databases have it."""
-    for at, field in enumerate(rows.schema):
-        if pa.types.is_floating(field.type):
-            values = rows.column(at)
-            if values.null_count or np.isnan(values.to_numpy()).any():
-                kept = pa.array(values.to_numpy(zero_copy_only=False), field.type, from_pandas=True)
-                rows = rows.set_column(at, field.name, kept)
-    return rows
 
 
 def _fitting(rows: pa.Table) -> pa.Table:
@@ -185,6 +170,19 @@ def _fitting(rows: pa.Table) -> pa.Table:
     if at < 0 or compute.max(compute.utf8_length(rows.column(at))).as_py() <= LETTERS:
         return rows
     return rows.set_column(at, "message", compute.utf8_slice_codeunits(rows.column(at), 0, LETTERS))
+
+
+def _there(connection: Connection, table: Table, rows: pa.Table) -> bool:
+    """Whether the first row is there already, and so probably the others: a COPY that is refused is work and room lost."""
+    names = [one.name for one in table.primary_key]
+    (key,) = tuples(rows.slice(0, 1).select(names))
+    return bool(connection.exec_driver_sql(_lookup(table), tuple(map(_clean, key))).scalar())
+
+
+@lru_cache
+def _lookup(table: Table) -> str:
+    key = and_(*(one == bindparam(one.name) for one in table.primary_key))
+    return _compiled(select(exists(select(1).select_from(table).where(key))))
 
 
 def _apart(table: Table, rows: pa.Table) -> bool:
@@ -206,7 +204,13 @@ def _statement(table: Table) -> str:
 def _from_new(table: Table) -> str:
     names = [one.name for one in table.columns]
     new = named(_new(table), *(column(name) for name in names))
-    return _compiled(upsert(postgresql.insert(table).from_select(names, select(new)), table))
+    rows = select(new)
+    if table is SYMBOLS:
+        # most say nothing new, and even a row that is left as it is would be locked, which is a write
+        s, same = SYMBOLS.c, [SYMBOLS.c[one.name] == new.c[one.name] for one in SYMBOLS.primary_key]
+        known = and_(*same, s.first_start <= new.c.first_start, s.last_start >= new.c.last_start)
+        rows = rows.where(~exists(select(1).select_from(SYMBOLS).where(known)))
+    return _compiled(upsert(postgresql.insert(table).from_select(names, rows), table))
 
 
 def _compiled(statement: Any) -> str:
@@ -216,6 +220,7 @@ def _compiled(statement: Any) -> str:
 def _check(connection: Connection) -> list[str]:
     """What the server finds wrong with our tables: every row is read, which takes its time."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    connection.exec_driver_sql("SELECT sum(price) FROM ticks").all()
     return []
 
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from tickhouse.core.batches import I32, LIVE, REFILL, U8, BarBatch, Output, Record, TickBatch
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.kernels.bars import BARS
-from tickhouse.core.kernels.identity import ELSEWHERE
+from tickhouse.core.kernels.identity import ELSEWHERE, NEW
 from tickhouse.core.kernels.tumbling import NEVER, TOP
 from tickhouse.core.marks import HEARD, LINK, Event, Mark
 from tickhouse.core.model import SNAPSHOT, Hole
@@ -74,6 +74,8 @@ class Embedded:
 
     def __init__(self, rules: Rules, analysis: Analyses | None, history: History) -> None:
         self.rules, self.position = rules, 0
+        self.tells_ticks = False
+        """Whether outputs have the ticks that are no repeats."""
         self._analysis, self._history = analysis, history
         self._again = Again(rules, history)
         self._sources: dict[str, Source] = {}
@@ -183,6 +185,8 @@ class Embedded:
                 moment = self._moment(call, source, lane, position, int(columns.received_at[stop]))
                 moment.cross(time - self.rules.lateness_us)
             begin = stop
+        if self.tells_ticks:
+            call.ticks.append(batch.take(columns.new == NEW))
         if refill:
             windows.hurry()
         call.touched[source.name, lane.name] = lane
@@ -243,7 +247,7 @@ class Embedded:
         ledger = {key: count for source in self._sources.values() for key, count in source.ledger().items()}
         return Output(
             self.position, tuple(bars), tuple(self._forming(call)), _joined(indicators), _joined(anomalies),
-            None, _joined(coverage), tuple(call.holes), ledger,
+            None, _joined(coverage), tuple(call.holes), ledger, ticks=tuple(call.ticks),
         )  # fmt: skip
 
     def _forming(self, call: "_Call") -> Iterable[BarBatch]:
@@ -277,6 +281,7 @@ class _Call:
         self.emitted: dict[str, Emitted] = {}
         self.touched: dict[tuple[str, str], Lane] = {}
         self.holes: list[Hole] = []
+        self.ticks: list[TickBatch] = []
 
 
 def _rows(source: Source, lane: Lane, batch: TickBatch, how: tuple[str, U8 | None]) -> I32:

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 from tickhouse.stores._types import BIG, TEXT
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 Columns = dict[str, TypeEngine[Any]]
 COLUMNS: Columns = {"source": TEXT, "name": TEXT, "total": BIG, "position": BIG}
