@@ -109,8 +109,7 @@ class Pipeline:
             process.recover()
             return process
 
-        shared = shards(self.settings, self.journal)
-        return Shared(self.journal, warm, made, member) if shared else made(None)
+        return Shared(self.journal, warm, made, member) if shards(self.settings, self.journal) else made(None)
 
     def check(self) -> None:
         """Raise `SettingsError` when what is processed already was processed with other settings than these."""
