@@ -198,7 +198,8 @@ def assert_newest(house: Pipeline, symbols: tuple[str, ...]) -> None:
 
 def settings_text(w: World, urls: dict[str, str], port: int = 0) -> str:
     feed = w.settings.feeds["binance"]
-    sections = [f'[{part}]\nurl = "{url}"\n' for part, url in urls.items()]
+    rules = {"lake": "roll_after = 3\n"}
+    sections = [f'[{part}]\nurl = "{url}"\n{rules.get(part, "")}' for part, url in urls.items()]
     return f"""data = "house"
 [feeds.binance]
 symbols = {json.dumps(list(feed.symbols))}

@@ -65,6 +65,7 @@ class Process:
         try:
             waiting = self.journal.wait(self.engine.position, timeout)
             records = self.journal.read("ticks", self.engine.position, max_messages) if waiting else []
+            self.patience.prove(self.journal.end)
         except Temporary as away:
             self.patience.wait(away)
             records = []
