@@ -1,8 +1,7 @@
-"""A house on the four real servers whose roles are processes of their own, on an exchange in this process; what it holds is compared
-with what the exchange made."""
+"""A house on the four real servers whose roles are processes of their own, on an exchange in this process; what it holds is
+compared with what the exchange made."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import kafka
-from tests.chaos.live import World, assert_balanced, assert_true, held_ids, world
+from tests.chaos.live import World, assert_balanced, assert_true, world
 from tests.lake.buckets import own
 from tests.steps.filled import facts, processed
 from tests.stores import databases
@@ -99,14 +98,14 @@ class Roles:
     def __getitem__(self, name: str) -> Role:
         return self.roles[name]
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0, every: float = 0.3) -> None:
         """Wait until something is so, while every role lives."""
         end = time.monotonic() + seconds
         while not condition():
             for role in self.roles.values():
                 assert role.alive(), f"{role.name} ended: {role.said[-3000:]}"
             assert time.monotonic() < end, what
-            time.sleep(0.3)
+            time.sleep(every)
 
     def stored(self, house: Pipeline) -> int:
         return house.warm.position("process") or 0
@@ -130,7 +129,7 @@ class Roles:
 
         with self.world.stopped() as house:
             try:
-                self.until(lambda: true(house), "the bars do not become whole", seconds)
+                self.until(lambda: true(house), "the bars do not become whole", seconds, 3.0)
             except AssertionError as error:
                 raise AssertionError(f"{error}: {last}") from None
 
@@ -143,15 +142,22 @@ class Roles:
         with self.world.stopped() as house:
             row = assert_balanced(house)
             bars = assert_true(self.world, house, (INTERVAL,))
-            held = [held_ids(house, symbol) for symbol in self.world.symbols]
-            for ids in held:
-                assert sorted(set(ids)) == list(range(ids[0], ids[-1] + 1)), "a trade is missing"
-            assert row["accepted"] + row["late"] == sum(len(set(ids)) for ids in held), row
+            held = ticks(house)
+            for symbol in self.world.symbols:
+                ids = set(held[symbol])
+                assert len(ids) == max(ids) - min(ids) + 1, f"a trade of {symbol} is missing"
+            assert row["accepted"] + row["late"] == sum(len(set(ids)) for ids in held.values()), row
             assert house.journal.verify().faults == () == house.lake.verify()[1] == house.warm.verify()[1]
             messages = assert_archived(house)
-            assert_newest(house, self.world.symbols)
+            assert_newest(house, held)
             self.assert_replayed(house)
-            return {"bars": bars, "messages": messages, "repeats": row["duplicate"], "late": row["late"]}
+            return {
+                "bars": bars,
+                "messages": messages,
+                "trades": row["accepted"],
+                "repeats": row["duplicate"],
+                "late": row["late"],
+            }
 
     def assert_replayed(self, house: Pipeline) -> None:
         """What the journal makes of its messages in another house is what is stored, in every version."""
@@ -186,14 +192,24 @@ def assert_archived(house: Pipeline) -> int:
     return len(archived)
 
 
-def assert_newest(house: Pipeline, symbols: tuple[str, ...]) -> None:
+def ticks(house: Pipeline) -> dict[str, dict[int, tuple[int, float]]]:
+    """Time and price of every trade in the journal, by symbol and id."""
+    found: dict[str, dict[int, tuple[int, float]]] = {}
+    position = house.journal.begin()
+    while records := house.journal.read("ticks", position):
+        for batch in (record.ticks for record in records if record.ticks is not None):
+            columns = (batch.symbol, batch.last_id, batch.event_time, batch.price)
+            for code, id_, at, price in zip(*(column.tolist() for column in columns), strict=True):
+                found.setdefault(batch.symbols[code], {})[id_] = at, price
+        position = records[-1].end
+    return found
+
+
+def assert_newest(house: Pipeline, held: dict[str, dict[int, tuple[int, float]]]) -> None:
     """The hot store has the newest price of each symbol."""
     with closing(open_url("stores", house.settings.hot_url)) as hot:
         shown = {row["symbol"]: (row["event_time"], row["price"]) for row in hot.latest()}
-    for symbol in symbols:
-        batches = list(house.past.ticks("binance", symbol, 0, 1 << 62))
-        newest = max((int(b.last_id[n]), int(b.event_time[n]), float(b.price[n])) for b in batches for n in range(len(b)))
-        assert shown[symbol] == newest[1:], symbol
+    assert shown == {symbol: trades[max(trades)] for symbol, trades in held.items()}
 
 
 def settings_text(w: World, urls: dict[str, str], port: int = 0) -> str:
@@ -240,8 +256,3 @@ def places(kafka_url: str, redis_url: str, s3: Any) -> Iterator[dict[str, str]]:
             "journal": servers.enter_context(kafka.prefix(kafka_url)), "lake": servers.enter_context(own(s3))("house"),
             "warm": servers.enter_context(databases.empty()), "hot": named(redis_url),
         }  # fmt: skip
-
-
-def environment() -> dict[str, str]:
-    """This process's environment without what would be a setting."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TICKHOUSE_")}

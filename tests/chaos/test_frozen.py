@@ -20,7 +20,13 @@ def test_the_api_says_503_and_when_to_ask_again_while_postgres_hangs(tmp_path, p
         house.start(*ROLES)
         house.grown(300)
         symbol = house.world.symbols[0]
-        paths = [f"/v1/bars/{symbol}?interval=2s", f"/v1/latest?symbols={symbol}", "/v1/symbols", "/v1/status", "/v1/ready"]
+        paths = [
+            f"/v1/bars/{symbol}?interval=2s",
+            f"/v1/latest?symbols={symbol}",
+            "/v1/symbols",
+            "/v1/status",
+            "/v1/ready",
+        ]
         paths += [f"/v1/coverage/{symbol}", "/v1/quality"] * 3
 
         def asked(path: str) -> tuple[str, int, float, str | None, str]:

@@ -45,7 +45,11 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path, private_serve
     with disk(server.folder / "small", server.folder.stat().st_uid) as small:
         (small / "space").mkdir()
         shutil.chown(small / "space", server.folder.stat().st_uid)
-        databases.run(f"CREATE TABLESPACE small LOCATION '{small}/space'", "CREATE DATABASE house TABLESPACE small", url=server.url)
+        databases.run(
+            f"CREATE TABLESPACE small LOCATION '{small}/space'",
+            "CREATE DATABASE house TABLESPACE small",
+            url=server.url,
+        )
         url = server.url.rpartition("/")[0] + "/house"
         with place(tmp_path, rate=600, warm__url=url) as p:
             process = p.start("up", "--json")
