@@ -203,7 +203,8 @@ class Lane:
             return since
         # a trade may come with a time before the line was noted as connected: from its id on no loss goes unseen
         seen = self.dense.ids[self.ids[rows]]
-        return np.where(seen["top"] >= seen["start"], np.minimum(since, seen["start_time"]), since)
+        proven = (own != FAR) & (seen["top"] >= seen["start"])
+        return np.where(proven, np.minimum(since, seen["start_time"]), since)
 
     def _say(self, row: I64, *stretch: NDArray[Any]) -> None:
         self.stretches.say(self.code[row], self.channel[row], *stretch)
