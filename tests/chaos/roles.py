@@ -110,7 +110,7 @@ class Roles:
     def stored(self, house: Pipeline) -> int:
         return house.warm.position("process") or 0
 
-    def grown(self, messages: int, seconds: float = 60.0) -> None:
+    def grown(self, messages: int, seconds: float = 90.0) -> None:
         """Wait until so many more messages are journaled, processed and their results stored."""
         with self.world.stopped() as house:
             begun = self.stored(house)
