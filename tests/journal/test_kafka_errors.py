@@ -4,11 +4,11 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
-from confluent_kafka import KafkaError  # noqa: E402
+from confluent_kafka import KafkaError
 
-from tickhouse.core.errors import Final, Unreachable  # noqa: E402
-from tickhouse.journal._kafka.errors import DESTROYED, translated  # noqa: E402
-from tickhouse.journal._kafka.place import place  # noqa: E402
+from tickhouse.core.errors import Final, Unreachable
+from tickhouse.journal._kafka.errors import DESTROYED, translated
+from tickhouse.journal._kafka.place import place
 
 WHERE = place("kafka://127.0.0.1:1/house")
 
