@@ -45,13 +45,14 @@ TOLD = {
 """What each role that needs a server says when it goes and when it is back: once each."""
 ALONE = ("hears no process, follows the journal", "hears the process again")
 """What the role serve says while the role process says nothing."""
+SLOWED = ("slowed down", "taking in goes on")
+"""What who appends says while the broker ends the transaction of another that was killed: both take in what a hole lacked."""
 ELSEWHERE = {
-    "postgres": ("does not answer", "connected to the warm store", *ALONE),
-    "redis": ALONE,
-    "kafka": ALONE,
-    "process": ALONE,
-}
-"""What the role serve may say beside it, once each."""
+    ("postgres", "serve"): ("does not answer", "connected to the warm store", *ALONE), ("redis", "serve"): ALONE,
+    ("kafka", "serve"): ALONE, ("process", "serve"): ALONE, ("kafka", "process"): SLOWED, ("ingest", "process"): SLOWED,
+    ("ingest", "ingest"): SLOWED, ("process", "ingest"): SLOWED, ("process", "process"): SLOWED, ("ingest", "serve"): ALONE,
+}  # fmt: skip
+"""What a role may say beside it, once each: (what was killed, who says it)."""
 
 
 def checked(what: str, said: dict[str, list[str]], told: dict[str, tuple[str, ...]]) -> None:
@@ -59,7 +60,7 @@ def checked(what: str, said: dict[str, list[str]], told: dict[str, tuple[str, ..
     sys.stdout.write("".join(f"{what}: {role}: {line}\n" for role, lines in said.items() for line in lines))
     for role, lines in said.items():
         must = told.get(role, ())
-        may = ELSEWHERE.get(what, ()) if role == "serve" else ()
+        may = ELSEWHERE.get((what, role), ())
         for words in must:
             assert sum(words in line for line in lines) == 1, (what, role, words, lines)
         for line in lines:
