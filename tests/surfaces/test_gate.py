@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -117,6 +118,20 @@ async def test_a_desk_that_is_full_says_so_at_once() -> None:
         await desk.do(go.wait, 5)
     go.set()
     assert await asyncio.gather(*waiting) == [True, True, True]
+    assert await desk.do(lambda: 5) == 5
+
+
+async def test_a_question_that_hangs_is_given_up_and_so_are_those_that_wait_for_its_thread() -> None:
+    """The caller is told in time; the thread is taken until the answer is there, and then answers others again."""
+    desk, go = Desk(1, 5, longest=0.2), threading.Event()
+    began = time.monotonic()
+    for refused in await asyncio.gather(*(desk.do(go.wait, 30) for _ in range(3)), return_exceptions=True):
+        assert isinstance(refused, Busy) and refused.retry_after, refused
+    assert time.monotonic() - began < 2
+    assert desk.taken == 1, "those that only waited are gone"
+    go.set()
+    await asyncio.sleep(0.1)
+    assert desk.taken == 0
     assert await desk.do(lambda: 5) == 5
 
 

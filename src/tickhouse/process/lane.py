@@ -205,7 +205,13 @@ class Lane:
     def since_each(self, rows: I64) -> I64:
         """`since` of several."""
         own = self.edge[rows]
-        return np.where(own != FAR, own, self.began)
+        since = np.where(own != FAR, own, self.began)
+        if self.dense is None:
+            return since
+        # a trade may come with a time before the line was noted as connected: from its id on no loss goes unseen
+        seen = self.dense.ids[self.ids[rows]]
+        proven = (own != FAR) & (seen["top"] >= seen["start"])
+        return np.where(proven, np.minimum(since, seen["start_time"]), since)
 
     def _say(self, row: I64, *stretch: NDArray[Any]) -> None:
         self.stretches.say(self.code[row], self.channel[row], *stretch)

@@ -46,6 +46,7 @@ class Archive:
         """
         try:
             records = self.joined(max_messages) if self.journal.wait(self.position, timeout) else []
+            self.patience.prove(self.journal.end)
         except Temporary as away:
             self.patience.wait(away)
             return 0

@@ -39,7 +39,7 @@ class Hear:
         self._changes: Changes | None = pipeline.hot.follow()
         self._engine: Process | Shared | None = None
         self._silence: tuple[float, int] | None = None
-        """When nothing was said for the first time since something was, and the end of the journal then."""
+        """The last moment when nothing was said and there was nothing to say, and the end of the journal then."""
 
     @property
     def alone(self) -> bool:
@@ -82,12 +82,13 @@ class Hear:
         if self._changes is None:
             return True
         try:
-            if self._silence is None:
-                self._silence = time.monotonic(), self.pipeline.journal.end()
-            since, end = self._silence
-            return time.monotonic() - since > QUIET_SECONDS and self.pipeline.journal.end() > end
+            end = self.pipeline.journal.end()
         except Temporary:
-            return False  # the journal is away: nobody has anything to say, and there is nothing to follow
+            self._silence = None  # the journal is away: nobody has anything to say, and there is nothing to follow
+            return False
+        if self._silence is None or self._silence[1] == end:
+            self._silence = time.monotonic(), end
+        return time.monotonic() - self._silence[0] > QUIET_SECONDS
 
     def _follow(self) -> None:
         self._engine = self.engine()

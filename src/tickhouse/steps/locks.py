@@ -1,33 +1,63 @@
 """One process at a time has a role in a house; the lock goes with the process, however it ends."""
 
 import fcntl
+import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
+from tickhouse.core import observe
 from tickhouse.core.errors import HouseLocked
+
+TRIES, BETWEEN = 5, 0.05
+"""How often a lock is asked for, and seconds between: whoever looks who has a role (`holder`) has the lock for a moment."""
 
 
 @contextmanager
 def role(data: Path, name: str, shared: bool = False) -> Iterator[None]:
-    """Hold a role of the house, alone or `shared` with others who do. Raises `HouseLocked`, which names the process that has it."""
+    """Hold a role of the house, alone or `shared` with others who do. Raises `HouseLocked`, which names the process that has it.
+
+    That the process before this one did not end by itself is told: what it had not finished is done now.
+    """
     folder = data / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
+        if not _locked(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+            owner = _owner(file) or "unknown"
             message = (
                 f"the role {name!r} of the house {data} is held by process {owner}; stop that one or use another --data"
             )
-            raise HouseLocked(message) from None
+            raise HouseLocked(message)
+        if (killed := _owner(file)) and not shared:
+            observe.tell("house", "goes on for a process that was killed", logging.WARNING, role=name, process=killed)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            if _owner(file) == str(os.getpid()):
+                file.truncate(0)
+
+
+def _locked(file: IO[str], how: int) -> bool:
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(BETWEEN)
+        else:
+            return True
+    return False
+
+
+def _owner(file: IO[str]) -> str:
+    """The process that wrote its number there and has not ended by itself since."""
+    file.seek(0)
+    return file.read().strip()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from tickhouse.core import observe
 from tickhouse.core.errors import Temporary
@@ -27,6 +28,11 @@ class Patience:
     def wait(self, error: Temporary) -> None:
         """It did not answer: wait a moment."""
         time.sleep(self.note(error))
+
+    def prove(self, ask: Callable[[], object]) -> None:
+        """Ask a server that was away: that nothing came, or what was in memory, does not prove that it is back."""
+        if self.away:
+            ask()
 
     def over(self) -> None:
         """It answered."""

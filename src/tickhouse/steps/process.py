@@ -96,6 +96,7 @@ class Process:
         try:
             waiting = self.journal.wait(self.engine.position, timeout)
             records = self.journal.read("ticks", self.engine.position, max_messages, self.shard) if waiting else []
+            self.patience.prove(self.journal.end)
         except Temporary as away:
             self.patience.wait(away)
             records = []

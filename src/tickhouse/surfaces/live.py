@@ -173,7 +173,8 @@ class Hub:
 
     def _reset(self) -> None:
         """More came than could be sent: everybody starts anew from a snapshot."""
-        log.warning("changes were missed; every listener gets a new snapshot", listeners=len(self.clients))
+        if self.clients:
+            log.warning("changes were missed; every listener gets a new snapshot", listeners=len(self.clients))
         self.seq += 1
         self.recent.clear(self.seq)
         for client in list(self.clients):

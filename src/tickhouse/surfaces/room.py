@@ -15,6 +15,8 @@ THREADS = 4
 QUEUE = 64
 LIGHT_THREADS = 2
 LIGHT_QUEUE = 256
+LIGHT_SECONDS = 5.0
+"""How long a question for a few rows may take."""
 
 
 class Room:
@@ -27,7 +29,7 @@ class Room:
         self.catalog = Catalog(house, clock)
         self.tables = Tables(house, self.catalog, clock)
         self.heavy = Desk(THREADS, QUEUE)
-        self.light = Desk(LIGHT_THREADS, LIGHT_QUEUE)
+        self.light = Desk(LIGHT_THREADS, LIGHT_QUEUE, LIGHT_SECONDS)
         self.stats: Callable[[], dict[str, int]] = dict
         self._simulated = False
         self._looked = float("-inf")

@@ -8,6 +8,8 @@ from tickhouse.journal._kafka.entry import Indexed
 from tickhouse.journal._kafka.index import Index
 
 AT_A_TIME = 65_536
+AHEAD = 4096
+"""Messages of which the entries are read at once: each place that has to be found costs a search on the broker."""
 
 
 class Spans:
@@ -25,10 +27,12 @@ class Spans:
         with self._lock:
             self._learn()
             found = [first for first, low, high in self._spans.get(source, ()) if high >= start and low < end]
+        near: dict[int, Indexed] = {}
         for first in found:
-            entry = next(iter(self._index.read(first, 1)), None)
-            if entry is not None and entry.about.first == first:
-                yield entry
+            if first not in near:
+                near = {entry.about.first: entry for entry in self._index.read(first, AHEAD)}
+            if first in near:
+                yield near[first]
 
     def _learn(self) -> None:
         while entries := self._index.read(self._until, AT_A_TIME):
