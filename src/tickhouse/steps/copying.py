@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from tickhouse.core.errors import CorruptLog, Temporary
-from tickhouse.core.retry import Retry
+from tickhouse.core.errors import CorruptLog
+from tickhouse.core.retry import Insist
 from tickhouse.lake import Lake, LakeObject
 
 KINDS = ("ticks", "bronze")
@@ -23,16 +24,16 @@ class Copied:
 class Copying:
     """Copies what `old` has into `new`. Raises `CorruptLog` when an object there is another than the one here."""
 
-    def __init__(self, old: Lake, new: Lake, sleep: Callable[[float], object], retry: Retry | None = None) -> None:
+    def __init__(self, old: Lake, new: Lake, sleep: Callable[[float], object]) -> None:
         self.old, self.new = old, new
-        self._sleep, self._retry = sleep, retry or Retry(attempts=8, first=1.0, most=15.0)
+        self._insist = Insist(sleep)
 
     def run(self, progress: Callable[[Copied], None] = lambda done: None) -> Copied:
         """Copy; `progress` is told after each object. A server that is away is waited for a while, then it raises `Temporary`."""
         done = Copied()
         for kind in KINDS:
             for item in self._missing(kind, done):
-                self._insist(item)
+                self._insist(partial(self._copy, item))
                 done.objects, done.bytes = done.objects + 1, done.bytes + item.size
                 progress(done)
         return done
@@ -52,18 +53,6 @@ class Copying:
                 )
             else:
                 done.there += 1
-
-    def _insist(self, item: LakeObject) -> None:
-        failures = 0
-        while True:
-            try:
-                return self._copy(item)
-            except Temporary as error:
-                failures += 1
-                wait = self._retry.wait(failures, error)
-                if wait is None:
-                    raise
-                self._sleep(wait)
 
     def _copy(self, item: LakeObject) -> None:
         content = self.old.content(item)

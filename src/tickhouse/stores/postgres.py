@@ -77,7 +77,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
     made = engine(found)
     reader = made.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = made.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False, in_turn=True)
-    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check))
+    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check, LETTERS))
     try:
         if upgrade:
             warm.upgrade()
