@@ -431,11 +431,18 @@ def test_what_is_in_quarantine_elsewhere_is_in_quarantine_here_and_can_be_healed
 
 def test_sums_and_groups_of_another_journal_are_taken_over_as_they_are(journal):
     journal.adopt(Stretch(4, [entry(3)]))
-    ledger = {("binance", name): n for n, name in enumerate(("received", "parsed", "control", "rejected", "rows", "invalid"))}
+    ledger = {
+        ("binance", name): n for n, name in enumerate(("received", "parsed", "control", "rejected", "rows", "invalid"))
+    }
     told = Account(9, ledger, {"load:a": "5", "note": "x"}, {"archive": 5, "process": 9})
     for _ in range(2):
         journal.settle(told)
-        assert (journal.end(), journal.ledger(), journal.resumes(), journal.groups()) == (9, ledger, told.resumes, told.groups)
+        assert (journal.end(), journal.ledger(), journal.resumes(), journal.groups()) == (
+            9,
+            ledger,
+            told.resumes,
+            told.groups,
+        )
     assert journal.committed("archive") == 5
     assert journal.append([entry(1)]) == [9] and journal.ledger()["binance", "received"] == 1
     with pytest.raises(BadQuery, match="ends at position 10"):
@@ -444,7 +451,9 @@ def test_sums_and_groups_of_another_journal_are_taken_over_as_they_are(journal):
 
 def test_every_resume_key_is_known(journal):
     assert journal.resumes() == {}
-    journal.append([replace(entry(1, resume=("load:b", "2")), notes=(("n", "3"),)), entry(1, 1, resume=("load:a", "1"))])
+    journal.append(
+        [replace(entry(1, resume=("load:b", "2")), notes=(("n", "3"),)), entry(1, 1, resume=("load:a", "1"))]
+    )
     assert journal.resumes() == {"load:a": "1", "load:b": "2", "n": "3"}
 
 

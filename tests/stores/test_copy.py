@@ -26,7 +26,11 @@ def opened(tmp_path):
     with ExitStack() as stack:
 
         def opener(kind):
-            url = stack.enter_context(databases.migrated()) if kind == "postgres" else f"sqlite:///{tmp_path}/{len(urls)}.db"
+            url = (
+                stack.enter_context(databases.migrated())
+                if kind == "postgres"
+                else f"sqlite:///{tmp_path}/{len(urls)}.db"
+            )
             urls.append(url)
             return stack.enter_context(closing(open_url("stores", url)))
 
@@ -46,14 +50,23 @@ def fill(store, rows=60):
     """Some rows in every table, versions and nulls among them."""
     nan, when = float("nan"), datetime(2026, 1, 1)
     for n in range(3):
-        series = [bar(f"S{m % 3}", m, version=n, vwap=nan if m % 2 else 1 / 3, source="ab"[m % 2]) for m in range(rows)]
+        series = [
+            bar(f"Sé{m % 3}", m, version=n, vwap=nan if m % 2 else 1 / 3, source="ab"[m % 2]) for m in range(rows)
+        ]
         store.write("process", Output(10 * n, bars=batches(series)), b"state %d" % n)
     store.write("process", output(
-        31, indicators=[indicator(minute=m, version=m % 2) for m in range(rows)], coverage=[stretch(0, 5), stretch(5, 9, symbol="é")],
+        31, indicators=[indicator(minute=m, version=m % 2) for m in range(rows)], coverage=[stretch(0, 5), stretch(5, 9)],
         anomalies=[anomaly(minute=m, retracted=bool(m % 2)) for m in range(rows)],
         findings=[finding(T0 + m, message=f"far, \"{m}\"\n") for m in range(rows)],
     ))  # fmt: skip
-    series = {"series": "CPI", "source": "fred", "date": date(2026, 1, 1), "value": nan, "vintage": date(2026, 2, 1), "raw": 3}
+    series = {
+        "series": "CPI",
+        "source": "fred",
+        "date": date(2026, 1, 1),
+        "value": nan,
+        "vintage": date(2026, 2, 1),
+        "raw": 3,
+    }
     split = {"symbol": "A", "source": "yahoo", "date": date(2026, 1, 5), "kind": "split", "value": 4.0, "raw": 4}
     switch = {"symbol": "A", "at": when, "from_source": "", "to_source": "x", "reason": "first", "raw": 5}
     store.write("load:x", Output(
@@ -82,7 +95,9 @@ def test_every_row_of_every_table_is_copied_and_copying_again_changes_nothing(bo
     done = copying(old, new).run()
     assert everything(new) == expected
     sizes = {name: len(rows) for name, rows in expected.items()}
-    assert {name: (t.old, t.new, t.written) for name, t in done.tables.items()} == {n: (s, s, s) for n, s in sizes.items()}
+    assert {name: (t.old, t.new, t.written) for name, t in done.tables.items()} == {
+        n: (s, s, s) for n, s in sizes.items()
+    }
     again = copying(old, new).run()
     assert {t.written for t in again.tables.values()} == {0} and everything(new) == expected == everything(old)
     assert new.checkpoint("process").state == b"state 2" and new.position("load:x") == 32
@@ -153,9 +168,10 @@ def test_what_is_written_while_it_is_copied_is_found_when_it_is_compared(both):
     old, new = both
 
     def meanwhile(done):
-        if done.tables["positions"].written:
+        if done.done >= rows:
             old.write("process", Output(99))
 
+    rows = sum(map(len, everything(old).values()))
     with pytest.raises(Final, match="written while it was copied"):
         copying(old, new).run(meanwhile)
     copying(old, new).run()
@@ -172,9 +188,9 @@ def test_findings_that_postgresql_has_no_room_for_are_cut_and_counted(opened):
 
 
 def test_a_place_without_tables_is_no_store(opened, tmp_path):
-    with closing(open_url("stores", f"sqlite:///{tmp_path}/none.db", upgrade=False)) as old:
-        with pytest.raises(SettingsError, match="has no tables"):
-            copying(old, opened("sqlite")).run()
+    none = open_url("stores", f"sqlite:///{tmp_path}/none.db", upgrade=False)
+    with closing(none) as old, pytest.raises(SettingsError, match="has no tables"):
+        copying(old, opened("sqlite")).run()
 
 
 def _query():

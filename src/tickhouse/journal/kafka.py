@@ -115,7 +115,7 @@ class KafkaJournal:
 
     def settle(self, account: Account) -> None:
         """See `Journal.settle`."""
-        values = {f"ledger/{source}": list(row) for source, row in counts(account.ledger).items()}
+        values: dict[str, Any] = {f"ledger/{source}": list(row) for source, row in counts(account.ledger).items()}
         values |= {f"resume/{key}": value for key, value in account.resumes.items()}
         self._written(Wanted(floor=account.end, values=values))
         for group, position in account.groups.items():

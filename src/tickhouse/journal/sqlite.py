@@ -44,7 +44,7 @@ RESUME = "INSERT INTO resumes VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET valu
 COMMIT = "INSERT INTO groups VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position"
 RESUMES = "SELECT key, value FROM resumes ORDER BY key"
 HEALED = "UPDATE quarantine SET healed = 1 WHERE position = ?"
-SET = f"INSERT OR REPLACE INTO ledger (source, {', '.join(NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+SET = f"INSERT OR REPLACE INTO ledger (source, {', '.join(NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 LOST = "UPDATE floor SET position = ? WHERE position < ?"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from tickhouse.core.errors import CorruptLog
+from tickhouse.core.errors import CorruptLog, SettingsError
 from tickhouse.core.retry import Insist
 from tickhouse.lake import Lake, LakeObject
 
@@ -38,21 +38,41 @@ class Copying:
                 progress(done)
         return done
 
+    def check(self) -> None:
+        """Raise `SettingsError` when the new lake has an object that the old one has not."""
+        for kind in KINDS:
+            other = next((there for here, there in self._sides(kind) if here is None), None)
+            if other is not None:
+                raise SettingsError(f"the lake there has {other.name}, which this one has not; name an empty place")
+
     def _missing(self, kind: str, done: Copied) -> Iterator[LakeObject]:
-        """The objects that are not there yet. Both lakes list in one order, so neither list is held."""
-        there = self.new.objects(kind)
-        other = next(there, None)
-        for item in self.old.objects(kind):
-            while other is not None and _place(other) < _place(item):
-                other = next(there, None)
-            if other is None or other.name != item.name:
+        """The objects that are not there yet."""
+        for item, other in self._sides(kind):
+            if item is not None and other is None:
                 yield item
-            elif other.size != item.size:
+            elif item is not None and other is not None and other.size != item.size:
                 raise CorruptLog(
                     f"the object {item.name} has {item.size} bytes here and {other.size} there; remove the wrong one"
                 )
             else:
-                done.there += 1
+                done.there += item is not None
+
+    def _sides(self, kind: str) -> Iterator[tuple[LakeObject | None, LakeObject | None]]:
+        """Each object here and there. Both lakes list in one order, so neither list is held."""
+        there = self.new.objects(kind)
+        other = next(there, None)
+        for item in self.old.objects(kind):
+            while other is not None and _place(other) < _place(item):
+                yield None, other
+                other = next(there, None)
+            if other is not None and other.name == item.name:
+                yield item, other
+                other = next(there, None)
+            else:
+                yield item, None
+        while other is not None:
+            yield None, other
+            other = next(there, None)
 
     def _copy(self, item: LakeObject) -> None:
         content = self.old.content(item)

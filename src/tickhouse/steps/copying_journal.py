@@ -1,4 +1,4 @@
-"""One journal into another: every entry at its position, what is in quarantine, the sums and the groups; then read back and compared.
+"""One journal into another: every entry at its position, what is in quarantine, sums and groups; then read back and compared.
 
 The positions must be the same, as bars, bronze and checkpoints name messages by them. Begun again, it goes on behind the last
 entry that is there. The groups and the sums come last: before that, whoever opens the new journal finds nothing to go on from.
@@ -45,7 +45,7 @@ class JournalCopying:
     def run(self, progress: Callable[[JournalCopied], None] = lambda done: None) -> JournalCopied:
         """Copy; `progress` is told after each part."""
         account = self._insist(partial(account_of, self.old))
-        self._must_be_ours(account)
+        self.check()
         done = JournalCopied()
         before = self._insist(self.new.end)
         done.there = max(0, before - self._insist(self.old.begin))
@@ -59,9 +59,9 @@ class JournalCopying:
         self._compare(account, done, progress)
         return done
 
-    def _must_be_ours(self, account: Account) -> None:
+    def check(self) -> None:
         """Raise `SettingsError` unless what is in the new journal is the beginning of the old one."""
-        there = self._insist(partial(account_of, self.new))
+        account, there = (self._insist(partial(account_of, journal)) for journal in (self.old, self.new))
         if there.end > account.end:
             raise SettingsError(
                 f"the journal there ends at position {there.end}, beyond {account.end} where this one ends:"
@@ -72,9 +72,10 @@ class JournalCopying:
             ours = (begin, there.end - 1)
             if all(_alike(self._pair(self.old, p), self._pair(self.new, p)) for p in ours):
                 return
-        elif there == account or not (there.end or there.ledger or there.resumes or there.groups):
-            if all(a == b for a, b in self._refused() if b is not None):
-                return
+        elif (there == account or not (there.end or there.ledger or there.resumes or there.groups)) and all(
+            a == b for a, b in self._refused() if b is not None
+        ):
+            return
         raise SettingsError(
             f"the journal there holds something else than the first {there.end:,} positions of this one; name an empty place"
         )
@@ -174,7 +175,10 @@ class JournalCopying:
             progress(done)
         if next(theirs, None) is not None or any(old != new for old, new in self._refused()):
             raise CorruptLog("what is in the journal there, or in its quarantine, is more or less than here")
-        for journal, which in ((self.old, "was written while it was copied; copy again"), (self.new, "has other sums there")):
+        for journal, which in (
+            (self.old, "was written while it was copied; copy again"),
+            (self.new, "has other sums there"),
+        ):
             if self._insist(partial(account_of, journal)) != account:
                 raise CorruptLog(f"the journal {which}")
 

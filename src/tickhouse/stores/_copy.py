@@ -53,60 +53,71 @@ class StoreCopying:
     def __init__(self, old: SqlWarm, new: SqlWarm, name: str, sleep: Callable[[float], object]) -> None:
         self.old, self.new, self._mark = old, new, MARK + name
         self._insist = Insist(sleep)
+        self._same: StoreCopied | None = None
+        """What was found where the new store had all rows already."""
 
     def rows(self) -> int:
         """How many rows the old store has. Raises `SettingsError` when it is none, or one of an older tickhouse."""
         version = self._insist(self.old.version)
         if version != HEAD:
             found = "has no tables" if version is None else f"has tables of version {version}"
-            raise SettingsError(f"the store {self._mark.removeprefix(MARK)} {found}, and {HEAD} is wanted: `tickhouse db upgrade`")
+            raise SettingsError(
+                f"the store {self._mark.removeprefix(MARK)} {found}, and {HEAD} is wanted: `tickhouse db upgrade`"
+            )
         return sum(self._insist(partial(self._size, table)) for table in METADATA.sorted_tables)
+
+    def check(self) -> None:
+        """See that the new store is empty, or has a part of this copy, or the same rows. Raises `SettingsError`."""
+        if marks := self._marks(self.old):
+            raise SettingsError(f"this store is itself a {marks[0]} that is not whole; finish that one first")
+        marks = self._marks(self.new)
+        if marks not in ([], [self._mark]):
+            raise SettingsError(f"the store there holds a {marks[0]} that is not whole; name an empty database")
+        if not marks and any(next(self._all(self.new, table), None) for table in METADATA.sorted_tables):
+            self._same = self._compared(lambda done: None, marked=False)
 
     def run(self, progress: Callable[[StoreCopied], None] = lambda done: None) -> StoreCopied:
         """Copy; `progress` is told after each page."""
         self.rows()
-        done = StoreCopied({table.name: TableCopied() for table in METADATA.sorted_tables})
-        marked = self._begun()
-        if marked:
-            for table in METADATA.sorted_tables:
-                self._table(table, done, progress)
-        for table in METADATA.sorted_tables:
-            self._compare(table, done, progress, marked=marked)
-        if marked:
-            self._insist(partial(self._write, POSITIONS, [(self._mark,)], []))
+        self.check()
+        if self._same is not None:
+            return self._same
+        if not self._marks(self.new):
+            self._insist(partial(self._write, POSITIONS, [], [(self._mark, 0)]))
+        done = StoreCopied()
+        written = {table.name: self._table(table, done, progress) for table in METADATA.sorted_tables}
+        done = self._compared(progress, marked=True, before=done.done)
+        for name, number in written.items():
+            done.tables[name].written = number
+        self._insist(partial(self._write, POSITIONS, [(self._mark,)], []))
         return done
 
-    def _begun(self) -> bool:
-        """Mark a new store that is empty; false when rows without a mark are there. Raises `SettingsError`."""
-        if marks := self._marks(self.old):
-            raise SettingsError(f"this store is itself a {marks[0]} that is not whole; finish that one first")
-        marks = self._marks(self.new)
-        if marks == [self._mark]:
-            return True
-        if marks:
-            raise SettingsError(f"the store there holds a {marks[0]} that is not whole; name an empty database")
-        if any(next(self._all(self.new, table), None) for table in METADATA.sorted_tables):
-            return False
-        self._insist(partial(self._write, POSITIONS, [], [(self._mark, 0)]))
-        return True
+    def _compared(self, progress: Callable[[StoreCopied], None], *, marked: bool, before: int = 0) -> StoreCopied:
+        """Every table of both stores, read and found the same."""
+        done = StoreCopied({table.name: TableCopied() for table in METADATA.sorted_tables}, done=before)
+        for table in METADATA.sorted_tables:
+            self._compare(table, done, progress, marked=marked)
+        return done
 
     def _marks(self, warm: SqlWarm) -> list[str]:
         return [name for name, _ in self._all(warm, POSITIONS, marks=True) if name.startswith(MARK)]
 
-    def _table(self, table: Table, done: StoreCopied, progress: Callable[[StoreCopied], None]) -> None:
-        count, lacking, stale = done.tables[table.name], list[Row](), list[Row]()
+    def _table(self, table: Table, done: StoreCopied, progress: Callable[[StoreCopied], None]) -> int:
+        """Copy one table; returns how many rows were written."""
+        written, lacking, stale = 0, list[Row](), list[Row]()
         for old, new in self._merged(table):
             if new is not None and new != old:
                 stale.append(_keyed(table)(new))
             if old is not None and new != old:
                 lacking.append(old)
             if max(len(lacking), len(stale)) >= _page(table):
-                count.written += self._flush(table, stale, lacking)
+                written += self._flush(table, stale, lacking)
             done.done += old is not None
             if done.done % PAGE == 0:
                 progress(done)
-        count.written += self._flush(table, stale, lacking)
+        written += self._flush(table, stale, lacking)
         progress(done)
+        return written
 
     def _flush(self, table: Table, stale: list[Row], lacking: list[Row]) -> int:
         if stale or lacking:
