@@ -15,16 +15,16 @@ from tests.chaos.test_cluster import cluster, command, contents
 from tests.end_to_end.tape import write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
-TRADES = 16_000
-KILLS = 4
+TRADES = 6_000
+KILLS = 3
 
 
 @pytest.fixture
 def tapes(tmp_path: Path) -> list[Path]:
     """Three tapes that follow one another, each message with the time at which it came."""
-    lines = write(tmp_path / "plain.ndjson", trades=TRADES, symbols=8, rate=20.0, seed=5).path.read_text().splitlines()
+    lines = write(tmp_path / "plain.ndjson", trades=TRADES, symbols=4, rate=5.0, seed=5).path.read_text().splitlines()
     escaped = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
-    stamped = [f'{{"recv": {1_767_225_600 + n / 20:.6f}, "raw": "{line}"}}\n' for n, line in enumerate(escaped)]
+    stamped = [f'{{"recv": {1_767_225_600 + n / 5:.6f}, "raw": "{line}"}}\n' for n, line in enumerate(escaped)]
     third = len(stamped) // 3
     parts = [stamped[:third], stamped[third : 2 * third], stamped[2 * third :]]
     files = [tmp_path / f"tape{n}.ndjson" for n in range(3)]

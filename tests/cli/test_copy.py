@@ -42,7 +42,8 @@ def answers(house):
 
 def test_a_house_is_copied_goes_on_there_and_comes_back(mine):
     done = json.loads(good("copy", "--from", "mine", "--to", "there", "--json").stdout)
-    assert (done["kind"], done["stays"], done["journal"]["messages"], done["lake"]["objects"]) == ("house", [], 1202, 3)
+    assert (done["kind"], done["stays"], done["lake"]["objects"]) == ("house", [], 3)
+    assert done["journal"]["messages"] == done["journal"]["compared"] > 1200
     assert all(table["old"] == table["new"] for table in done["warm"]["tables"].values())
     assert done["warm"]["tables"]["bars"]["old"] == done["warm"]["tables"]["bars"]["written"] > 40
     assert answers("there") == answers("mine")
