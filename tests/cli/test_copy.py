@@ -35,7 +35,12 @@ def good(*words):
 
 def answers(house):
     """What the house says, with every version; the source of each bar, and its messages."""
-    asked = [("bars", "A", "--interval", "1m"), ("bars", "B", "--interval", "5m"), ("indicators", "A"), ("anomalies", "A")]
+    asked = [
+        ("bars", "A", "--interval", "1m"),
+        ("bars", "B", "--interval", "5m"),
+        ("indicators", "A"),
+        ("anomalies", "A"),
+    ]
     asked += [("coverage",), ("quarantine", "list"), ("trace", "A", "2026-03-02T10:07")]
     return [good(*words, "--json", "--data", str(house)).stdout for words in asked]
 
