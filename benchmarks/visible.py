@@ -3,7 +3,7 @@
     python -m benchmarks.visible [--rates 1000 10000 50000] [--symbols 100] [--seconds 15] [--where folder servers]
 
 Exchange, `tickhouse up` and the one who looks are processes that share the machine; it looks at one thing at a time. `servers` has
-its journal on Kafka, its warm store on PostgreSQL, its hot store on Redis and its lake on S3, those of TICKHOUSE_TEST_*; `folder` is
+its journal on Kafka, its warm store on PostgreSQL, its hot store on Redis, its lake on S3, those of TICKHOUSE_TEST_*; `folder` is
 the default. `websocket` is the age of a bar's newest tick when a client hears of the bar. `warm` asks the store over and over how
 far it is: the position is written with the bars, in one transaction, at once when any bar closes and else once a second. So `every`
 is the age of every tick when a SELECT first sees it taken in, and `newest` that of the newest tick of each write.
