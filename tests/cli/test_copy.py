@@ -137,11 +137,14 @@ def test_a_place_that_holds_another_house_is_left_as_it_is(mine):
         ("mine", "postgresql://h/d", "the settings file or the folder of a house"),
         ("gopher://h", "x", "a folder, file://, s3://"),
         ("none.toml", "x", "a settings file that exists"),
+        ("empty.toml", "x", "there is no house in"),
     ],
 )
 def test_places_that_do_not_go_together_are_refused(mine, start, end, why):
+    Path("empty.toml").write_text('data = "nowhere"\n')
     refused = run("copy", "--from", start, "--to", end)
     assert refused.returncode == 2, refused.stderr
+    assert not Path("nowhere").exists() and not Path("x").exists()
     assert any(part in refused.stderr for part in why.split("|"))
 
 

@@ -128,6 +128,21 @@ def test_it_goes_on_where_it_stopped_and_follows_what_was_healed_meanwhile(both,
     assert_equal(old, new)
 
 
+def test_a_server_that_is_away_is_waited_for(both):
+    old, new = both
+    slept, away, adopt = [], [True, True, False], new.adopt
+
+    def shaky(stretch):
+        if away and away.pop(0):
+            raise Unreachable("away")
+        adopt(stretch)
+
+    new.adopt = shaky
+    JournalCopying(old, new, slept.append).run()
+    assert len(slept) == 2
+    assert_equal(old, new)
+
+
 def test_a_journal_with_something_else_is_left_as_it_is(both):
     old, new = both
     new.append([entry(3, 7)])

@@ -20,7 +20,7 @@ from tickhouse.steps import chosen, locks
 from tickhouse.steps.backup import database
 from tickhouse.steps.copying import KINDS, Copied, Copying
 from tickhouse.steps.copying_journal import JournalCopied, JournalCopying
-from tickhouse.steps.notes import COPYING, forget, inherit, made, must_be_whole, note, url
+from tickhouse.steps.notes import COPYING, forget, inherit, is_house, made, must_be_whole, note, url
 from tickhouse.stores._copy import StoreCopied, StoreCopying
 from tickhouse.stores._warm import SqlWarm
 
@@ -53,6 +53,8 @@ class HouseCopying:
         self.parts = tuple(part for part in PARTS if url(old, part) != url(new, part))
         if not self.parts:
             raise BadSetting("--to", str(new.data), "a house with its journal, lake or warm store in another place")
+        if not is_house(old):
+            raise SettingsError(f"there is no house in {old.data}")
         must_be_whole(old)
 
     def run(self, told: Told = lambda part, done, total: None) -> HouseCopied:
