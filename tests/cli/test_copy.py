@@ -136,6 +136,8 @@ def test_a_place_that_holds_another_house_is_left_as_it_is(mine):
         ("mine/lake", "sqlite:///x.db", "two lakes, or two databases"),
         ("mine", "postgresql://h/d", "the settings file or the folder of a house"),
         ("gopher://h", "x", "a folder, file://, s3://"),
+        ("mien", "x", "a place that is there"),
+        ("mine/journal.db", "x", "a place that is there"),
         ("none.toml", "x", "a settings file that exists"),
         ("empty.toml", "x", "there is no house in"),
     ],

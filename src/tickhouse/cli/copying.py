@@ -32,6 +32,8 @@ def copied(start: str, end: str, settings: Settings) -> dict[str, Any]:
     if house_at(start):
         return {**shown, "kind": "house", **_house(start, end)}
     kind = kind_of(start, end)
+    if kind == "lake" and not s3_or_folder(start):
+        raise BadSetting("--from", start, f"a place that is there: {EXPECTED}")
     return {**shown, "kind": kind, **_ONE[kind](start, end, settings)}
 
 
@@ -39,6 +41,11 @@ def house_at(text: str) -> bool:
     """Whether a text names a whole house: its settings file, or its folder."""
     folder = Path(text)
     return text.endswith(".toml") or any((folder / name).is_file() for name in ("tickhouse.toml", "journal.db", NOTE))
+
+
+def s3_or_folder(text: str) -> bool:
+    """Whether a lake is on a server, or in a folder that is there."""
+    return text.startswith("s3:") or Path(text.removeprefix("file://")).is_dir()
 
 
 def kind_of(start: str, end: str) -> str:
@@ -169,7 +176,7 @@ def sentences(done: dict[str, Any]) -> Iterator[str]:
         yield from _SAID[part](found)
     if kind == "house":
         stays = f"; the {' and the '.join(done['stays'])} stayed where it was" if done["stays"] else ""
-        yield f"the house is in {to}, and everything there was compared{stays}. Use one of the two, not both"
+        yield f"the house is now in {to}, and everything there was compared{stays}. Use one of the two, not both"
 
 
 def _of_lake(done: dict[str, Any]) -> Iterator[str]:
