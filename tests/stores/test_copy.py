@@ -13,8 +13,8 @@ from tickhouse.core.batches import Output
 from tickhouse.core.errors import Final, SettingsError, Unreachable
 from tickhouse.core.model import ACTION, OBSERVATION, SWITCH
 from tickhouse.core.plugins import open_url
-from tickhouse.stores import _copy
-from tickhouse.stores._copy import StoreCopying
+from tickhouse.stores import _copying
+from tickhouse.stores._copying import StoreCopying
 from tickhouse.stores._tables import METADATA
 
 PAIRS = ("sqlite-sqlite", "sqlite-postgres", "postgres-sqlite")
@@ -70,7 +70,7 @@ def fill(store, rows=60):
     split = {"symbol": "A", "source": "yahoo", "date": date(2026, 1, 5), "kind": "split", "value": 4.0, "raw": 4}
     switch = {"symbol": "A", "at": when, "from_source": "", "to_source": "x", "reason": "first", "raw": 5}
     store.write("load:x", Output(
-        32, ledger={("ab", "accepted"): 7}, observations=pa.Table.from_pylist([series], OBSERVATION),
+        32, ledger={(f"s{n}", "accepted"): n for n in range(40)}, observations=pa.Table.from_pylist([series], OBSERVATION),
         actions=pa.Table.from_pylist([split], ACTION), switches=pa.Table.from_pylist([switch], SWITCH),
     ))  # fmt: skip
     store.measure(T0, {("ab", "completeness"): 0.5, ("ab", "gaps"): nan})
@@ -105,7 +105,7 @@ def test_every_row_of_every_table_is_copied_and_copying_again_changes_nothing(bo
 
 def test_it_goes_on_where_it_stopped_and_follows_what_changed_meanwhile(both, monkeypatch):
     old, new = both
-    monkeypatch.setattr(_copy, "PAGE", 7)
+    monkeypatch.setattr(_copying, "PAGE", 7)
     first = copying(old, new)
     written, write = [], first._write
 

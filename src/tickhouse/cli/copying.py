@@ -17,7 +17,7 @@ from tickhouse.steps.copying import KINDS, Copied, Copying
 from tickhouse.steps.copying_house import ROLES, HouseCopying, journal_at, lake_at, warm_at
 from tickhouse.steps.copying_journal import JournalCopied, JournalCopying
 from tickhouse.steps.notes import NOTE
-from tickhouse.stores._copy import StoreCopied, StoreCopying
+from tickhouse.stores._copying import StoreCopied, StoreCopying
 
 SCHEMES = {"file": "lake", "s3": "lake", "kafka": "journal", "postgresql": "store"}
 EXPECTED = "a folder, file://, s3://, kafka://, postgresql://, sqlite:///, or the settings file or folder of a house"

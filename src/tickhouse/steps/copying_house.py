@@ -21,7 +21,7 @@ from tickhouse.steps.backup import database
 from tickhouse.steps.copying import KINDS, Copied, Copying
 from tickhouse.steps.copying_journal import JournalCopied, JournalCopying
 from tickhouse.steps.notes import COPYING, forget, inherit, is_house, made, must_be_whole, note, url
-from tickhouse.stores._copy import StoreCopied, StoreCopying
+from tickhouse.stores._copying import StoreCopied, StoreCopying
 from tickhouse.stores._warm import SqlWarm
 
 ROLES = ("ingest", "process", "archive")

@@ -77,7 +77,7 @@ def open(url: str, *, upgrade: bool = True) -> SqlWarm:
     made = engine(found)
     reader = made.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = made.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False, in_turn=True)
-    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check, LETTERS))
+    warm = SqlWarm(Database(reader, writer, _save, partial(_translated, place), _check, letters=LETTERS))
     try:
         if upgrade:
             warm.upgrade()
@@ -132,7 +132,7 @@ def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
     if table in NEW and _added(raw, table, text):
         return
     connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
-    _copy(raw, _new(table), text)
+    _copy(raw, table, _new(table), text)
     connection.exec_driver_sql(_from_new(table))
 
 
@@ -146,14 +146,16 @@ def _added(raw: psycopg.Connection[Any], table: Table, text: bytes) -> bool:
     """Copy rows right into their table; false, with nothing done, when one of them is there already."""
     try:
         with raw.transaction():
-            _copy(raw, table.name, text)
+            _copy(raw, table, table.name, text)
     except psycopg.errors.UniqueViolation:
         return False
     return True
 
 
-def _copy(raw: psycopg.Connection[Any], name: str, text: bytes) -> None:
-    with raw.cursor() as cursor, cursor.copy(f'COPY "{name}" FROM STDIN (FORMAT csv)') as copy:
+def _copy(raw: psycopg.Connection[Any], table: Table, name: str, text: bytes) -> None:
+    # by name: a column that a migration added is the last one there
+    columns = ", ".join(f'"{one.name}"' for one in table.columns)
+    with raw.cursor() as cursor, cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN (FORMAT csv)') as copy:
         copy.write(text)
 
 
