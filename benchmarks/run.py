@@ -4,10 +4,13 @@ python -m benchmarks.run            small: whether each runs and its results are
 python -m benchmarks.run --full     full sizes: writes docs/figures.md and docs/figures.json
 python -m benchmarks.run --full --hours 1        and watches the memory of a live session for so long
 python -m benchmarks.run --only live,load        only some; with --full their figures replace those of an earlier run
+
+Those that need servers run where `make services` has said where they are (`set -a; . .services/env`), and are named where not.
 """
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -62,6 +65,24 @@ FULL = {
     "failover": "failover",
 }
 
+SERVERS = {
+    "kafka": ("kafka --server $TICKHOUSE_TEST_KAFKA --messages 40000 --each 4096", "KAFKA"),
+    "postgres": ("postgres --rows 4000", "POSTGRES"),
+    "redis": ("redis --values 20000 --rates 500 --symbols 20 --seconds 2", "REDIS"),
+    "s3": ("s3 --server $TICKHOUSE_TEST_S3 --messages 40000 --objects 200", "S3"),
+    "visible": ("visible --rates 500 --symbols 10 --seconds 3 --warm 3", "KAFKA POSTGRES REDIS S3"),
+}
+"""Small ones that need servers, and the ends of the variables `TICKHOUSE_TEST_...` that name these. A command names
+the variable, not its value: a key is in some."""
+
+SERVERS_FULL = {
+    "kafka": "kafka --server $TICKHOUSE_TEST_KAFKA --messages 2000000",
+    "postgres": "postgres --rows 100000 --batch 1000",
+    "redis": "redis --rates 1000 10000 50000 --seconds 10",
+    "s3": "s3 --server $TICKHOUSE_TEST_S3 --messages 1000000 --objects 20000",
+    "visible": "visible",
+}
+
 SHARE = ("main", "columnar", "load", "main_1000", "main_10000", "main_20m")
 """Those that keep their inputs for each other."""
 PATIENCE = 1200.0
@@ -70,7 +91,7 @@ PATIENCE = 1200.0
 
 def run(command: str, work: Path | None, watched: float) -> tuple[dict[str, Any] | None, str]:
     """The figures of one benchmark, or None and what went wrong. One that watches for hours has so many seconds more."""
-    module, *arguments = shlex.split(command)
+    module, *arguments = map(os.path.expandvars, shlex.split(command))
     arguments += ["--work", str(work)] if work else []
     child = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *arguments],
@@ -81,10 +102,19 @@ def run(command: str, work: Path | None, watched: float) -> tuple[dict[str, Any]
     return json.loads(child.stdout), ""
 
 
+def without_servers(name: str) -> list[str]:
+    """The variables that a benchmark needs and that name no server."""
+    needed = (f"TICKHOUSE_TEST_{end}" for end in SERVERS[name][1].split()) if name in SERVERS else ()
+    return [variable for variable in needed if not os.environ.get(variable)]
+
+
 def all_of(plan: dict[str, str], work: Path, watched: float) -> tuple[dict[str, Any], list[str]]:
     """Run a plan, one after the other; the figures with their commands, and the names of those that failed."""
     figures, failed = {}, []
     for name, command in plan.items():
+        if absent := without_servers(name):
+            print(f"{name:12} {'':6}    not run: {', '.join(absent)} is not set; `make services` starts it", flush=True)
+            continue
         began = time.monotonic()
         found, trouble = run(command, work if name in SHARE else None, watched)
         took = time.monotonic() - began
@@ -116,7 +146,7 @@ def main() -> None:
     options.add_argument("--hours", type=float, default=0.0, help="how long the memory of a live session is watched")
     options.add_argument("--work", type=Path, help="where inputs are kept for the next run")
     given = options.parse_args()
-    plan = dict(FULL if given.full else SMALL)
+    plan = FULL | SERVERS_FULL if given.full else SMALL | {name: command for name, (command, _) in SERVERS.items()}
     if given.hours and given.full:
         plan["memory"] = f"live --seconds {given.hours * 3600:g} --warm 1 --rate 1000 --once"
     only = given.only.split(",") if given.only else list(plan)

@@ -22,7 +22,7 @@ from tickhouse.steps.archive import Archive
 from tickhouse.steps.awaited import awaited
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
-from tickhouse.steps.notes import label, made
+from tickhouse.steps.notes import label, made, must_be_whole
 from tickhouse.steps.past import Past
 from tickhouse.steps.patient import patient
 from tickhouse.steps.process import Process
@@ -42,6 +42,7 @@ class Pipeline:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings, self.clock = settings, clock or SystemClock()
         made(settings.data)
+        must_be_whole(settings)
         with ExitStack() as opened:
             self.journal = chosen.journal(settings)
             opened.callback(self.journal.close)

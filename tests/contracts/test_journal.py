@@ -2,7 +2,7 @@
 
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from tickhouse.core.errors import BadQuery, BadSetting, Busy
 from tickhouse.core.model import Kind, Reject
 from tickhouse.core.plugins import open_url
 from tickhouse.core.shards import Shard, cut
-from tickhouse.journal import Check
+from tickhouse.journal import Account, Check, Stretch
 
 BACKENDS = {
     "memory": lambda ask: nullcontext("memory://"),
@@ -406,6 +406,80 @@ def test_many_threads_append_and_read_and_positions_stay_dense(journal):
     assert [r.first for r in records[1:]] == [r.end for r in records[:-1]]
     assert sum(journal.ledger()[f"s{i}", "received"] for i in range(4)) == 240
     assert journal.verify() == Check(160, 240)
+
+
+def test_entries_of_another_journal_keep_their_positions_and_are_not_counted(journal):
+    journal.adopt(Stretch(7, [entry(3), entry(2, 3, lane="load:x")]))
+    journal.adopt(Stretch(12, [link(T0)]))
+    journal.adopt(Stretch(20, [entry(1)]))
+    assert (journal.begin(), journal.end(), journal.ledger(), journal.quarantine()) == (7, 21, {}, [])
+    assert [(r.first, r.count, r.lane) for r in read_all(journal)] == [
+        (7, 3, "live"), (10, 2, "load:x"), (12, 1, "live"), (20, 1, "live")
+    ]  # fmt: skip
+    found = read_all(journal, "ticks")
+    assert same_ticks(found[1].ticks, entry(2, 3, lane="load:x").ticks.journaled(10))
+    assert found[2].marks == link(T0).marks
+    assert [list(r.raw.payloads()) for r in journal.read("raw", 12)] == [list(link(T0).raw.payloads()), [message(0)]]
+    assert journal.verify() == Check(4, 7)
+    assert journal.append([entry(1)]) == [21]
+
+
+def test_a_position_that_is_given_out_is_not_given_to_an_entry_of_another_journal(journal):
+    journal.append([entry(2)])
+    with pytest.raises(BadQuery, match="ends at position 2"):
+        journal.adopt(Stretch(1, [entry(1)]))
+    assert (journal.end(), len(read_all(journal))) == (2, 1)
+
+
+def test_what_is_in_quarantine_elsewhere_is_in_quarantine_here_and_can_be_healed(backend):
+    row = replace(entry(2), rejects=(Reject(1, "price", "0"),), invalid=1)
+    entries = [rejected((0, 1, 2), 3), row]
+    with closing(open_url("journal", "memory://")) as old:
+        old.append([rejected((0,), 1), *entries])
+        old.heal([1], [entry(1)])
+        kept, ledger = old.quarantine(), old.ledger()
+    journal = backend()
+    journal.adopt(Stretch(1, entries, kept))  # the first of them is of an entry that retention let go
+    journal.adopt(Stretch(6, [entry(1)]))
+    assert journal.quarantine() == kept and [i.position for i in kept] == [0, 2, 3, 5]
+    assert journal.quarantine()[3].kind == Kind.PARSED
+    journal.settle(Account(7, ledger, {}, {}))
+    journal.heal([0, 5], [entry(1), entry(1, 1)])
+    after = {name: n for (_, name), n in journal.ledger().items()}
+    assert after["received"] == after["parsed"] + after["control"] + after["rejected"] == 6
+    assert (after["rejected"], [i.position for i in journal.quarantine()]) == (2, [2, 3])
+    with pytest.raises(BadQuery, match="not in quarantine"):
+        journal.heal([1], [entry(1)])
+    journal.adopt(Stretch(healed=[2]))
+    assert ([i.position for i in journal.quarantine()], journal.verify().faults) == ([3], ())
+
+
+def test_sums_and_groups_of_another_journal_are_taken_over_as_they_are(journal):
+    journal.adopt(Stretch(4, [entry(3)]))
+    ledger = {
+        ("binance", name): n for n, name in enumerate(("received", "parsed", "control", "rejected", "rows", "invalid"))
+    }
+    told = Account(9, ledger, {"load:a": "5", "note": "x"}, {"archive": 5, "process": 9})
+    for _ in range(2):
+        journal.settle(told)
+        assert (journal.end(), journal.ledger(), journal.resumes(), journal.groups()) == (
+            9,
+            ledger,
+            told.resumes,
+            told.groups,
+        )
+    assert journal.committed("archive") == 5
+    assert journal.append([entry(1)]) == [9] and journal.ledger()["binance", "received"] == 1
+    with pytest.raises(BadQuery, match="ends at position 10"):
+        journal.settle(told)
+
+
+def test_every_resume_key_is_known(journal):
+    assert journal.resumes() == {}
+    journal.append(
+        [replace(entry(1, resume=("load:b", "2")), notes=(("n", "3"),)), entry(1, 1, resume=("load:a", "1"))]
+    )
+    assert journal.resumes() == {"load:a": "1", "load:b": "2", "n": "3"}
 
 
 @pytest.mark.parametrize("options", [{"durability": "maybe"}, {"max_bytes": -1}, {"retain_seconds": -1}])

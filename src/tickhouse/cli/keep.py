@@ -188,29 +188,39 @@ def backup(
 
 def copy(
     start: Annotated[
-        str, typer.Option("--from", help="A lake: file:///path, s3://bucket/prefix?endpoint=..., or a folder.")
+        str,
+        typer.Option(
+            "--from",
+            help="A whole house (its settings file or folder), or one lake (file://, s3://, a folder), journal (sqlite:///, kafka://)"
+            " or warm store (sqlite:///, postgresql://).",
+        ),
     ],
     end: Annotated[str, typer.Option("--to", help="Where to, likewise.")],
     as_json: Json = False,
     data: Data = None,
     config: Config = None,
 ) -> None:
-    """Copy a lake to another place, each object read back and compared; begun again, it goes on where it stopped.
+    """Copy a house, or one of its parts, to other backends; all of it is read back and compared.
 
-    This moves the lake alone. The journal and the warm store stay where they are: stop the house, copy its lake, name the new
-    place in lake.url, start it again. What comes to the old lake meanwhile is copied when you copy again.
+    Begun again, it goes on where it stopped; a copy that is whole is only compared. A place that holds something else is refused
+    and left as it is. Stop the house first: a pipeline that runs is refused. The old house stays as it is; use one of the two.
 
+    A house: parts with the same URL in both settings stay where they are. Until the copy is whole the new house cannot be opened.
+
+    Example: tickhouse copy --from mine --to cluster.toml
+    Example: tickhouse copy --from cluster.toml --to back
+    Example: tickhouse copy --from sqlite:///mine/warm.db --to postgresql://tickhouse@db/prices
+    Example: tickhouse copy --from sqlite:///mine/journal.db --to 'kafka://host:9092/mine?partitions=8&replication=3'
     Example: tickhouse copy --from file:///srv/house/lake --to 's3://bucket/house?endpoint=https://storage.example&region=eu-1'
     """
-    from tickhouse.cli.copying import copied
+    from tickhouse.cli.copying import copied, sentences
 
     done = copied(start, end, settings(data, config))
     if as_json:
         emit_json(done)
     else:
-        say(
-            f"{done['objects']:,} objects, {done['bytes'] / 1e6:,.1f} MB copied to {done['to']}; {done['there']:,} were there"
-        )
+        for sentence in sentences(done):
+            say(sentence)
 
 
 def doctor(as_json: Json = False, data: Data = None, config: Config = None) -> None:

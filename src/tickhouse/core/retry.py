@@ -3,10 +3,14 @@
 Own and not stamina, because stamina sleeps by itself and so cannot wait on a clock that tests move.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 from tickhouse.core.errors import Temporary
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +40,24 @@ class Retry:
         if error.retry_after > self.patience:
             return None
         return error.retry_after + self.random.uniform(0.0, min(self.first, 0.1 * error.retry_after))
+
+
+@dataclass(frozen=True, slots=True)
+class Insist:
+    """Does something again while its server is away, for up to a minute, then raises what it raised."""
+
+    sleep: Callable[[float], object]
+    retry: Retry = field(default_factory=lambda: Retry(attempts=8, first=1.0, most=15.0))
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """What `work` returns. It must be harmless to do it twice."""
+        failures = 0
+        while True:
+            try:
+                return work()
+            except Temporary as error:
+                failures += 1
+                wait = self.retry.wait(failures, error)
+                if wait is None:
+                    raise
+                self.sleep(wait)

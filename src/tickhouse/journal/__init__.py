@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from tickhouse.core.batches import BarBatch, Entry, Record
 from tickhouse.core.errors import TickhouseError
+from tickhouse.core.model import Kind
 from tickhouse.core.shards import Shard
 
 Topic = Literal["raw", "ticks"]
@@ -48,6 +49,32 @@ class Quarantined:
     healed: bool = False
     lane: str = ""
     """Empty where it was not noted, which older houses did not."""
+    kind: int = int(Kind.REJECTED)
+    """As what it is counted in the ledger: a message that was taken is here, too, when one of its rows was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Entries of another journal that follow one another from position `first` on.
+
+    `quarantine` are messages that are in quarantine there, those of these entries and others; `healed` are positions of messages
+    that have left it.
+    """
+
+    first: int = 0
+    entries: Sequence[Entry] = ()
+    quarantine: Sequence[Quarantined] = ()
+    healed: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a journal knows beside its entries: `end`, `ledger`, `resumes` and `groups` of `Journal`."""
+
+    end: int
+    ledger: Mapping[tuple[str, str], int]
+    resumes: Mapping[str, str]
+    groups: Mapping[str, int]
 
 
 class Members(Protocol):
@@ -128,6 +155,9 @@ class Journal(Protocol):
     def resume(self, key: str) -> str | None:
         """The value last journaled under that key by an entry's `resume` or `notes`."""
 
+    def resumes(self) -> Mapping[str, str]:
+        """Every key of `resume` with its value."""
+
     def ledger(self) -> Mapping[tuple[str, str], int]:
         """Totals since the house began by (source, name); names: received, parsed, control, rejected (messages), rows and
         invalid (ticks and bars). Marks do not count, as nobody sent them. They survive retention."""
@@ -139,6 +169,17 @@ class Journal(Protocol):
 
     def heal(self, positions: Sequence[int], entries: Sequence[Entry]) -> list[int]:
         """Append the entries made of quarantined messages parsed again, and mark those messages healed, in one transaction."""
+
+    def adopt(self, stretch: Stretch) -> None:
+        """Take in entries of another journal at the positions that they have there, and what of them is in quarantine, all or
+        none. Nothing is counted, and of the entries no rejects, resume keys and notes are taken: `settle` tells the sums.
+
+        Raises `BadQuery` when a position is given out already, `SettingsError` for a message that cannot be kept as it is.
+        """
+
+    def settle(self, account: Account) -> None:
+        """Set the counts of the ledger, the resume keys, the groups and the end to those of another journal, whose entries are
+        here. What the account does not name stays. Raises `BadQuery` when the end here is beyond its end."""
 
     def verify(self) -> Check:
         """Read everything and compare checksums."""

@@ -1,6 +1,6 @@
 """What every backend counts and judges the same way: the ledger, quarantine, event times, limits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,9 +80,21 @@ def refused(entry: Entry, first: int) -> Iterator[tuple[Quarantined, int]]:
         detail = "; ".join(dict.fromkeys(detail for _, detail in found if detail))
         item = Quarantined(
             first + index, raw.source, raw.channel, int(raw.received_at[index]), reason, detail, raw.payload(index),
-            lane=raw.lane,
+            lane=raw.lane, kind=int(entry.kinds[index]),
         )  # fmt: skip
         yield item, int(entry.kinds[index])
+
+
+def counts(ledger: Mapping[tuple[str, str], int]) -> dict[str, tuple[int, ...]]:
+    """A ledger as one count for each of `NAMES`, by source."""
+    sources = sorted({source for source, _ in ledger})
+    return {source: tuple(ledger.get((source, name), 0) for name in NAMES) for source in sources}
+
+
+def must_follow(end: int, position: int) -> None:
+    """Raise `BadQuery` when positions of another journal are given out here already."""
+    if end > position:
+        raise BadQuery(f"the journal ends at position {end}, so position {position} of another one has no room here")
 
 
 def events(entry: Entry) -> tuple[int, int] | tuple[None, None]:

@@ -24,9 +24,10 @@ from tickhouse.core.clock import SystemClock
 from tickhouse.core.errors import BadQuery, CorruptLog
 from tickhouse.core.secrets import Secret
 from tickhouse.core.shards import Shard, of_shard
-from tickhouse.journal import Check, Quarantined, Topic
-from tickhouse.journal._accounts import Limits
+from tickhouse.journal import Account, Check, Quarantined, Stretch, Topic
+from tickhouse.journal._accounts import Limits, counts
 from tickhouse.journal._kafka import part, topics
+from tickhouse.journal._kafka.batch import Batch, Wanted
 from tickhouse.journal._kafka.entry import Indexed
 from tickhouse.journal._kafka.follower import Follower
 from tickhouse.journal._kafka.index import Index
@@ -94,17 +95,35 @@ class KafkaJournal:
         """See `Journal.heal`. Raises `BadQuery` for a position that is not in quarantine."""
         return self._append(entries, positions)
 
-    def _append(self, entries: Sequence[Entry], healed: Sequence[int], floor: int = 0) -> list[int]:
+    def _append(self, entries: Sequence[Entry], healed: Sequence[int]) -> list[int]:
+        with self._lock:
+            if not (healed or self._done):
+                self._guard()
+            batch = self._written(Wanted(entries, healed))
+            if not any(indexed.about.large for indexed in batch.indexed):
+                self._recent.add(batch.firsts, entries)
+        return batch.firsts
+
+    def _written(self, wanted: Wanted) -> Batch:
         with self._lock:
             if self._done:
                 raise BadQuery("the journal is closed")
-            if not healed and not floor:
-                self._guard()
-            batch = self._appender.append(entries, healed, floor)
-            if not any(indexed.about.large for indexed in batch.indexed):
-                self._recent.add(batch.firsts, entries)
+            batch = self._appender.append(wanted)
         self._told(batch.position)
-        return batch.firsts
+        return batch
+
+    def adopt(self, stretch: Stretch) -> None:
+        """See `Journal.adopt`. Messages that are too large for the broker must have been refused there, too."""
+        floor = stretch.first if stretch.entries else 0
+        self._written(Wanted(stretch.entries, (), floor, stretch.quarantine, stretch.healed))
+
+    def settle(self, account: Account) -> None:
+        """See `Journal.settle`."""
+        values: dict[str, Any] = {f"ledger/{source}": list(row) for source, row in counts(account.ledger).items()}
+        values |= {f"resume/{key}": value for key, value in account.resumes.items()}
+        self._written(Wanted(floor=account.end, values=values))
+        for group, position in account.groups.items():
+            self.commit(group, position)
 
     def _guard(self) -> None:
         """Raise `Busy` when a group is too far behind, by what is known; who is slow is asked again before that."""
@@ -182,8 +201,7 @@ class KafkaJournal:
     def commit(self, group: str, position: int) -> None:
         """See `Journal.commit`."""
         if position > self.state.end and position > self.end():
-            with self._lock:
-                self._append((), (), floor=position)
+            self._written(Wanted(floor=position))
         offset, total = self._offset(position)
         self._notes.put(f"group/{group}", [position, total])
         about = f'{{"position":{position},"total":{total}}}'
@@ -230,6 +248,11 @@ class KafkaJournal:
         self.state.sync()
         found = self.state.get(f"resume/{key}")
         return None if found is None else str(found)
+
+    def resumes(self) -> Mapping[str, str]:
+        """See `Journal.resumes`."""
+        self.state.sync()
+        return {key: str(value) for key, value in self.state.under("resume/").items()}
 
     def ledger(self) -> Mapping[tuple[str, str], int]:
         """See `Journal.ledger`."""

@@ -11,8 +11,8 @@ from typing import Any
 from tickhouse.core.batches import Entry, Record
 from tickhouse.core.errors import BadQuery, BadSetting
 from tickhouse.core.shards import Shard, of_shard
-from tickhouse.journal import Check, Quarantined, Topic
-from tickhouse.journal._accounts import NAMES, Limits, events, not_quarantined, refused, tally, untally
+from tickhouse.journal import Account, Check, Quarantined, Stretch, Topic
+from tickhouse.journal._accounts import NAMES, Limits, events, must_follow, not_quarantined, refused, tally, untally
 from tickhouse.journal._recent import copied, records
 
 
@@ -131,6 +131,11 @@ class MemoryJournal:
         """See `Journal.resume`."""
         return self._resumes.get(key)
 
+    def resumes(self) -> Mapping[str, str]:
+        """See `Journal.resumes`."""
+        with self._changed:
+            return dict(sorted(self._resumes.items()))
+
     def ledger(self) -> Mapping[tuple[str, str], int]:
         """See `Journal.ledger`."""
         with self._changed:
@@ -144,6 +149,31 @@ class MemoryJournal:
             items = sorted((item for item, _ in self._quarantine.values()), key=lambda item: item.position)
         wanted = (i for i in items if i.position > after and reason in (None, i.reason) and lane in (None, i.lane))
         return list(islice(wanted, limit))
+
+    def adopt(self, stretch: Stretch) -> None:
+        """See `Journal.adopt`."""
+        copies = [copied(entry) for entry in stretch.entries]
+        with self._changed:
+            if copies:
+                must_follow(self._end, stretch.first)
+                self._end = stretch.first
+            for entry in copies:
+                self._store(entry)
+            self._quarantine.update({item.position: (item, item.kind) for item in stretch.quarantine})
+            for position in stretch.healed:
+                self._quarantine.pop(position, None)
+            self._changed.notify_all()
+
+    def settle(self, account: Account) -> None:
+        """See `Journal.settle`."""
+        with self._changed:
+            must_follow(self._end, account.end)
+            self._end = account.end
+            for key, count in account.ledger.items():
+                self._ledger[key] = count
+            self._resumes |= account.resumes
+            self._groups |= account.groups
+            self._changed.notify_all()
 
     def verify(self) -> Check:
         """See `Journal.verify`."""
@@ -180,14 +210,17 @@ class MemoryJournal:
         self._resumes.update(entry.notes)
         if not len(raw):
             return first
-        size = raw.size + 64 * len(entry.ticks or ())
-        self._total += size
-        self._records.append(_Kept(*records(entry, first), events(entry), size, self._total))
-        self._firsts.append(first)
-        self._end += len(raw)
+        self._store(entry)
         self._count(raw.source, tally(entry))
         self._quarantine.update({item.position: (item, kind) for item, kind in refused(entry, first)})
         return first
+
+    def _store(self, entry: Entry) -> None:
+        size = entry.raw.size + 64 * len(entry.ticks or ())
+        self._total += size
+        self._records.append(_Kept(*records(entry, self._end), events(entry), size, self._total))
+        self._firsts.append(self._end)
+        self._end += len(entry.raw)
 
     def _count(self, source: str, counts: tuple[int, ...]) -> None:
         for name, count in zip(NAMES, counts if any(counts) else (), strict=False):

@@ -15,9 +15,9 @@ from tickhouse.core.batches import Entry, Record
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.shards import Shard, of_shard
-from tickhouse.journal import Check, Quarantined, Topic
+from tickhouse.journal import Account, Check, Quarantined, Stretch, Topic
 from tickhouse.journal import _recovery as recovery
-from tickhouse.journal._accounts import NAMES, Limits, not_quarantined, refused, tally, untally
+from tickhouse.journal._accounts import NAMES, Limits, counts, must_follow, not_quarantined, refused, tally, untally
 from tickhouse.journal._file import JournalFile, damaged
 from tickhouse.journal._recent import Recent
 from tickhouse.journal._rows import COLUMNS, INSERT, Row, Sealed, fault, opened, quarantine_check, seal
@@ -38,11 +38,14 @@ ADD = f"""INSERT INTO ledger (source, {", ".join(NAMES)}) VALUES (?, ?, ?, ?, ?,
     {", ".join(f"{name} = {name} + excluded.{name}" for name in NAMES)}"""  # noqa: S608
 REFUSE = """INSERT INTO quarantine (position, source, channel, received_at, kind, reason, detail, check_, payload, lane)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-REFUSED = """SELECT position, source, channel, received_at, reason, detail, payload, healed, lane FROM quarantine
+REFUSED = """SELECT position, source, channel, received_at, reason, detail, payload, healed, lane, kind FROM quarantine
     WHERE healed = 0 AND position > :after AND (:reason IS NULL OR reason = :reason) AND (:lane IS NULL OR lane = :lane)
     ORDER BY position LIMIT :limit"""
 RESUME = "INSERT INTO resumes VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 COMMIT = "INSERT INTO groups VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position"
+RESUMES = "SELECT key, value FROM resumes ORDER BY key"
+HEALED = "UPDATE quarantine SET healed = 1 WHERE position = ?"
+SET = f"INSERT OR REPLACE INTO ledger (source, {', '.join(NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 LOST = "UPDATE floor SET position = ? WHERE position < ?"
 
 
@@ -86,10 +89,34 @@ class SqliteJournal:
             firsts = _insert(connection, entries, sealed, (end, total))
             end = firsts.pop()
         self._recent.add(firsts, entries)
+        self._told(end)
+        return firsts
+
+    def adopt(self, stretch: Stretch) -> None:
+        """See `Journal.adopt`."""
+        sealed, end = [seal(entry) for entry in stretch.entries], 0
+        with self._file.transaction(sum(parts.size for parts in sealed)) as connection:
+            if sealed:
+                end = _place(connection, sealed, stretch.first)
+            rows = (_refused_row(item, item.kind) for item in stretch.quarantine)
+            connection.executemany(REFUSE.replace("INSERT", "INSERT OR REPLACE"), rows)
+            connection.executemany(HEALED, [(position,) for position in stretch.healed])
+        self._told(end)
+
+    def settle(self, account: Account) -> None:
+        """See `Journal.settle`."""
+        with self._file.transaction() as connection:
+            must_follow(connection.execute(END).fetchone()[0], account.end)
+            connection.execute(LOST, (account.end, account.end))
+            connection.executemany(SET, [(source, *row) for source, row in counts(account.ledger).items()])
+            connection.executemany(RESUME, account.resumes.items())
+            connection.executemany(COMMIT, account.groups.items())
+        self._told(account.end)
+
+    def _told(self, end: int) -> None:
         with self._grown:
             self._known_end = max(self._known_end, end)
             self._grown.notify_all()
-        return firsts
 
     def read(self, topic: Topic, position: int, max_messages: int = 65_536, shard: Shard | None = None) -> list[Record]:
         """See `Journal.read`."""
@@ -180,6 +207,11 @@ class SqliteJournal:
             row = connection.execute("SELECT value FROM resumes WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
+    def resumes(self) -> Mapping[str, str]:
+        """See `Journal.resumes`."""
+        with self._file.reader() as connection:
+            return dict(connection.execute(RESUMES).fetchall())
+
     def ledger(self) -> Mapping[tuple[str, str], int]:
         """See `Journal.ledger`."""
         with self._file.reader() as connection:
@@ -256,6 +288,19 @@ def _insert(
     return firsts
 
 
+def _place(connection: sqlite3.Connection, sealed: Sequence[Sealed], first: int) -> int:
+    """Write what another journal has from a position on; returns the end. Raises `BadQuery`."""
+    end, total = connection.execute(END).fetchone()
+    must_follow(end, first)
+    if first > end:
+        connection.execute(LOST, (first, first))
+    for parts in sealed:
+        total += parts.size
+        connection.execute(INSERT, parts.row(first, total))
+        first += parts.count
+    return first
+
+
 def _refused_row(item: Quarantined, kind: int) -> Row:
     about = (item.position, item.source, item.channel, item.received_at, kind, item.reason, item.detail)
     return (*about, quarantine_check(item, kind), item.payload, item.lane)
@@ -268,5 +313,5 @@ def _heal(connection: sqlite3.Connection, position: int) -> None:
     ).fetchone()
     if not found:
         raise not_quarantined(position)
-    connection.execute("UPDATE quarantine SET healed = 1 WHERE position = ?", (position,))
+    connection.execute(HEALED, (position,))
     connection.execute(ADD, (found[0], *untally(found[1])))

@@ -29,8 +29,8 @@ def copy(settings: Settings, to: Path) -> tuple[int, int]:
         dump(settings.warm_url, to / "postgres.dump")
     else:
         warm = _file(settings.warm_url)
-        _database(warm, to / warm.name)
-    _database(journal, to / journal.name)
+        database(warm, to / warm.name)
+    database(journal, to / journal.name)
     lake = Path(settings.lake_url.removeprefix("file://"))
     if settings.lake_url.startswith("file:") and lake.is_dir():
         shutil.copytree(lake, to / "lake", ignore=shutil.ignore_patterns("*.tmp"), dirs_exist_ok=True)
@@ -46,7 +46,7 @@ def _file(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-def _database(path: Path, to: Path) -> None:
+def database(path: Path, to: Path) -> None:
     try:
         with (
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,

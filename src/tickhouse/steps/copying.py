@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from tickhouse.core.errors import CorruptLog, Temporary
-from tickhouse.core.retry import Retry
+from tickhouse.core.errors import CorruptLog, SettingsError
+from tickhouse.core.retry import Insist
 from tickhouse.lake import Lake, LakeObject
 
 KINDS = ("ticks", "bronze")
@@ -23,47 +24,55 @@ class Copied:
 class Copying:
     """Copies what `old` has into `new`. Raises `CorruptLog` when an object there is another than the one here."""
 
-    def __init__(self, old: Lake, new: Lake, sleep: Callable[[float], object], retry: Retry | None = None) -> None:
+    def __init__(self, old: Lake, new: Lake, sleep: Callable[[float], object]) -> None:
         self.old, self.new = old, new
-        self._sleep, self._retry = sleep, retry or Retry(attempts=8, first=1.0, most=15.0)
+        self._insist = Insist(sleep)
 
     def run(self, progress: Callable[[Copied], None] = lambda done: None) -> Copied:
         """Copy; `progress` is told after each object. A server that is away is waited for a while, then it raises `Temporary`."""
         done = Copied()
         for kind in KINDS:
             for item in self._missing(kind, done):
-                self._insist(item)
+                self._insist(partial(self._copy, item))
                 done.objects, done.bytes = done.objects + 1, done.bytes + item.size
                 progress(done)
         return done
 
+    def check(self) -> None:
+        """Raise `SettingsError` when the new lake has an object that the old one has not."""
+        for kind in KINDS:
+            other = next((there for here, there in self._sides(kind) if here is None), None)
+            if other is not None:
+                raise SettingsError(f"the lake there has {other.name}, which this one has not; name an empty place")
+
     def _missing(self, kind: str, done: Copied) -> Iterator[LakeObject]:
-        """The objects that are not there yet. Both lakes list in one order, so neither list is held."""
-        there = self.new.objects(kind)
-        other = next(there, None)
-        for item in self.old.objects(kind):
-            while other is not None and _place(other) < _place(item):
-                other = next(there, None)
-            if other is None or other.name != item.name:
+        """The objects that are not there yet."""
+        for item, other in self._sides(kind):
+            if item is not None and other is None:
                 yield item
-            elif other.size != item.size:
+            elif item is not None and other is not None and other.size != item.size:
                 raise CorruptLog(
                     f"the object {item.name} has {item.size} bytes here and {other.size} there; remove the wrong one"
                 )
             else:
-                done.there += 1
+                done.there += item is not None
 
-    def _insist(self, item: LakeObject) -> None:
-        failures = 0
-        while True:
-            try:
-                return self._copy(item)
-            except Temporary as error:
-                failures += 1
-                wait = self._retry.wait(failures, error)
-                if wait is None:
-                    raise
-                self._sleep(wait)
+    def _sides(self, kind: str) -> Iterator[tuple[LakeObject | None, LakeObject | None]]:
+        """Each object here and there. Both lakes list in one order, so neither list is held."""
+        there = self.new.objects(kind)
+        other = next(there, None)
+        for item in self.old.objects(kind):
+            while other is not None and _place(other) < _place(item):
+                yield None, other
+                other = next(there, None)
+            if other is not None and other.name == item.name:
+                yield item, other
+                other = next(there, None)
+            else:
+                yield item, None
+        while other is not None:
+            yield None, other
+            other = next(there, None)
 
     def _copy(self, item: LakeObject) -> None:
         content = self.old.content(item)

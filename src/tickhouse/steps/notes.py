@@ -5,11 +5,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tickhouse.core.errors import BadSetting
+from tickhouse.core.errors import BadSetting, SettingsError
+from tickhouse.core.secrets import without_password
 from tickhouse.core.settings import Settings
 from tickhouse.journal import Journal
 
 NOTE = "house.json"
+COPYING = "copying"
+"""The fact that a house is being copied to these places."""
 
 
 def made(data: Path) -> Path:
@@ -28,11 +31,11 @@ def is_house(settings: Settings) -> bool:
 
 
 def note(data: Path, **facts: Any) -> None:
-    """Write facts down, whole or not at all; what was written before stays."""
+    """Write facts down, whole or not at all; what was written before stays, but for what is None now."""
     path = data / NOTE
     new = path.with_suffix(".new")
     with new.open("w") as file:
-        json.dump({**notes(data), **facts}, file)
+        json.dump({name: fact for name, fact in {**notes(data), **facts}.items() if fact is not None}, file)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
@@ -48,6 +51,12 @@ def label(data: Path) -> None:
     """Note for good that a house has data of a simulated exchange."""
     if not notes(data).get("simulated"):
         note(data, simulated=True)
+
+
+def forget(data: Path, name: str) -> None:
+    """Take out one of the facts."""
+    if name in notes(data):
+        note(data, **{name: None})
 
 
 def inherit(old: Path, new: Path) -> None:
@@ -75,3 +84,18 @@ def declare(settings: Settings, journal: Journal, source: str, rule: str) -> Non
         have = known.get(source, "no rule")
         raise BadSetting("--conditions", rule, f"{have}, as the data of source {source} have; or another --source")
     note(settings.data, conditions={**known, source: rule})
+
+
+def url(settings: Settings, part: str) -> str:
+    """Where the part `journal`, `lake` or `warm` of a house is."""
+    found: str = getattr(settings, f"{part}_url")
+    return found
+
+
+def must_be_whole(settings: Settings) -> None:
+    """Raise `SettingsError` for a house that was copied only in part."""
+    unfinished = set(notes(settings.data).get(COPYING, ()))
+    if unfinished & {without_password(url(settings, part)) for part in ("journal", "lake", "warm")}:
+        raise SettingsError(
+            f"the house {settings.data} is a copy that is not whole: run `tickhouse copy` as before until it ends well"
+        )

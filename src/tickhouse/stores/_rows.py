@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import LargeBinary, Table, Text
+from sqlalchemy import Boolean, Date, Float, Integer, LargeBinary, Table, Text
 from sqlalchemy.types import TypeEngine
 
 from tickhouse.core.batches import Output
@@ -25,6 +25,11 @@ from tickhouse.stores._tables import (
 )  # fmt: skip
 
 Rows = list[tuple[Any, ...]]
+
+TYPES = (
+    (Text, pa.string()), (LargeBinary, pa.binary()), (Float, pa.float64()), (Integer, pa.int64()), (Boolean, pa.bool_()),
+    (Date, pa.date32()),
+)  # fmt: skip
 
 CLUSTERED_FROM = 256
 """Fewer rows than this are written in the order they come."""
@@ -72,8 +77,8 @@ def few(kind: Table, rows: Sequence[Sequence[Any]]) -> pa.Table:
 
 
 def _arrow(kind: TypeEngine[Any]) -> pa.DataType | None:
-    """The type of a column where its values alone do not tell it."""
-    return pa.string() if isinstance(kind, Text) else pa.binary() if isinstance(kind, LargeBinary) else None
+    """The type of a column: its values alone do not always tell it."""
+    return next((arrow for ours, arrow in TYPES if isinstance(kind, ours)), None)
 
 
 def tuples(table: pa.Table) -> Rows:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from tickhouse.core.batches import I64, TickBatch
 from tickhouse.core.clock import SECOND
-from tickhouse.stores._copy import added, copy, csv, raw, without_nan
+from tickhouse.stores._copy import Sent, added, copy, csv, raw, without_nan
 from tickhouse.stores._rows import clustered
 
 COLUMNS = (
@@ -43,9 +43,9 @@ class DailyTicks:
         days = np.unique(day).tolist()
         _make(link, [*days, days[-1] + 1])
         for one in days:
-            text = csv(rows if len(days) == 1 else rows.filter(pa.array(day == one)))
-            if not added(link, _name(one), text):
-                _add_rest(link, text)
+            sent = csv(rows if len(days) == 1 else rows.filter(pa.array(day == one)))
+            if not added(link, _name(one), sent):
+                _add_rest(link, sent)
 
     def trim(self, connection: Connection, before: int) -> int:
         """Let go of a day that was over by a time (us), and return about how many ticks went with it.
@@ -96,10 +96,10 @@ def _make(link: psycopg.Connection[Any], days: Sequence[int]) -> None:
         link.execute(f"ALTER TABLE ticks ATTACH PARTITION {name} {span}".encode())
 
 
-def _add_rest(link: psycopg.Connection[Any], text: bytes) -> None:
+def _add_rest(link: psycopg.Connection[Any], sent: Sent) -> None:
     """Some of the rows are there already."""
     link.execute("CREATE TEMP TABLE IF NOT EXISTS new_ticks (LIKE ticks) ON COMMIT DELETE ROWS")
-    copy(link, "new_ticks", text)
+    copy(link, "new_ticks", sent)
     link.execute("INSERT INTO ticks SELECT * FROM new_ticks ON CONFLICT DO NOTHING")
     link.execute("TRUNCATE new_ticks")
 

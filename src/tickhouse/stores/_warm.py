@@ -36,7 +36,8 @@ class Database:
     `reader` and `writer` are engines on the same database; a transaction of `writer` takes the lock for writing when it
     begins. `save` writes rows (an Arrow table with the table's columns in their order) by key, replacing what is there as
     `_upsert.upsert` says. `translated` turns the database's errors into ours. `check` has the database look for faults in itself
-    and returns a sentence for each. `ticks` keeps them, where the database does.
+    and returns a sentence for each. `ticks` keeps them, where the database does. `letters` is the most of a finding's message that
+    it has room for; 0: all of it.
     """
 
     reader: Engine
@@ -45,6 +46,7 @@ class Database:
     translated: Callable[[], AbstractContextManager[None]]
     check: Callable[[Connection], list[str]]
     ticks: Ticks | None = None
+    letters: int = 0
 
 
 class SqlWarm:
@@ -215,6 +217,11 @@ class SqlWarm:
         """The version of the tables; None where there are none."""
         with self._database.translated():
             return _migrate.version(self._database.reader)
+
+    @property
+    def database(self) -> Database:
+        """Where the rows are."""
+        return self._database
 
     def close(self) -> None:
         """Let go of connections."""

@@ -101,7 +101,7 @@ def open(url: str, *, upgrade: bool = True) -> PostgresWarm:
     made = engine(found)
     reader = made.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = made.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False, in_turn=True)
-    warm = PostgresWarm(Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks()))
+    warm = PostgresWarm(Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks(), LETTERS))
     try:
         if upgrade:
             warm.upgrade()

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError
 
 from tickhouse.core.batches import Entry
 from tickhouse.core.marks import LINK
+from tickhouse.journal import Quarantined
 from tickhouse.journal._kafka.entry import Indexed
 from tickhouse.journal._kafka.place import Message
 from tickhouse.journal._kafka.refused import Kept
@@ -43,6 +44,27 @@ class Delivered:
         self.last = -1 if error else max(self.last, message.offset())
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one append is to do: entries, messages that leave quarantine, and the least position that the first entry gets.
+
+    With `quarantine` the entries are those of another journal: these messages are in quarantine, whatever the entries say, and
+    those of `gone` are not; nothing is counted. `values` are keys that are set.
+    """
+
+    entries: Sequence[Entry] = ()
+    healed: Sequence[int] = ()
+    floor: int = 0
+    quarantine: Sequence[Quarantined] | None = None
+    gone: Sequence[int] = ()
+    values: Mapping[str, Any] | None = None
+
+    @property
+    def kept(self) -> dict[int, Quarantined] | None:
+        """What is in quarantine by its position, where it is not the entries that say it."""
+        return None if self.quarantine is None else {item.position: item for item in self.quarantine}
+
+
 @dataclass(slots=True)
 class Batch:
     """What one append has made so far."""
@@ -58,6 +80,8 @@ class Batch:
     large: list[list[tuple[int, int, int]]] = field(default_factory=list)
     refused: list[Kept] = field(default_factory=list)
     """What goes into quarantine, until it is delivered with the number of messages before it in place of its offset."""
+    gone: list[int] = field(default_factory=list)
+    """Messages that lie in quarantine as they are too large, and are healed."""
 
 
 At = tuple[Batch, dict[Key, tuple[int, int]]]

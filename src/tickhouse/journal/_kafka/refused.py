@@ -4,7 +4,7 @@ A message larger than the broker takes lies there in parts, keyed `<position>/<p
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickhouse.core.batches import BarBatch, Entry, TickBatch
+from tickhouse.core.errors import SettingsError
 from tickhouse.core.model import Kind, Reject
 from tickhouse.journal import Quarantined
 from tickhouse.journal._kafka.followed import Followed
@@ -97,7 +98,7 @@ class Quarantine:
             told = {name: value.decode() for name, value in message.headers() or ()}
             item = Quarantined(
                 int(position), told["source"], told["channel"], int(told["received_at"]), told["reason"], told["detail"], b"",
-                lane=told["lane"],
+                lane=told["lane"], kind=int(told["kind"]),
             )  # fmt: skip
             self.put(Kept(item, int(told["kind"]), message.offset(), int(told["parts"])))
 
@@ -108,11 +109,31 @@ def parts(payload: bytes, most: int) -> Iterator[bytes]:
         yield payload[start : start + most]
 
 
+def too_large(entry: Entry, most: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """Which messages have more than `most` bytes."""
+    return np.flatnonzero(entry.raw.ends - entry.raw.offsets > most)
+
+
+def as_it_was(entry: Entry, first: int, most: int, kept: Mapping[int, Quarantined]) -> tuple[Entry, list[int]]:
+    """An entry of another journal with what is in quarantine of it, and which of its messages are too large: all of these
+    were refused there, too. Raises `SettingsError` for one that was not, as it could not be kept as it is."""
+    large = too_large(entry, most)
+    if len(wrong := large[entry.kinds[large] != Kind.REJECTED]):
+        size = int(entry.raw.ends[wrong[0]] - entry.raw.offsets[wrong[0]])
+        raise SettingsError(
+            f"the message at position {first + int(wrong[0])} has {size:,} bytes, and the broker takes {most:,}: raise"
+            f" max.message.bytes of its topics and max_message in journal.url above that"
+        )
+    of_it = (kept[first + i] for i in range(len(entry.raw)) if first + i in kept)
+    rejects = tuple(Reject(item.position - first, item.reason, item.detail) for item in of_it)
+    return replace(entry, rejects=rejects), large.tolist()
+
+
 def without_large(entry: Entry, most: int) -> tuple[Entry, list[int]]:
     """The entry with messages of more than `most` bytes rejected, and which they are. Their rows are left out: whoever reads the
     topics could not find what they were made of."""
     sizes = entry.raw.ends - entry.raw.offsets
-    large = np.flatnonzero(sizes > most)
+    large = too_large(entry, most)
     if not len(large):
         return entry, []
     kinds = entry.kinds.copy()

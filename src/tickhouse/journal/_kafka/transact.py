@@ -12,9 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tickhouse.core.batches import Entry
 from tickhouse.core.errors import Unreachable
-from tickhouse.journal._accounts import NAMES, not_quarantined, tally, untally
+from tickhouse.journal._accounts import NAMES, must_follow, not_quarantined, tally, untally
 from tickhouse.journal._kafka import topics
-from tickhouse.journal._kafka.batch import Batch, fingerprint
+from tickhouse.journal._kafka.batch import Batch, Wanted, fingerprint
 from tickhouse.journal._kafka.errors import FENCED, asking, translated
 from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.place import Place
@@ -46,9 +46,9 @@ class Appender:
         self._unsure: dict[tuple[Any, ...], Batch] = {}
         """Appends of which it is not known whether they were committed."""
 
-    def append(self, entries: Sequence[Entry], healed: Sequence[int], floor: int = 0) -> Batch:
-        """Commit entries; with `floor` the next position is at least that. Raises `Unreachable`, `BadQuery`."""
-        mark = fingerprint(entries, healed)
+    def append(self, wanted: Wanted) -> Batch:
+        """Commit what is wanted. Raises `Unreachable`, `BadQuery`; `SettingsError` for a message that cannot be kept as it is."""
+        mark = fingerprint(wanted.entries, wanted.healed)
         for turn in range(TURNS):
             self._ready()
             known = self._unsure.get(mark)
@@ -57,7 +57,7 @@ class Appender:
             if known is not None and committed:
                 return known
             try:
-                return self._once(entries, (healed, floor), mark)
+                return self._once(wanted, mark)
             except Again:
                 self._drop()
                 time.sleep(random.uniform(0.02, 0.2) * min(turn + 1, 5))
@@ -107,18 +107,20 @@ class Appender:
         found = next(iter(self.index.read(first, 1)), None)
         return found is not None and (found.about.first, found.about.batch) == (first, batch.name)
 
-    def _once(self, entries: Sequence[Entry], more: tuple[Sequence[int], int], mark: tuple[Any, ...]) -> Batch:
-        healed, floor = more
-        taken = self._leaving(healed)
-        self._make(entries)
+    def _once(self, wanted: Wanted, mark: tuple[Any, ...]) -> Batch:
+        taken = self._leaving(wanted.healed)
+        if (wanted.quarantine is not None and wanted.entries) or wanted.values is not None:
+            must_follow(self.state.end, wanted.floor)
+        self._make(wanted.entries)
         producer, writer = self._producer, self._writer
         assert producer is not None and writer is not None
-        batch = Batch(uuid.uuid4().hex, max(self.state.end, floor), self.state.total)
+        batch = Batch(uuid.uuid4().hex, max(self.state.end, wanted.floor), self.state.total)
         trying = False
         try:
             producer.begin_transaction()
-            taken_in = [writer.put(entry, batch) for entry in entries]
-            values = self._values(taken_in, taken, batch)
+            taken_in = self._put(wanted, batch)
+            values = {**self._values(taken_in, taken, batch), **(wanted.values or {})}
+            healed = [*wanted.healed, *wanted.gone, *batch.gone]
             offsets = self._keys(writer, values, healed)
             said = writer.index(batch)
             writer.delivered()
@@ -148,6 +150,18 @@ class Appender:
         for position in healed:
             self.quarantine.heal(position, offsets[f"healed/{position}"])
         return batch
+
+    def _put(self, wanted: Wanted, batch: Batch) -> Sequence[Entry]:
+        """Produce the entries; returns those that are counted."""
+        assert self._writer is not None
+        kept, first = wanted.kept, batch.position
+        entries = [self._writer.put(entry, batch, kept) for entry in wanted.entries]
+        if wanted.quarantine is None:
+            return entries
+        for item in wanted.quarantine:
+            if not first <= item.position < batch.position:
+                self._writer.keep(item, (batch, {}))
+        return ()
 
     def _failed(self, error: KafkaException, unsure: Batch | None, mark: tuple[Any, ...]) -> Exception:
         """What an error means: `Again` when nothing was written and this can be begun anew now."""

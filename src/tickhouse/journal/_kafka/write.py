@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count, islice, repeat
 
@@ -12,13 +12,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from tickhouse.core.batches import Entry
 from tickhouse.core.errors import SettingsError
 from tickhouse.core.shards import landmarks, partition
+from tickhouse.journal import Quarantined
 from tickhouse.journal import _codec as codec
 from tickhouse.journal._accounts import events, refused
 from tickhouse.journal._kafka.batch import At, Batch, Key, Told
 from tickhouse.journal._kafka.entry import About, Indexed, encode, headers, squeezed
 from tickhouse.journal._kafka.errors import away
 from tickhouse.journal._kafka.place import Message, Place
-from tickhouse.journal._kafka.refused import Kept, parts, without_large
+from tickhouse.journal._kafka.refused import Kept, as_it_was, parts, without_large
 from tickhouse.journal._kafka.ticks import odd, texts
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -41,9 +42,13 @@ class Writer:
         self.place, self.producer, self.most = place, producer, most
         self._expected: dict[Key, int] = {}
 
-    def put(self, entry: Entry, batch: Batch) -> Entry:
-        """Produce what an entry has but for its index; returns the entry as it is journaled."""
-        entry, large = without_large(entry, self.most)
+    def put(self, entry: Entry, batch: Batch, kept: Mapping[int, Quarantined] | None = None) -> Entry:
+        """Produce what an entry has but for its index; returns the entry as it is journaled. With `kept` it is one of another
+        journal, of which these messages are in quarantine."""
+        if kept is None:
+            entry, large = without_large(entry, self.most)
+        else:
+            entry, large = as_it_was(entry, batch.position, self.most, kept)
         batch.firsts.append(batch.position)
         if not len(entry.raw):
             return entry
@@ -61,7 +66,7 @@ class Writer:
             about.size += self._ticks(entry, about, blobs, (batch, starts))
         self._rest(entry, blobs)
         about.size += sum(map(len, blobs.values()))
-        batch.large.append(self._refuse(entry, about, (batch, starts), set(large)))
+        batch.large.append(self._refuse(entry, about, (batch, starts), (set(large), kept)))
         batch.total += about.size
         about.total = batch.total
         batch.indexed.append(Indexed(about, blobs=blobs))
@@ -124,31 +129,39 @@ class Writer:
         if tables := codec.encode_tables(entry.observations, entry.actions):
             blobs["tables"] = tables
 
-    def _refuse(self, entry: Entry, about: About, at: At, large: set[int]) -> list[tuple[int, int, int]]:
+    def _refuse(
+        self, entry: Entry, about: About, at: At, which: tuple[set[int], Mapping[int, Quarantined] | None]
+    ) -> list[tuple[int, int, int]]:
         """Produce what goes into quarantine; returns (index, number before it, parts) of messages that are too large."""
         found: list[tuple[int, int, int]] = []
         if not (entry.rejects or entry.kinds.max() == 2):
             return found
-        key = (self.place.topic("quarantine"), 0)
-        for item, kind in refused(entry, about.first):
-            about.rejects[item.reason] = about.rejects.get(item.reason, 0) + 1
-            pieces = list(parts(item.payload, self.most))
-            told = {
-                "source": item.source,
-                "channel": item.channel,
-                "lane": item.lane,
-                "reason": item.reason,
-                "detail": item.detail,
-            }
-            told |= {"received_at": str(item.received_at), "kind": str(kind), "parts": str(len(pieces))}
-            index = item.position - about.first
-            at[0].refused.append(Kept(replace(item, payload=b""), kind, at[0].places[key].count, len(pieces)))
+        large, kept = which
+        for item, _ in refused(entry, about.first):
+            index, healed = item.position - about.first, kept is not None and item.position not in kept
+            if healed and index not in large:
+                continue
+            before, number = self.keep(item, at, large=index in large)
             if index in large:
-                found.append((index, at[0].places[key].count, len(pieces)))
-            abouts: Headers = [(n, v.encode()) for n, v in told.items()]
-            names = [f"{item.position}/{n}" if index in large else str(item.position) for n in range(len(pieces))]
-            self._send(key, (pieces, [name.encode() for name in names], repeat(abouts)), at)
+                found.append((index, before, number))
+            if healed:
+                at[0].gone.append(item.position)
+            else:
+                about.rejects[item.reason] = about.rejects.get(item.reason, 0) + 1
         return found
+
+    def keep(self, item: Quarantined, at: At, large: bool = False) -> tuple[int, int]:
+        """Produce one message that goes into quarantine; returns how many were before it, and of how many parts it is."""
+        key, pieces = (self.place.topic("quarantine"), 0), list(parts(item.payload, self.most))
+        told = {name: getattr(item, name) for name in ("source", "channel", "lane", "reason", "detail")}
+        told |= {"received_at": str(item.received_at), "kind": str(item.kind), "parts": str(len(pieces))}
+        before = at[0].places[key].count
+        at[0].refused.append(Kept(replace(item, payload=b""), item.kind, before, len(pieces)))
+        apart = large or len(pieces) > 1
+        names = [f"{item.position}/{n}" if apart else str(item.position) for n in range(len(pieces))]
+        abouts: Headers = [(name, value.encode()) for name, value in told.items()]
+        self._send(key, (pieces, [name.encode() for name in names], repeat(abouts)), at)
+        return before, len(pieces)
 
     def _send(self, key: Key, parts: Parts, at: At) -> None:
         """Produce messages of an entry to a topic-partition: the first and the last of them tell their offsets."""
