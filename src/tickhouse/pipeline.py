@@ -5,7 +5,7 @@ feeds ─▶ ingest ─▶ journal ─┬▶ process ─▶ stores ─▶ surfac
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING
@@ -44,13 +44,11 @@ class Pipeline:
         made(settings.data)
         must_be_whole(settings)
         with ExitStack() as opened:
-            self.journal = chosen.journal(settings)
-            opened.callback(self.journal.close)
+            self.journal = opened.enter_context(closing(chosen.journal(settings)))
             self.lake = open_url("lake", settings.lake_url, **settings.lake.key())
             self.warm = open_url("stores", settings.warm_url)
             opened.callback(self.warm.close)
-            self.shown = chosen.shown(self.warm, settings)
-            opened.callback(self.shown.close)
+            self.shown = opened.enter_context(closing(chosen.shown(self.warm, settings)))
             self.hot = open_url("stores", settings.hot_url)
             opened.callback(self.hot.close)
             self._opened = opened.pop_all()
