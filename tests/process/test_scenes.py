@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.process.house import MINUTE, House, Row, cut, same, truth
 from tests.process.scenes import Scene
 from tickhouse.core.batches import Record
@@ -48,7 +49,7 @@ def said(house: House) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tried(25), deadline=None)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS))
 @example(seed=80, kind=Ids.DENSE)
 @example(seed=1760, kind=Ids.DENSE)
@@ -64,7 +65,7 @@ def test_the_newest_bars_equal_a_plain_loop_over_the_ticks_of_all_lanes(seed, ki
         assert not [(got[key], bar) for key, bar in expected.items() if not same(got[key], bar)]
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=tried(4), deadline=None)
 @given(seed=st.integers(0, 10**6), at_once=st.integers(1, 9))
 @example(seed=741, at_once=1)
 def test_it_does_not_matter_how_ready_made_bars_were_cut_into_records(seed, at_once):
@@ -79,7 +80,7 @@ def test_it_does_not_matter_how_ready_made_bars_were_cut_into_records(seed, at_o
         assert disturbed(records, rules, seed, analysis) == said(whole)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=tried(20), deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_completeness_is_what_the_ids_that_were_never_seen_say(seed):
     """In the end: trades / (trades + ids missing between neighbours whose times overlap), and no time before the first tick."""
@@ -100,7 +101,7 @@ def test_completeness_is_what_the_ids_that_were_never_seen_say(seed):
             )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tried(25), deadline=None)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from([*KINDS, Ids.UNIQUE]), other=st.integers(0, 10**6))
 def test_neither_cuts_nor_restarts_change_bars_versions_holes_coverage_or_the_ledger(seed, kind, other):
     records, rules = scene(seed, kind)
