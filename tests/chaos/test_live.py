@@ -49,6 +49,7 @@ def test_a_fault_leaves_the_bars_as_the_exchange_made_them(tmp_path, kind):
             assert assert_true(w, house) > 20
 
 
+@pytest.mark.slow
 def test_a_downtime_of_the_pipeline_is_closed_by_ids(tmp_path):
     """Stopped amid late trades, left alone for a while, started again: the first trade shows what was missed, and it is fetched."""
     with world(tmp_path, Faults(disorder=0.2, duplicates=0.05), rate=150) as w:
@@ -110,6 +111,7 @@ def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(t
             assert assert_true(w, house) > 12
 
 
+@pytest.mark.slow
 def test_a_symbol_that_never_said_a_word_is_told_and_subscribed_anew(tmp_path):
     """Every symbol is mute from its first trade on: none is heard until it is subscribed anew."""
     with world(tmp_path, Faults(mutes=1.0, mute_ms=3_600_000), rate=150, symbols=2, quality__stale_after=5) as w:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ def ended(process: "subprocess.Popen[str]", number: int = signal.SIGTERM, second
     return process.communicate(timeout=seconds)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_within_seconds_with_nothing_half_written(tmp_path):
     """And a second process with the same role is told in one line who has it."""
     with place(tmp_path) as p:
@@ -172,11 +174,14 @@ def test_a_full_disk_ends_the_intake_with_one_sentence_and_loses_nothing(tmp_pat
             assert house.journal.end() > held
 
 
+@pytest.mark.slow
 def test_without_a_network_it_says_so_keeps_trying_and_ends_cleanly(tmp_path):
     with place(tmp_path) as p:
         pass
+    process = p.start("up", "--json")
+    said = list(takewhile(lambda line: "refused" not in line, process.stderr))
     began = time.monotonic()
-    done = p.run("up", "--for", "2s")
-    assert done.returncode == 75, done.stderr
-    assert time.monotonic() - began < 30
-    assert "127.0.0.1" in done.stderr and "refused" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    errors = "".join(said) + ended(process)[1]
+    assert process.returncode == 75, errors
+    assert time.monotonic() - began < 15
+    assert "Traceback" not in errors, errors
