@@ -25,6 +25,7 @@ def position(p):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_redis_that_is_killed_and_frozen_costs_no_bar_and_the_serving_process_answers_throughout(
     tmp_path, private_server
 ):
