@@ -149,6 +149,7 @@ async def test_a_closed_house_says_so(made):
         await asyncio.wait_for(waiting, 10)
 
 
+@pytest.mark.slow
 async def test_a_stream_of_ticks_gives_what_is_journaled_from_now_on(made, tmp_path):
     tape = write(tmp_path / "more.ndjson", trades=2000, symbols=2, seed=3)
     await asyncio.to_thread(load, tape, tmp_path / "house")

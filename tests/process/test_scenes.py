@@ -67,6 +67,7 @@ def test_the_newest_bars_equal_a_plain_loop_over_the_ticks_of_all_lanes(seed, ki
         assert not [(got[key], bar) for key, bar in expected.items() if not same(got[key], bar)]
 
 
+@pytest.mark.slow
 @settings(max_examples=tried(4), deadline=None)
 @given(seed=st.integers(0, 10**6), at_once=st.integers(1, 9))
 @example(seed=741, at_once=1)

@@ -18,8 +18,8 @@ from tickhouse.steps.certify import CARDS, FAILED, PASSED, SKIPPED, Report, cert
 from tickhouse.steps.simulated import ASKED
 
 ADDING = Path(__file__).parents[2] / "docs" / "adding.md"
-SOCKETS = ("binance", "finnhub", "yahoo")
-"""Feeds whose cards take seconds, since what a socket does not say must be waited for."""
+QUICK = ("fmp", "frankfurter")
+"""Feeds whose cards take least; a socket must be waited for, a long history asked for."""
 SOURCE = re.search(r"```python\n(.*?)```", ADDING.read_text(), re.DOTALL)[1]
 
 
@@ -48,7 +48,7 @@ def verdicts(report: Report) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SOCKETS else ()) for name in ASKED]
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ASKED]
 )
 def test_every_feed_passes(name):
     report = certify(name)
