@@ -1,7 +1,7 @@
 """Random scenes: bars equal a plain loop over all ticks, and neither cuts nor restarts change anything."""
 
-import os
 from itertools import pairwise
+from os import environ
 from random import Random
 from typing import Any
 
@@ -20,7 +20,7 @@ from tickhouse.process.analysis import Analysis
 from tickhouse.process.rules import Rules
 
 KINDS = (Ids.DENSE, Ids.NONE)
-SCENES = int(os.environ.get("SCENES", "300"))
+SCENES = int(environ.get("SCENES", "300"))
 
 
 def scene(seed: int, kind: Ids, refusals: bool = True, slow: bool = False) -> tuple[list[Record], Rules]:
