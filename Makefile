@@ -9,8 +9,11 @@ FOR ?=
 ONLY ?=
 FUZZ ?= 60
 export UV_PYTHON_DOWNLOADS = never
+# Many tests start processes; where nothing is kept each of them compiles tickhouse anew.
+unexport PYTHONDONTWRITEBYTECODE
+TOGETHER := -n 2 --dist loadfile
 
-.PHONY: help setup demo test check check-deploy slow crash bench bench-smoke fuzz services services-down lock clean
+.PHONY: help setup demo test check check-deploy slow slow-together slow-alone crash bench bench-smoke fuzz services services-down lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,7 +35,7 @@ demo: setup ## a simulated exchange and the whole pipeline, with a live page (FO
 	@$(BIN)/tickhouse demo $(if $(FOR),--for $(FOR))
 
 test: setup ## the fast tests
-	$(BIN)/pytest -m "not slow and not browser" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not slow and not browser" $(TOGETHER)
 
 check: setup ## lint, types, docs examples
 	$(BIN)/ruff check src tests benchmarks tools
@@ -46,8 +49,13 @@ check-deploy: setup ## lint what deploy/ holds, with each linter that can be had
 	@if docker compose version >/dev/null 2>&1; then deploy/compose/secrets.sh >/dev/null && docker compose -f deploy/compose/compose.yaml config --quiet && echo "compose config: good"; fi
 	@if command -v promtool >/dev/null; then promtool check rules deploy/compose/alerts.yml; fi
 
-slow: setup ## the slower tests: crash loop, browser, real sizes
-	$(BIN)/pytest -m "slow or browser"
+slow: slow-together slow-alone ## the slower tests: crash loop, browser, real sizes, every property with all of its examples
+
+slow-together: setup
+	THOROUGH=yes $(BIN)/pytest -m "(slow or browser or hypothesis) and not alone" $(TOGETHER)
+
+slow-alone: setup
+	THOROUGH=yes $(BIN)/pytest -m "alone"
 
 crash: setup ## the long crash loop: 500 kills
 	KILLS=500 $(BIN)/pytest -s -m slow tests/chaos/test_kill.py

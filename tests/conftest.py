@@ -1,18 +1,26 @@
 """What every test may use: a clock that is moved by hand, the shared recordings where they are, real servers."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.examples import tried
 from tests.servers import kafka_url, postgres_url, private_server, redis_url, s3, s3_second
 from tickhouse.core.clock import ManualClock
 
 __all__ = ["kafka_url", "postgres_url", "private_server", "redis_url", "s3", "s3_second"]
 
 # The first call of a kernel compiles it, which is no fault of the example that happens to make it.
-settings.register_profile("tickhouse", deadline=None)
+settings.register_profile("tickhouse", deadline=None, max_examples=tried(100))
 settings.load_profile("tickhouse")
+
+# Temporary folders are in memory where there is plenty: no test's file must outlive the machine, and a disk is what most wait for.
+MEMORY, PLENTY = Path("/dev/shm"), 4 << 30
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > PLENTY:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 

@@ -60,23 +60,22 @@ def contents(config: Path) -> dict[str, Any]:
         return found | {"ledger": dict(house.warm.ledger()), "taken": dict(house.journal.ledger()), "bronze": bronze}
 
 
-@pytest.fixture
-def calm(tmp_path: Path) -> tuple[Path, dict[str, Any], float]:
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], float]:
     """A tape that says when each message came, and what an embedded house makes of it."""
-    plain = (
-        write(tmp_path / "plain.ndjson", trades=40_000, symbols=12, rate=25.0, seed=21).path.read_text().splitlines()
-    )
-    tape = tmp_path / "tape.ndjson"
+    folder = tmp_path_factory.mktemp("calm")
+    plain = write(folder / "plain.ndjson", trades=40_000, symbols=12, rate=25.0, seed=21).path.read_text().splitlines()
+    tape = folder / "tape.ndjson"
     escaped = [line.replace("\\", "\\\\").replace('"', '\\"') for line in plain]
     tape.write_text(
         "".join(f'{{"recv": {1_767_225_600 + n / 25:.6f}, "raw": "{line}"}}\n' for n, line in enumerate(escaped))
     )
-    (tmp_path / "calm").mkdir()
-    config = tmp_path / "calm" / "tickhouse.toml"
+    config = folder / "tickhouse.toml"
     config.write_text('data = "data"\n')
     began = time.monotonic()
     subprocess.run(command(config, tape), capture_output=True, check=True)
-    return tape, contents(config), time.monotonic() - began
+    whole = time.monotonic() - began
+    return tape, contents(config), whole
 
 
 def assert_equal(found: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -61,6 +61,7 @@ def grouped(folder: Path) -> Iterator[Grouped]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["shut", "hush"], ids=["down", "open and mute"])
 def test_the_other_feed_takes_over_and_no_volume_is_counted_twice(tmp_path: Path, fault: str) -> None:
     with grouped(tmp_path) as g:
@@ -93,6 +94,7 @@ def test_the_other_feed_takes_over_and_no_volume_is_counted_twice(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_what_a_feed_without_ids_missed_is_asked_of_its_history_when_it_is_good_again(tmp_path: Path) -> None:
     """Yahoo's socket is cut for three minutes; the bars of these minutes come from its chart, and count again."""
     clock = FastClock(10.0)

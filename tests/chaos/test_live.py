@@ -33,6 +33,7 @@ FAULTS = {
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_leaves_the_bars_as_the_exchange_made_them(tmp_path, kind):
     with world(tmp_path, FAULTS[kind], rate=150) as w:
@@ -49,6 +50,8 @@ def test_a_fault_leaves_the_bars_as_the_exchange_made_them(tmp_path, kind):
             assert assert_true(w, house) > 20
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_downtime_of_the_pipeline_is_closed_by_ids(tmp_path):
     """Stopped amid late trades, left alone for a while, started again: the first trade shows what was missed, and it is fetched."""
     with world(tmp_path, Faults(disorder=0.2, duplicates=0.05), rate=150) as w:
@@ -68,6 +71,7 @@ def test_a_downtime_of_the_pipeline_is_closed_by_ids(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_hole_that_could_not_be_filled_is_filled_after_a_restart(tmp_path):
     """While REST is down holes stay open and are shown blind; a later run knows them still, and fills them."""
     with world(tmp_path, Faults(gaps=0.01, gap_trades=5), rate=150) as w:
@@ -93,6 +97,7 @@ def test_a_hole_that_could_not_be_filled_is_filled_after_a_restart(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(tmp_path):
     with world(tmp_path, rate=150, quality__stale_after=5) as w:
         with w.up() as up:
@@ -110,6 +115,8 @@ def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(t
             assert assert_true(w, house) > 12
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_symbol_that_never_said_a_word_is_told_and_subscribed_anew(tmp_path):
     """Every symbol is mute from its first trade on: none is heard until it is subscribed anew."""
     with world(tmp_path, Faults(mutes=1.0, mute_ms=3_600_000), rate=150, symbols=2, quality__stale_after=5) as w:
@@ -127,6 +134,7 @@ def test_a_symbol_that_never_said_a_word_is_told_and_subscribed_anew(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_minute_of_everything_at_once_leaves_the_bars_as_the_exchange_made_them(tmp_path):
     """Nearly a third of all messages and requests are spoiled, for a minute of run time."""
@@ -154,6 +162,7 @@ def assert_storm(counts: dict[str, int]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("ahead", [3600, -3600])
 def test_a_clock_an_hour_off_breaks_nothing(tmp_path, ahead):
     """What comes from the future is refused or shown late, never counted wrongly."""
@@ -167,6 +176,7 @@ def test_a_clock_an_hour_off_breaks_nothing(tmp_path, ahead):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_intake_waits_while_nobody_processes_and_goes_on_after(tmp_path):
     with world(tmp_path, rate=150, journal__max_bytes=150_000) as w:
         with w.up() as up:

@@ -11,7 +11,7 @@ from tests.lake.buckets import address
 from tests.servers import S3
 from tests.stores.keys import named
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

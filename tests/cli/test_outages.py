@@ -67,6 +67,7 @@ def nobody(elsewhere):
     return port
 
 
+@pytest.mark.slow
 def test_up_without_a_network_says_what_is_wrong_and_ends_with_a_status_that_waiting_can_help(th, nobody):
     said = th("up", "--for", "4s", "--data", "house", "--json")
     summary = json.loads(said.out)
@@ -76,6 +77,7 @@ def test_up_without_a_network_says_what_is_wrong_and_ends_with_a_status_that_wai
     assert sentence.startswith(f"cannot reach 127.0.0.1:{nobody}: ") and sentence.endswith("; tickhouse goes on trying")
 
 
+@pytest.mark.slow
 def test_the_panel_says_what_is_wrong_and_fits_eighty_columns(nobody):
     lines = on_terminal(80, "up", "--for", "4s", "--data", "house")
     assert any("tickhouse goes on trying" in line for line in lines)

@@ -67,6 +67,7 @@ def test_what_data_hold_is_shown_and_never_read_as_markup(th, house):
     assert "[red]x" in th("quarantine", "list", "--data", house).out
 
 
+@pytest.mark.slow
 def test_settings_that_do_not_fit_are_told_before_a_file_is_taken_in(th, house, elsewhere):
     (house / "tickhouse.toml").write_text('process.intervals = ["1m", "15m"]\n')
     before = th("sql", "select count(*) from ledger", "--data", house).out
@@ -102,6 +103,7 @@ def test_the_version_is_told(th):
     assert th("--version").out == f"tickhouse {__version__}\n"
 
 
+@pytest.mark.slow
 def test_a_taken_port_of_the_demo_is_told(th):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -4,6 +4,7 @@ import json
 import random
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.feeds.samples import Samples
 from tickhouse.core import plugins
 from tickhouse.core.batches import BarBatch, Parsed, RawBatch, TickBatch
@@ -261,7 +263,7 @@ def test_no_messages_are_nothing(samples: Samples) -> None:
 
 
 @every_channel
-@settings(max_examples=60)
+@settings(max_examples=tried(60))
 @given(choose=seeds)
 def test_whatever_comes_is_parsed_control_or_rejected(samples: Samples, choose: random.Random) -> None:
     raw = batch(samples, mixed(samples, choose))
@@ -269,7 +271,7 @@ def test_whatever_comes_is_parsed_control_or_rejected(samples: Samples, choose: 
 
 
 @pytest.mark.parametrize("samples", [one for one in ALL if reshaped(one.good[0], random.Random(1))], ids=str)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=tried(80), deadline=None)
 @given(choose=seeds)
 def test_json_of_another_shape_is_parsed_control_or_rejected(samples: Samples, choose: random.Random) -> None:
     """A field that is gone, renamed or of another type, as after a provider's change; the answer is classified too."""
@@ -283,17 +285,16 @@ def test_json_of_another_shape_is_parsed_control_or_rejected(samples: Samples, c
 
 
 @every_channel
-@pytest.mark.parametrize("depth", [10, 100_000])
-@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"data":[', b'[{"x":'], ids=["list", "object", "data", "row"])
-def test_a_pit_of_brackets_is_control_or_rejected(samples: Samples, opening: bytes, depth: int) -> None:
-    raw = batch(samples, [opening * depth])
-    assert_lawful(samples, raw, samples.feed.parse(raw))
-    found = samples.feed.classify(Answer(200, {}, opening * depth, samples.received_at))
-    assert found is None or isinstance(found, TickhouseError)
+def test_a_pit_of_brackets_is_control_or_rejected(samples: Samples) -> None:
+    for depth, opening in product((10, 100_000), (b"[", b'{"a":', b'{"data":[', b'[{"x":')):
+        raw = batch(samples, [opening * depth])
+        assert_lawful(samples, raw, samples.feed.parse(raw))
+        found = samples.feed.classify(Answer(200, {}, opening * depth, samples.received_at))
+        assert found is None or isinstance(found, TickhouseError), (depth, opening)
 
 
 @every_channel
-@settings(max_examples=40)
+@settings(max_examples=tried(40))
 @given(payloads=st.lists(st.binary(max_size=80), max_size=6))
 def test_random_bytes_are_parsed_control_or_rejected(samples: Samples, payloads: list[bytes]) -> None:
     raw = batch(samples, payloads)
@@ -301,7 +302,7 @@ def test_random_bytes_are_parsed_control_or_rejected(samples: Samples, payloads:
 
 
 @every_channel
-@settings(max_examples=40)
+@settings(max_examples=tried(40))
 @given(choose=seeds)
 def test_the_parse_of_a_cut_is_the_cut_of_the_parse(samples: Samples, choose: random.Random) -> None:
     raw = batch(samples, mixed(samples, choose, most=20))
@@ -315,7 +316,7 @@ def test_the_parse_of_a_cut_is_the_cut_of_the_parse(samples: Samples, choose: ra
 
 
 @every_channel
-@settings(max_examples=30)
+@settings(max_examples=tried(30))
 @given(choose=seeds)
 def test_the_same_bytes_give_the_same_rows_for_ever(samples: Samples, choose: random.Random) -> None:
     """What was parsed in between, and where in a buffer a message stands, changes nothing; the bytes stay as they are."""
@@ -335,7 +336,7 @@ def test_the_same_bytes_give_the_same_rows_for_ever(samples: Samples, choose: ra
 
 
 @every_channel
-@settings(max_examples=60)
+@settings(max_examples=tried(60))
 @given(
     choose=seeds,
     status=st.sampled_from([200, 204, 301, 400, 401, 403, 404, 418, 429, 451, 500, 503]),

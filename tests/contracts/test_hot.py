@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.stores.keys import forget, named
 from tests.stores.samples import MINUTE, T0, bar, batch, ticks
 from tickhouse.core.model import BAR, State
@@ -128,7 +129,7 @@ def test_a_bar_gives_way_to_a_later_one_and_not_the_other_way_round(hot, later):
 TICK = st.tuples(st.sampled_from("ABC"), st.integers(0, 20), st.integers(1, 99))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tried(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(TICK, min_size=1, max_size=12), max_size=6))
 def test_however_ticks_are_batched_the_newest_one_is_shown(new, batches):
     hot, newest = new(), {}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.journal.samples import SECOND, T0, entry, link, same_ticks
 from tests.lake.buckets import moto, own
 from tickhouse.core.batches import Entry, RawBatch, Record, TickBatch, every_kind
@@ -191,7 +192,7 @@ ANY = st.one_of(
     st.lists(st.tuples(ANY, st.integers(-(2**63) + 1, 2**63 - 1)), min_size=1, max_size=12),
     st.text(min_size=1, max_size=5),
 )
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tried(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_come_back_exactly(tmp_path_factory, messages, lane):
     lake = open_url("lake", f"file://{tmp_path_factory.mktemp('any')}")
     times = [T0, *(t for _, t in messages[1:])]

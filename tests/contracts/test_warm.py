@@ -13,6 +13,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.stores import databases
 from tests.stores.believed import Believed
 from tests.stores.samples import (
@@ -202,7 +203,7 @@ def test_a_stretch_of_coverage_grows_in_place_and_a_blind_one_becomes_backfilled
     start=st.integers(-5, 60),
     length=st.integers(1, 30),
 )
-@settings(max_examples=25, deadline=None, phases=QUICK)
+@settings(max_examples=tried(25), deadline=None, phases=QUICK)
 def test_coverage_answers_with_exactly_the_stretches_that_overlap_the_range(backend, stretches, start, length):
     rows = {(s, a): stretch(a, a + n, symbol=s) for s, a, n in stretches}
     low, high = T0 + start * MINUTE, T0 + (start + length) * MINUTE
@@ -381,7 +382,7 @@ AFTER = st.none() | st.tuples(SYMBOLS, INTERVALS, MINUTES.map(lambda m: T0 + m *
     writes=st.lists(WRITES, max_size=4),
     queries=st.lists(st.tuples(QUERIES, AFTER), min_size=4, max_size=12),
 )
-@settings(max_examples=60, deadline=None, phases=QUICK)
+@settings(max_examples=tried(60), deadline=None, phases=QUICK)
 def test_any_history_of_writes_answers_any_question_as_a_dictionary_would(backend, writes, queries):
     with tempfile.TemporaryDirectory() as folder, backend(folder) as url, closing(open_url("stores", url)) as warm:
         bars, said = Believed(), Believed("detector")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.adjusting import Events, adjusted, adjustment, dividend_factors, split_factors
 from tickhouse.core.errors import BadSetting
 from tickhouse.core.model import BAR
@@ -36,7 +37,7 @@ def walked(closes: list[float], ratios: dict[int, float], paid: dict[int, float]
 DAYS = st.integers(0, LENGTH - 1)
 
 
-@settings(max_examples=100)
+@settings(max_examples=tried(100))
 @given(
     st.lists(st.floats(1, 1000), min_size=LENGTH, max_size=LENGTH),
     st.dictionaries(DAYS, st.sampled_from([0.1, 0.5, 1.5, 2.0, 7.0]), max_size=4),

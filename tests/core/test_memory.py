@@ -37,6 +37,7 @@ print(pa.default_memory_pool().backend_name, before[0], triple(14), during < bef
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="what is given back are pages of Linux")
 def test_llvm_links_kernels_after_its_pages_were_given_back_too():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, timeout=120)

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.batches import Record, TickBatch
 from tickhouse.core.marks import LINK, Event, Mark
 from tickhouse.core.shards import Shard, cut, landmarks, partition
@@ -25,7 +26,7 @@ def clock(event_time, received_at, ahead, lateness):
     return reached, low, max(event_time.tolist())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(
     times=times, ahead=st.integers(0, 3).map(lambda n: n * SECOND), lateness=st.integers(0, 3).map(lambda n: n * SECOND)
 )
@@ -45,7 +46,7 @@ def record(symbols, **more):
     return Record(10, len(rows), "binance", "trade", "live", 99, ticks=TickBatch.of("binance", rows), **more)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(symbols=st.lists(st.sampled_from("ABCDEFG"), min_size=1, max_size=40), of=st.integers(1, 5))
 def test_every_tick_is_in_one_shard_at_its_place(symbols, of):
     whole = record(symbols)

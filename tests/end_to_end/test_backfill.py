@@ -43,6 +43,7 @@ def fetch(capsys: pytest.CaptureFixture[str]) -> Fetch:
     return run
 
 
+@pytest.mark.slow
 async def test_a_backfill_that_is_killed_goes_on_and_ends_as_an_undisturbed_one(tmp_path: Path, fetch: Fetch) -> None:
     stop, houses = asyncio.Event(), []
 
@@ -79,6 +80,7 @@ async def test_a_backfill_that_is_killed_goes_on_and_ends_as_an_undisturbed_one(
     assert houses[0].equals(houses[1])
 
 
+@pytest.mark.slow
 async def test_a_backfill_says_what_it_takes_and_ends_with_75_when_the_day_is_spent(
     tmp_path: Path, fetch: Fetch
 ) -> None:
@@ -115,6 +117,7 @@ async def test_what_there_is_not_and_what_cannot_be_is_said(tmp_path: Path, fetc
         await fetch(config, "nope", ("AAPL",), "-1d", None, "1d", None)
 
 
+@pytest.mark.slow
 async def test_economic_series_come_with_all_vintages_and_are_told_as_they_were_known(
     tmp_path: Path, fetch: Fetch
 ) -> None:

@@ -86,6 +86,7 @@ def test_trace_shows_the_raw_messages_behind_a_bar(house):
     assert all('"SYM1USDT"' in message["payload"] for message in found["raw"]["messages"])
 
 
+@pytest.mark.slow
 def test_sql_reads_bars_and_ticks_and_refuses_to_write(house):
     rows = json.loads(
         good("sql", "select count(*) as n from bars where interval = '1m'", "--format", "json", "--data", house[0])

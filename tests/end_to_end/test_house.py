@@ -149,6 +149,7 @@ async def test_a_closed_house_says_so(made):
         await asyncio.wait_for(waiting, 10)
 
 
+@pytest.mark.slow
 async def test_a_stream_of_ticks_gives_what_is_journaled_from_now_on(made, tmp_path):
     tape = write(tmp_path / "more.ndjson", trades=2000, symbols=2, seed=3)
     await asyncio.to_thread(load, tape, tmp_path / "house")
@@ -168,6 +169,7 @@ async def test_a_stream_of_ticks_gives_what_is_journaled_from_now_on(made, tmp_p
     assert [row["price"] for row in rows] == [float(json.loads(line)["p"]) for line in wanted[:50]]
 
 
+@pytest.mark.slow
 async def test_a_stream_gives_the_bars_that_are_stored_from_now_on(tmp_path):
     """Corrections of old bars too."""
     first, second = (

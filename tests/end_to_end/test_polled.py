@@ -9,10 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.core.servers import response, site
 from tests.steps.polling import quote
 from tickhouse.core.clock import SECOND
 
+# each command is a process of its own
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ADDING = Path(__file__).parents[2] / "docs" / "adding.md"
 GOOD = response(200, b'[{"symbol":"AAPL","price":271.5,"timestamp":1767225600,"volume":1000}]')
 REFUSED = response(401, b'{"Error Message":"Invalid API KEY."}')

@@ -53,6 +53,7 @@ def test_a_bar_is_traced_to_messages_that_only_the_lake_has(house):
     assert found["raw"]["messages"][0]["payload"] == LINES[420]
 
 
+@pytest.mark.slow
 def test_sql_reads_it_and_nothing_beside_it(house):
     pytest.importorskip("duckdb_extension_httpfs", reason="DuckDB reads S3 with duckdb-extension-httpfs")
     ask = ("sql", "--data", "mine", "--json")

@@ -129,6 +129,7 @@ async def streamed(tmp_path, faults, seconds=25):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["duplicates", "disorder", "late"])
 async def test_finnhubs_trades_come_all_when_they_come_twice_or_later(tmp_path, kind):
     faults = Faults(**{kind: 0.02 if kind == "late" else 0.2}, disorder_ms=200, late_ms=3000)
@@ -142,6 +143,7 @@ async def test_finnhubs_trades_come_all_when_they_come_twice_or_later(tmp_path, 
         assert not rows - true and sum((true - rows).values()) < 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["malformed", "half_frames", "changed_fields", "gaps"])
 async def test_finnhubs_spoiled_messages_are_rejected_and_no_other(tmp_path, kind):
     rows, rejects, truth, hits, counts = await streamed(tmp_path, Faults(**{kind: 0.1}, gap_trades=1))
@@ -149,6 +151,7 @@ async def test_finnhubs_spoiled_messages_are_rejected_and_no_other(tmp_path, kin
     assert rows == trades_of(truth, hits)
 
 
+@pytest.mark.slow
 async def test_finnhubs_bad_prices_are_those_of_the_messages_that_were_hit(tmp_path):
     rows, _, truth, hits, counts = await streamed(tmp_path, Faults(bad_values=0.2))
     bad = {row: n for row, n in rows.items() if row[2] in (0.0, -1.0, 1e308)}
@@ -187,6 +190,7 @@ async def test_finnhubs_mute_symbol_is_silent_until_it_is_subscribed_anew(tmp_pa
             assert symbols(await hear(ws)) == {"AAPL", "TSLA"}
 
 
+@pytest.mark.slow
 async def test_a_broken_line_of_finnhub_is_dialled_again_and_says_nothing_untrue(tmp_path):
     rows, rejects, truth, _, counts = await streamed(tmp_path, Faults(disconnects=0.02))
     assert counts["disconnects"] >= 1 and not rejects and not rows - trades_of(truth) and sum(rows.values()) > 50

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.exchange.asking import KEY, NOON
 from tickhouse.core.clock import ManualClock
 from tickhouse.exchange import Dialect, HangUp, Request, Response
@@ -71,7 +72,7 @@ def dialect(name: str) -> Dialect:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 @given(data=st.data())
 def test_any_request_is_answered_or_refused(name, data):
     path = data.draw(st.sampled_from(PATHS[name]) | st.text(max_size=12).map(lambda text: f"/{text}"))
@@ -94,7 +95,7 @@ SAID = st.binary(max_size=30) | st.recursive(
 
 
 @pytest.mark.parametrize("name", ["finnhub", "yahoo"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 @given(st.lists(SAID, max_size=5))
 def test_anything_said_is_obeyed_answered_or_ends_the_connection(name, messages):
     desk = dialect(name).welcome("/", f"token={KEY}&version=2")

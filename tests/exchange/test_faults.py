@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.exchange.talk import START, Script, ask, data, dial, hear, served, streams, tell
 from tickhouse.core.clock import ManualClock
 from tickhouse.core.errors import BadSetting
@@ -285,7 +286,7 @@ def test_faults_that_cannot_be_are_refused(text):
         parse(text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tried(40), deadline=None)
 @given(st.lists(st.floats(0, 0.1), min_size=len(MESSAGE), max_size=len(MESSAGE)), st.integers(0, 2**31))
 def test_each_fault_has_its_share(shares, seed):
     faults = Faults(**dict(zip(MESSAGE, shares, strict=True)), seed=seed)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.exchange.talk import START
 from tickhouse.exchange import Request
 from tickhouse.exchange.binance import METHODS, Binance
@@ -43,7 +44,7 @@ VALUES = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(PATHS, st.lists(st.tuples(NAMES, VALUES), max_size=6))
 def test_any_request_is_answered_or_refused(path, given_):
     query = "&".join(f"{name}={quote(value, errors='replace')}" for name, value in given_)
@@ -69,7 +70,7 @@ STREAMS = (
 SAID = st.fixed_dictionaries({}, optional={"method": st.sampled_from(METHODS) | JSON, "params": STREAMS, "id": JSON})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.lists(SAID.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=30), max_size=5))
 def test_anything_said_is_answered(messages):
     desk = DIALECT.welcome("/stream", "streams=btcusdt@trade/nope@x")
@@ -80,7 +81,7 @@ def test_anything_said_is_answered(messages):
     DIALECT.updates(desk, START, START + 60_000_000, [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_address_is_welcomed_or_not(path, query):
     desk = DIALECT.welcome("/" + path, query)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.exchange.talk import START, Script
 from tickhouse.core.errors import BadSetting
 from tickhouse.exchange.history import History
@@ -26,7 +27,7 @@ def filled(source) -> History:
     return history
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 @given(st.lists(ROW, max_size=40), st.sampled_from(["1s", "1m", "5m"]))
 def test_bars_equal_a_plain_loop(rows, interval):
     rows = sorted(rows, key=lambda row: row[2])

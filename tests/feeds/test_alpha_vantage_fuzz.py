@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.feeds.alpha_vantage_messages import DAY, adjusted, body, series
 from tests.feeds.samples_alpha_vantage import GOOD
 from tickhouse.core.batches import Parsed, RawBatch
@@ -85,7 +86,7 @@ def test_any_value_in_any_place_of_an_answer(channel: str) -> None:
                 parsed(channel, body(changed(message, path, value)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(st.binary(max_size=120))
 @example(b"")
 @example(b"[" * 100_000)
@@ -95,7 +96,7 @@ def test_any_bytes(payload: bytes) -> None:
         parsed(channel, payload)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(st.text(max_size=12), st.text(max_size=20))
 @example("٢٠٢٦-٠١-٠٢", "٣")
 @example("2026-01-02", "9" * 400)
@@ -108,7 +109,7 @@ def test_any_text_as_a_time_and_as_a_price(time: str, price: str) -> None:
         assert found.bars.close[1 if found.bars.start[1] != 1_767_139_200_000_000 else 0] == float(price)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(st.floats(0.01, 1e6), st.floats(0.01, 50), st.booleans())
 def test_both_ways_of_reading_give_the_same_numbers(price: float, split: float, odd: bool) -> None:
     """A row that is not as usual makes all rows be read one by one; that changes none of the others."""
@@ -123,7 +124,7 @@ def test_both_ways_of_reading_give_the_same_numbers(price: float, split: float, 
     assert [reject.reason for reject in slow.rejects] == ["open"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(st.sampled_from(REFUSALS), st.text(max_size=60))
 def test_no_refusal_is_shown_whatever_its_words(key: str, words: str) -> None:
     secret = "Q7SECRET7Q"
@@ -135,7 +136,7 @@ def test_no_refusal_is_shown_whatever_its_words(key: str, words: str) -> None:
         assert found.kinds.tolist() == [Kind.CONTROL] and secret not in str(found.rejects)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**9), max_value=10**9), st.booleans())
 def test_numbers_are_those_that_are_written(value: Any, percent: bool) -> None:
     assert number({"x": f"{value}{'%' if percent else ''}"}, "x") == float(value)

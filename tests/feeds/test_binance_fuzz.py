@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.feeds.binance_messages import CONTROL, VALUES, WITH_TICKS, damaged, mutated, with_fields_changed, wrapped
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.kernels.scan import Scanner, scan_reference
@@ -67,14 +68,14 @@ def assert_json_agrees(payload: bytes) -> None:
     assert ticks.event_time[0] == message["T"] * (1000 if message["T"] < 10**15 else 1)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tried(400), deadline=None)
 @given(damaged())
 def test_a_damaged_message_is_scanned_as_it_is_judged(payload: bytes) -> None:
     assert_scanner_agrees([payload])
     assert_json_agrees(payload)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(st.binary(max_size=200))
 @example(b"")
 @example(b"[" * 100_000)
@@ -115,7 +116,7 @@ def test_thousands_of_mutations_are_scanned_as_they_are_judged() -> None:
         assert_json_agrees(payload)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.integers(0, 10**20), st.integers(0, 20), st.booleans())
 @example(9007199254740993, 0, False)
 @example(9007199254740991, 15, False)

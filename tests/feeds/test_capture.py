@@ -10,6 +10,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.feeds.binance_messages import TRADE, trade
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import BadMessage, BadSetting
@@ -74,7 +75,7 @@ def test_reading_goes_on_after_the_lines_already_consumed(tmp_path: Path) -> Non
         assert messages(read(path, skip_lines=consumed)) == messages(batches[number + 1 :])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tried(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*LINES, b"a", b"{}"]), max_size=12), st.integers(1, 300))
 def test_the_size_of_the_chunks_changes_nothing(tmp_path: Path, lines: list[bytes], chunk: int) -> None:
     path = tmp_path / "tape.ndjson"

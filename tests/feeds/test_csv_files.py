@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.errors import BadMessage, BadSetting
 from tickhouse.feeds import _csv_files, csv
 from tickhouse.feeds.csv import Csv, Layout
@@ -31,7 +32,7 @@ def lines_of(path: Path, **options: int) -> list[bytes]:
     st.booleans(),
     st.sampled_from([b"\n", b"\r\n"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tried(150), deadline=None)
 def test_every_line_once_in_order_wherever_it_is_cut(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], cut: tuple[int, int], ended: bool, end: bytes
 ) -> None:

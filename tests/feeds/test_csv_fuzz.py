@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.model import Kind
 from tickhouse.feeds._csv_layout import PRICES
@@ -92,7 +93,7 @@ def lines(draw: st.DrawFn, layout: Layout) -> bytes:
 @given(
     st.sampled_from(LAYOUTS).flatmap(lambda layout: st.tuples(st.just(layout), st.lists(lines(layout), max_size=12)))
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tried(400), deadline=None)
 def test_the_kernels_agree_with_the_strict_reader(case: tuple[Layout, list[bytes]]) -> None:
     layout, given_lines = case
     assert_kernels_agree(layout, [line.replace(b"\n", b"").replace(b"\r", b"") for line in given_lines])
@@ -109,7 +110,7 @@ def assert_kernels_agree(layout: Layout, given_lines: list[bytes]) -> None:
 
 
 @given(st.sampled_from(LAYOUTS), st.lists(st.binary(max_size=60), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 def test_any_bytes_are_one_of_parsed_control_rejected(layout: Layout, payloads: list[bytes]) -> None:
     parsed = Csv(layout).parse(RawBatch.of("csv", layout.kind, payloads, 5))
     rows = parsed.ticks if parsed.ticks is not None else parsed.bars

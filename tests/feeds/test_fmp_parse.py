@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.feeds.samples_fmp import AFTER, BAR, CPI, MINUTE, OLD_BARS, OLD_QUOTE, QUOTE, SHORT, TRADE, body
 from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import TickhouseError
@@ -242,7 +243,7 @@ odd = st.fixed_dictionaries(
     ),
     status=st.sampled_from([200, 402]),
 )
-@settings(max_examples=200)
+@settings(max_examples=tried(200))
 def test_whatever_stands_in_the_fields_gives_rows_or_reasons(rows: Any, channel: str, status: int) -> None:
     payload = json.dumps(rows).encode()
     refused = fmp.open().classify(Answer(status, {}, payload, 0))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.feeds.fred_archive import RECEIVED, Archive, Belief
 from tests.feeds.polled_talk import parsed, talk
 from tests.feeds.samples_fred import REFUSAL, observation, observations
@@ -101,7 +102,7 @@ def test_a_series_of_thousands_of_vintages_is_asked_in_parts_and_each_vintage_is
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40)), min_size=1, max_size=60, unique=True))
-@settings(max_examples=60)
+@settings(max_examples=tried(60))
 def test_vintages_are_told_once_wherever_the_parts_are_cut(moves: list[tuple[int, int]]) -> None:
     first = date(2000, 1, 1)
     beliefs = [
@@ -324,7 +325,7 @@ odd_body = st.fixed_dictionaries(
 @given(
     body=odd_body, mode=st.sampled_from(["", ":vintages", ":vintages:2000-01-01"]), status=st.sampled_from([200, 400])
 )
-@settings(max_examples=150)
+@settings(max_examples=tried(150))
 def test_whatever_stands_in_the_fields_gives_rows_or_reasons(body: dict[str, Any], mode: str, status: int) -> None:
     payload = json.dumps(body).encode()
     refused = fred.open().classify(Answer(status, {}, payload, 0))

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.test_feeds import assert_lawful, batch
+from tests.examples import tried
 from tests.feeds import samples_coingecko, samples_finnhub, samples_frankfurter
 from tests.feeds.samples import Samples
 from tickhouse.core.errors import TickhouseError
@@ -100,7 +101,7 @@ def cases(draw: st.DrawFn) -> tuple[Feed, str, list[bytes]]:
     return samples.feed, channel, [message(samples, choose) for _ in range(choose.randrange(6))]
 
 
-@settings(max_examples=300)
+@settings(max_examples=tried(300))
 @given(cases())
 def test_whatever_comes_is_lawful(case: tuple[Feed, str, list[bytes]]) -> None:
     feed, channel, payloads = case
@@ -109,7 +110,7 @@ def test_whatever_comes_is_lawful(case: tuple[Feed, str, list[bytes]]) -> None:
     assert_lawful(samples, raw, feed.parse(raw))
 
 
-@settings(max_examples=150)
+@settings(max_examples=tried(150))
 @given(cases(), st.sampled_from([200, 204, 301, 400, 401, 402, 403, 404, 418, 422, 429, 451, 500, 503, 599]))
 @example((FEEDS["coingecko"], "", [b"[" * 100_000, b'{"error":' * 100_000, b'{"a":' * 100_000]), 200)
 @example((FEEDS["finnhub"], "", [b"[" * 100_000, b'{"error":' * 100_000, b'{"c":' * 100_000]), 200)

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.feeds.samples_yahoo import CHARTS, PRICES, QUOTES
 from tests.feeds.yahoo_messages import body, chart, frame, pricing
 from tickhouse.core.batches import Parsed, RawBatch
@@ -82,7 +83,7 @@ def test_any_value_in_any_place_of_an_answer() -> None:
                     parsed(channel, body(changed(message, path, value)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)), min_size=5, max_size=5),
     st.integers(),
@@ -94,7 +95,7 @@ def test_any_numbers_in_a_chart_are_kept_as_they_are_or_dropped(row: list[Any], 
         assert [found.bars.open[0], found.bars.high[0], found.bars.low[0], found.bars.close[0]] == row[:4]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.binary(max_size=120))
 @example(b"")
 @example(b"[" * 100_000)
@@ -107,7 +108,7 @@ def test_any_bytes(payload: bytes) -> None:
     parsed("stream", frame(payload, wrapped=False))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(-(1 << 63), (1 << 63) - 1))
 @example(0.1, 0)
 @example(1e-45, 1)
@@ -122,7 +123,7 @@ def test_a_frame_gives_back_the_same_float_and_the_same_integer(price: float, vo
     assert row["day_volume"] == float(volume)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.floats(2.0**-100, 2.0**100, width=32), st.booleans())
 @example(232.35000610351562, False)
 def test_a_price_has_no_digit_more_than_its_32_bits_need(price: float, negative: bool) -> None:
@@ -131,7 +132,7 @@ def test_a_price_has_no_digit_more_than_its_32_bits_need(price: float, negative:
     assert shortest(number) == float(str(np.float32(number)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(st.integers(0, 2**32).map(random.Random))
 def test_a_damaged_message_of_the_stream(choose: random.Random) -> None:
     message = bytearray(choose.choice(PRICES))
@@ -146,7 +147,7 @@ def test_a_damaged_message_of_the_stream(choose: random.Random) -> None:
     assert all(number > 0 for number in numbers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(st.integers(-(1 << 63), (1 << 63) - 1))
 def test_zigzag_is_undone(value: int) -> None:
     assert zigzag((value << 1 ^ value >> 63) & (1 << 64) - 1) == value

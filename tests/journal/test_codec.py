@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.examples import tried
 from tests.journal.samples import same_ticks
 from tickhouse.core.batches import RawBatch, TickBatch
 from tickhouse.journal._codec import decode_raw, decode_ticks, encode_raw, encode_ticks, pack, unpack
@@ -20,7 +21,7 @@ def tables(draw):
 
 
 @given(tables(), st.lists(st.lists(st.text())))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=tried(150))
 def test_columns_of_any_bits_come_back(columns, texts):
     found, words = unpack(pack(columns, texts))
     assert words == texts
@@ -30,7 +31,7 @@ def test_columns_of_any_bits_come_back(columns, texts):
 
 
 @given(st.lists(st.tuples(st.binary(max_size=30), st.binary(max_size=5), BITS), max_size=20), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=tried(150))
 def test_messages_come_back_from_wherever_they_lie_in_their_buffer(parts, backwards):
     """`parts` are messages, each with bytes before it that belong to none."""
     data, offsets, ends = b"", [], []
@@ -52,7 +53,7 @@ def test_messages_come_back_from_wherever_they_lie_in_their_buffer(parts, backwa
 
 
 @given(st.integers(1, 30), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=tried(60))
 def test_ticks_of_any_bits_come_back(rows, seed):
     rng = np.random.default_rng(seed)
     ints = rng.integers(-(2**62), 2**62, (5, rows))

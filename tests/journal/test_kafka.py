@@ -135,6 +135,7 @@ def test_a_reader_in_another_process_sees_what_is_committed_at_once(journal, url
     reader.close()
 
 
+@pytest.mark.slow
 def test_old_entries_are_found_by_search(url, monkeypatch):
     from tickhouse.journal._kafka import index
 

@@ -95,12 +95,15 @@ while True:
 def kill_after_a_moment(path: Path, durability: str, seconds: float, size: int = 0) -> int:
     """Append in another process, kill it, and return the end that it was last told."""
     process = child(APPENDER, path, durability, size)
-    acknowledged = int(process.stdout.readline())
-    threading.Timer(seconds, lambda: process.send_signal(signal.SIGKILL)).start()
-    for line in process.stdout:
-        acknowledged = int(line) if line.endswith("\n") else acknowledged
-    process.wait()
-    process.stdout.close()
+    try:
+        acknowledged = int(process.stdout.readline())
+        threading.Timer(seconds, lambda: process.send_signal(signal.SIGKILL)).start()
+        for line in process.stdout:
+            acknowledged = int(line) if line.endswith("\n") else acknowledged
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
     return acknowledged
 
 

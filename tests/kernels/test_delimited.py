@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.kernels import delimited, moments
 from tickhouse.core.kernels.moments import NO_DAY, moment_reference
 
@@ -20,7 +21,7 @@ NUMBERS = st.one_of(
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=20), st.sampled_from([".", ","]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @example(
     [
         "1,2345",
@@ -58,7 +59,7 @@ def test_decimals_are_correctly_rounded_or_refused(texts: list[str], point: str)
         st.one_of(st.integers(-10, 10**20).map(str), st.text("0123456789a. ", max_size=21)), min_size=1, max_size=20
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 def test_integers_have_at_most_18_digits(texts: list[str]) -> None:
     data, begin, stop = laid_out(texts)
     values, state = delimited.integers(data, begin, stop)
@@ -103,7 +104,7 @@ TIMES = st.one_of(
 @given(
     st.lists(TIMES, min_size=1, max_size=20), st.booleans(), st.sampled_from([NO_DAY, NO_DAY, 86_400_000_000 * 16_000])
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tried(400), deadline=None)
 @example(
     [
         "2020-02-29",
@@ -130,7 +131,7 @@ def test_times_equal_the_reference(texts: list[str], day_first: bool, day: int) 
     st.lists(st.tuples(st.one_of(DATES, TIMES), st.one_of(CLOCKS, TIMES, st.just(""))), min_size=1, max_size=10),
     st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @example([("2020.01.02", "93000"), ("1/2/2020", "16:00"), ("20200102", "220000"), ("20200102 10:00", "10:00")], True)
 def test_times_in_two_columns_equal_the_reference(pairs: list[tuple[str, str]], day_first: bool) -> None:
     data, begin, stop = laid_out([text for pair in pairs for text in pair])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.kernels import envelope
 from tickhouse.lake._envelope import batches, lines
@@ -94,7 +95,7 @@ def damaged(draw):
 
 
 @given(st.one_of(JSONISH, VALUES, damaged(), st.binary(max_size=20)))
-@settings(deadline=None, max_examples=800)
+@settings(deadline=None, max_examples=tried(800))
 def test_a_verdict_is_never_another_than_the_strict_decoders(message):
     verdict = judged(message)
     if verdict != envelope.UNSURE:
@@ -105,7 +106,7 @@ def test_a_verdict_is_never_another_than_the_strict_decoders(message):
     st.lists(st.one_of(JSONISH, VALUES, st.binary(max_size=20)), min_size=1, max_size=8), st.integers(0, 2**62),
     st.integers(-(2**63) + 1, 2**63 - 1), st.tuples(st.text(max_size=4), st.text(max_size=4), st.text(max_size=4)),
 )  # fmt: skip
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=tried(200))
 def test_lines_are_those_made_the_plain_way_and_read_back_the_same(messages, first, received, about):
     try:
         "".join(about).encode()

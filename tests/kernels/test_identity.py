@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.kernels.identity import DENIED, NEW, REPEAT, new_reference
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.windows import Columns
@@ -33,7 +34,7 @@ def judged(dense: DenseIds, rows: np.ndarray, given_: Ticks, step: int) -> list[
     return c.new.astype(bool).tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(rows=ticks, step=st.integers(1, 20))
 def test_dense_ids_are_new_exactly_once(rows, step):
     dense = DenseIds(10**9)
@@ -41,7 +42,7 @@ def test_dense_ids_are_new_exactly_once(rows, step):
     assert judged(dense, series, rows, step) == new_reference(rows)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(lanes=st.lists(ticks, min_size=1, max_size=6), ended=st.booleans())
 def test_dense_ids_are_known_over_lanes_also_when_these_have_ended(lanes, ended):
     dense, expected = DenseIds(10**9), new_reference([row for rows in lanes for row in rows])
@@ -56,7 +57,7 @@ def test_dense_ids_are_known_over_lanes_also_when_these_have_ended(lanes, ended)
     assert got == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(rows=ticks)
 def test_losses_are_the_ids_between_the_first_and_the_last_that_were_not_seen(rows):
     dense = DenseIds(10**9)
@@ -77,7 +78,7 @@ def test_losses_are_the_ids_between_the_first_and_the_last_that_were_not_seen(ro
     assert not dense.settle(series, 10**9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(lanes=st.lists(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=40), max_size=3))
 def test_refused_ids_are_neither_seen_nor_lost_and_are_new_when_they_are_taken(lanes):
     """Against plain sets: of one symbol over several lanes, ticks and refusals in any order."""
@@ -152,7 +153,7 @@ def test_what_another_lane_has_seen_is_no_loss():
     assert dense.knows_earlier(int(one[0])) and not dense.knows_earlier(int(two[0]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(rows=ticks, step=st.integers(1, 20))
 def test_unique_ids_are_new_once_within_two_generations(rows, step):
     rows = [(series, last, last) for series, _, last in rows]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.batches import RawBatch
 from tickhouse.core.kernels.scan import LONGEST, SMALL, Scanner, renumber, renumber_reference, scan_reference
 from tickhouse.core.kernels.symbols import SymbolTable
@@ -102,7 +103,7 @@ plain = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=tried(300))
 @given(st.lists(plain, min_size=1, max_size=20))
 def test_every_plain_message_is_recognised_and_read_as_json_reads_it(payloads: list[bytes]) -> None:
     rows = scanned(payloads)
@@ -117,7 +118,7 @@ def test_every_plain_message_is_recognised_and_read_as_json_reads_it(payloads: l
         assert row == scan_reference(LAYOUT, payload)
 
 
-@settings(max_examples=500)
+@settings(max_examples=tried(500))
 @given(plain, st.integers(0, 200), st.integers(0, 6), st.binary(max_size=3))
 def test_no_changed_message_is_recognised_unless_the_reference_reads_it_the_same(
     payload: bytes, at: int, cut: int, put: bytes

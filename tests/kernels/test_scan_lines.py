@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.kernels.lines import (
     NOT_CAPTURE,
     NOT_NOTED,
@@ -53,7 +54,7 @@ seconds = st.decimals(0, 99_999_999_999, allow_nan=False, places=6) | st.decimal
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=tried(300))
 @given(st.lists(st.tuples(texts, seconds, st.booleans(), st.booleans()), max_size=8))
 def test_a_capture_line_gives_its_message_and_its_time(rows: list[tuple[str, Decimal, bool, bool]]) -> None:
     lines = []
@@ -76,7 +77,7 @@ lines_like = st.builds(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=tried(500))
 @given(st.lists(lines_like, min_size=1, max_size=5))
 @example([LINE])
 @example([LINE + b"x", LINE + b" ", LINE + b"}", LINE[:-1], LINE[:-2]])

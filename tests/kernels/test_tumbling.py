@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tickhouse.core.kernels.tumbling import DUE, NEVER, advance_reference, bar_reference
 from tickhouse.process.again import bars_of, folded
 from tickhouse.process.rules import Rules
@@ -31,7 +32,7 @@ def columns(given_: list[tuple[int, int, float, float, int]]) -> Columns:
     )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(given_=rows)
 def test_folded_windows_equal_a_plain_loop(given_):
     c = columns(given_)
@@ -53,7 +54,7 @@ def test_folded_windows_equal_a_plain_loop(given_):
             assert found[key][name] == value or (math.isnan(value) and math.isnan(found[key][name])), (key, name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(
     times=st.lists(st.integers(10**9, 10**9 + 10 * MINUTE), min_size=1, max_size=40), cuts=st.lists(st.integers(1, 10))
 )
@@ -81,7 +82,7 @@ def test_the_watermark_stops_at_the_same_ticks_however_they_are_cut(times, cuts)
     assert stops([piece for piece in pieces if piece]) == stops([times])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(times=st.lists(st.integers(0, 10 * MINUTE), min_size=1, max_size=40), due=st.integers(0, 10 * MINUTE))
 def test_the_watermark_stops_before_the_tick_that_reaches_what_is_due(times, due):
     windows = Windows(Rules())

@@ -158,6 +158,7 @@ def test_a_refusal_tells_whose_fault_it_is_and_whether_waiting_helps(status, bod
             assert "hidden" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_or_says_nothing_is_unreachable_in_bounded_time(monkeypatch):
     monkeypatch.setattr("tickhouse.lake._s3_access.PATIENCE", 2.0)
     with pytest.raises(Unreachable, match="no connection"):
@@ -310,6 +311,7 @@ def test_names_that_are_no_good_for_a_path_stay_below_the_prefix(place, tmp_path
     assert everything(lake, "..") == everything(lake, "../up")
 
 
+@pytest.mark.slow
 def test_listing_holds_a_page_and_not_the_lake(s3, monkeypatch):
     """The memory of a walk over four times as many objects is the same."""
     monkeypatch.setattr("tickhouse.lake._s3_index.PAGE", 50)

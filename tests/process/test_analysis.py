@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.process.shelf import DAY, MINUTE, T0, Shelf, batch, walk
 from tickhouse.core.errors import BadQuery, SettingsError
 from tickhouse.core.model import ANOMALY, BAR, INDICATOR, Query
@@ -134,7 +135,7 @@ def test_nothing_asked_or_nothing_given_says_nothing() -> None:
 
 
 @given(st.integers(0, 10_000), st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=tried(15), deadline=None)
 def test_cuts_change_nothing(seed: int, data: st.DataObject) -> None:
     """Several symbols and intervals over two midnights, cut anywhere, with a restart at every cut."""
     begin = T0 - 100 * MINUTE
@@ -261,7 +262,7 @@ def test_a_vanished_anomaly_is_retracted_and_can_come_back() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=tried(30), deadline=None)
 def test_corrections_leave_what_an_undisturbed_run_says(seed: int) -> None:
     """Corrected, missing and inserted bars of several series, stored now or later, with restarts: the same bits in the end."""
     random = np.random.default_rng(seed)

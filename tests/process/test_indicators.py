@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.examples import tried
 from tests.process.shelf import DAY, MINUTE, T0, Columns, walk
 from tickhouse.core import plugins
 from tickhouse.core.kernels import objects, window
@@ -64,7 +65,7 @@ def test_macd_equals_ta_lib_from_its_first_value_on(bars: Columns, lengths: tupl
 
 
 @given(st.lists(st.sampled_from([-0.5, 0.0, 0.0, 0.25, 1.0]), min_size=3, max_size=80), st.integers(2, 15))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 def test_flat_and_stepping_prices_equal_ta_lib(steps: list[float], period: int) -> None:
     close = 50 + np.cumsum(np.array(steps))
     bars = {"close": close, "high": close + 0.5, "low": close - 0.5}
@@ -126,7 +127,7 @@ def test_vwap_and_ranges_work_before_1970() -> None:
 
 @pytest.mark.parametrize("text", EVERY)
 @given(data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=tried(12), deadline=None)
 def test_chunks_and_interleaved_series_give_the_whole_bit_for_bit(text: str, data: st.DataObject) -> None:
     one, seed = indicator(text), data.draw(st.integers(0, 1000))
     random = np.random.default_rng(seed)
@@ -165,7 +166,7 @@ MEMBERS = [*map(indicator, EVERY), *map(detector, ("returns(20,3)", "returns(2,1
 
 @pytest.mark.parametrize("one", [one for one in MEMBERS if one.memory is not None], ids=lambda one: one.label)
 @given(seed=st.integers(0, 10_000), n=st.integers(0, 120))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tried(40), deadline=None)
 def test_memory_is_how_many_of_the_newest_bars_decide_the_state(one: Indicator | Detector, seed: int, n: int) -> None:
     """Fed no more than these it has the same bits and goes on with the same values; fed one bar less it has not."""
     random = np.random.default_rng(seed)
@@ -207,7 +208,7 @@ def test_there_is_a_test_for_every_indicator_and_every_default_is_one() -> None:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=3, max_size=30), st.integers(0, 20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 def test_window_kernels_equal_their_references(values: list[float], before: int) -> None:
     size, state = len(values), np.zeros(2 + len(values))
     full = [window.push(state, 1, size, x) for x in [7.0] * before + values]
@@ -220,7 +221,7 @@ def test_window_kernels_equal_their_references(values: list[float], before: int)
 
 
 @given(st.lists(st.lists(st.floats(), min_size=3, max_size=3), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 def test_json_rows_equal_one_dictionary_a_row(rows: list[list[float]]) -> None:
     names = ['a"b', "é", "c"]
     values = np.array(rows)

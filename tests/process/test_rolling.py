@@ -11,6 +11,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.process.house import MINUTE, SECOND, T0, Feeder, House, Row, given, rows_of, same
 from tests.process.test_scenes import disturbed, said
 from tickhouse.core.batches import LIVE, BarBatch, Record
@@ -165,7 +166,7 @@ def test_of_two_lengths_the_shorter_one_makes_it_unless_it_knows_less():
     assert [row["close"] for row in house.made if row["interval"] == "10m"] == [51, 9]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tried(40), deadline=None)
 @drawn(seed=st.integers(0, 10**6), at_once=st.integers(1, 30))
 def test_neither_cuts_nor_restarts_change_what_is_rolled_up(seed, at_once):
     """In whatever order minutes come, revised, repeated, with holes, live and in loads, beside own bars and forming ones."""

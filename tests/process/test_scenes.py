@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from os import environ
 from random import Random
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.process.house import MINUTE, House, Row, cut, same, truth
 from tests.process.scenes import Scene
 from tickhouse.core import shards
@@ -20,6 +22,7 @@ from tickhouse.process.analysis import Analysis
 from tickhouse.process.rules import Rules
 
 KINDS = (Ids.DENSE, Ids.NONE)
+SCENES = int(environ.get("SCENES", "300"))
 
 
 def scene(seed: int, kind: Ids, refusals: bool = True, slow: bool = False) -> tuple[list[Record], Rules]:
@@ -50,7 +53,7 @@ def said(house: House) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tried(25), deadline=None)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS))
 @example(seed=80, kind=Ids.DENSE)
 @example(seed=1760, kind=Ids.DENSE)
@@ -66,7 +69,8 @@ def test_the_newest_bars_equal_a_plain_loop_over_the_ticks_of_all_lanes(seed, ki
         assert not [(got[key], bar) for key, bar in expected.items() if not same(got[key], bar)]
 
 
-@settings(max_examples=4, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=tried(4), deadline=None)
 @given(seed=st.integers(0, 10**6), at_once=st.integers(1, 9))
 @example(seed=741, at_once=1)
 def test_it_does_not_matter_how_ready_made_bars_were_cut_into_records(seed, at_once):
@@ -81,7 +85,7 @@ def test_it_does_not_matter_how_ready_made_bars_were_cut_into_records(seed, at_o
         assert disturbed(records, rules, seed, analysis) == said(whole)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=tried(20), deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_completeness_is_what_the_ids_that_were_never_seen_say(seed):
     """In the end: trades / (trades + ids missing between neighbours whose times overlap), and no time before the first tick."""
@@ -102,7 +106,7 @@ def test_completeness_is_what_the_ids_that_were_never_seen_say(seed):
             )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tried(25), deadline=None)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from([*KINDS, Ids.UNIQUE]), other=st.integers(0, 10**6))
 def test_neither_cuts_nor_restarts_change_bars_versions_holes_coverage_or_the_ledger(seed, kind, other):
     records, rules = scene(seed, kind)
@@ -122,7 +126,7 @@ def test_neither_cuts_nor_restarts_change_indicators_and_anomalies(seed, slow):
     assert disturbed(records, rules, seed, analysis) == said(whole)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tried(25), deadline=None)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from([*KINDS, Ids.UNIQUE]), of=st.integers(1, 4))
 def test_engines_that_share_the_symbols_say_together_what_one_says_of_all(seed, kind, of):
     records, rules = scene(seed, kind)
@@ -143,7 +147,7 @@ def test_engines_that_share_the_symbols_say_the_same_indicators_and_anomalies(se
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_many_more_scenes_of_engines_that_share_the_symbols():
-    for seed in range(1000):
+    for seed in range(SCENES):
         records, rules = scene(seed, (*KINDS, Ids.UNIQUE)[seed % 3])
         whole = House(rules)
         whole.run(*records)
@@ -151,9 +155,9 @@ def test_many_more_scenes_of_engines_that_share_the_symbols():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(max(600, SCENES))
 def test_many_more_scenes():
-    for seed in range(2000):
+    for seed in range(SCENES):
         records, rules = scene(seed, KINDS[seed % 2])
         whole = House(rules)
         whole.run(*records)

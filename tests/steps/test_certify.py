@@ -18,6 +18,8 @@ from tickhouse.steps.certify import CARDS, FAILED, PASSED, SKIPPED, Report, cert
 from tickhouse.steps.simulated import ASKED
 
 ADDING = Path(__file__).parents[2] / "docs" / "adding.md"
+QUICK = ("fmp", "frankfurter")
+"""Feeds whose cards take least; a socket must be waited for, a long history asked for."""
 SOURCE = re.search(r"```python\n(.*?)```", ADDING.read_text(), re.DOTALL)[1]
 
 
@@ -45,7 +47,9 @@ def verdicts(report: Report) -> dict[str, str]:
     return {card.name: card.verdict for card in report.cards}
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ASKED]
+)
 def test_every_feed_passes(name):
     report = certify(name)
     assert report.passed, report.plain()

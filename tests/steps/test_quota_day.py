@@ -7,7 +7,7 @@ import pytest
 
 from tests.steps.quota_day import DAYS, Day, spent
 
-QUICK = ("alpha_vantage", "fmp", "fred", "frankfurter")
+QUICK = ("frankfurter",)
 
 
 @pytest.mark.parametrize(

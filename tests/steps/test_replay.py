@@ -32,7 +32,9 @@ def replayed(old, new, part=Part(), most=65_536):  # noqa: B008
     return taken
 
 
-@pytest.mark.parametrize("kind", ["ticks", "bars", "parquet", "tape", "live", "several"])
+@pytest.mark.parametrize(
+    "kind", ["ticks", "bars", "parquet", "tape", "live", pytest.param("several", marks=pytest.mark.slow)]
+)
 def test_a_replay_says_the_same_bit_for_bit(house, tmp_path, kind):
     """From the journal and from the lake alike, however the new house cuts what it reads."""
     old = house("old", journal__retain_bytes=1, lake__roll_bytes="20KiB")
@@ -68,6 +70,7 @@ def test_rules_of_conditions_and_the_label_simulated_travel_along(house, tmp_pat
     assert notes(new.settings.data) == {"simulated": True, "conditions": {"csv": "us-equities"}}
 
 
+@pytest.mark.slow
 def test_a_replay_that_was_interrupted_goes_on_where_it_stopped(house, tmp_path):
     old, new = house("old"), house("new")
     fills(tmp_path)["several"](old)

@@ -147,6 +147,7 @@ async def test_a_connection_made_after_a_symbol_joined_has_it_from_the_start(tmp
         assert connected(evidence)[-1] == ("AAPL", "KO") and socket.subscribed == ["AAPL", "KO", "AAPL", "KO"]
 
 
+@pytest.mark.slow
 async def test_more_symbols_than_join_one_by_one_are_subscribed_on_a_new_connection(tmp_path: Path) -> None:
     many = tuple(f"A{n}" for n in range(40))
     async with wanting(tmp_path, "A0") as (socket, one, evidence):

@@ -276,6 +276,7 @@ def test_processes_that_open_a_new_store_at_once_make_it_once(processes):
         assert [one.recv() for one in told] == [HEAD] * 4
 
 
+@pytest.mark.slow
 def test_ten_kills_in_the_middle_of_writing_leave_only_whole_outputs(url, processes):
     dice = random.Random(7)
     for _ in range(10):

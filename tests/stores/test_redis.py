@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.stores.keys import forget, named
 from tests.stores.samples import MINUTE, T0, bar, batch, ticks
 from tickhouse.core.errors import BadSetting, SettingsError
@@ -115,7 +116,7 @@ PRICE = st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 60)), min_size
 BAR = st.lists(st.tuples(st.sampled_from("AB"), *(st.integers(0, 2) for _ in range(4))), min_size=1, max_size=6)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tried(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(PRICE, max_size=6), st.lists(BAR, max_size=6), st.randoms(use_true_random=False))
 def test_whoever_writes_what_at_the_same_time_the_end_is_that_of_the_store_in_memory(redis_url, prices, bars, chance):
     """A value is a function of its rank here: of two that are equally new it does not matter which one is shown."""

@@ -99,6 +99,7 @@ def test_restarted_between_two_writes_it_is_told_everything_again(private_server
         until(lambda: hot.flush(0) and seen(url) == {"S0": 3.0, "S1": 2.0, "S2": 2.0})
 
 
+@pytest.mark.slow
 def test_frozen_it_holds_nobody_up_and_gets_the_newest_when_it_goes_on(private_server, told):
     server = private_server("redis")
     url = named(server.url)

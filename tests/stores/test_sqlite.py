@@ -276,6 +276,7 @@ def test_a_full_disk_is_said_and_what_was_stored_stays_whole(url):
     assert beside.wrong(url) == ""
 
 
+@pytest.mark.slow
 def test_twenty_kills_in_the_middle_of_writing_leave_only_whole_outputs(url, processes):
     dice = random.Random(7)
     sqlite.open(url).close()

@@ -13,6 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.examples import tried
 from tests.surfaces.house import MemoryHouse
 from tickhouse.core.clock import ManualClock
 from tickhouse.surfaces.api import create_app
@@ -25,7 +26,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 @pytest.mark.slow
 @DOCUMENT.parametrize()
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tried(60), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_question_the_document_allows_breaks_it(case: Any) -> None:
     case.call_and_validate(checks=CHECKS)
 

@@ -15,6 +15,7 @@ CLIENTS, MOMENTS, EVERY = 1000, 40, 0.05
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("wire", [True, False])
 def test_a_thousand_clients_hear_each_change(wire: bool) -> None:
     """A listener that is behind may skip a price, never the newest. The bound on the age is for a busy machine."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.examples import some
 from tests.stores.samples import MINUTE, T0, bar, bars_output
 from tickhouse.core.errors import BadQuery
 from tickhouse.stores import sqlite
@@ -85,24 +86,26 @@ def test_every_function_that_stands_for_a_table_is_known_to_be_harmless_or_refus
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "select * from sqlite_scan('{warm}', 'bars')",
-        "select * from bars where close in (select close from sqlite_scan('{warm}', 'bars'))",
-        "select * from range(3) r, lateral (select * from system.main.sqlite_scan('{warm}', 'bars'))",
-        "select * from read_parquet('{lake}')",
-        "select * from '{lake}'",
-        "select * from '/etc/passwd'",
-        "select * from query('select * from sqlite_scan(''{warm}'', ''bars'')')",
-        "attach '{warm}' as x (type sqlite)",
-        "copy (select 1) to '{lake}.csv'",
-        "pragma database_list",
-        "set enable_external_access = true",
-        "load sqlite_scanner",
-        "select 1; select 2",
-        "update bars set close = 1",
-        "select * from job",
-        "selec",
-    ],
+    some(
+        [
+            "select * from sqlite_scan('{warm}', 'bars')",
+            "select * from bars where close in (select close from sqlite_scan('{warm}', 'bars'))",
+            "select * from range(3) r, lateral (select * from system.main.sqlite_scan('{warm}', 'bars'))",
+            "select * from read_parquet('{lake}')",
+            "select * from '{lake}'",
+            "select * from '/etc/passwd'",
+            "select * from query('select * from sqlite_scan(''{warm}'', ''bars'')')",
+            "attach '{warm}' as x (type sqlite)",
+            "copy (select 1) to '{lake}.csv'",
+            "pragma database_list",
+            "set enable_external_access = true",
+            "load sqlite_scanner",
+            "select 1; select 2",
+            "update bars set close = 1",
+            "select * from job",
+            "selec",
+        ]
+    ),
 )
 def test_nothing_outside_the_house_is_read_and_nothing_is_written(place, other, statement):
     lake = str(other.ticks).replace("*/*/*", "source=binance/date=2026-01-01/1-2")
@@ -113,23 +116,26 @@ def test_nothing_outside_the_house_is_read_and_nothing_is_written(place, other, 
 
 @pytest.mark.parametrize(
     ("statement", "said"),
-    [
-        ("select repeat('x', 1000000000) from range(1000)", "more than 1,074 MB of memory"),
-        ("select list(repeat('x', 100000) || range) from range(100000)", "more than 1,074 MB of memory"),
-        ("select repeat('x', 10000000)", "one row is larger than 1 MB"),
-        ("select count(*) from range(1000000000) a, range(1000000) b", "ran longer than 3 s"),
-        ("select interval 1 day as i", "the column i is an interval"),
-        ("select timestamp '290309-12-22 (BC) 00:00:00' as t", "the column t has a time outside of the years"),
-        ("select date 'infinity' as d from range(3)", "the column d has a time outside"),
-        ("select 1 as a, 2 as a", "two columns have the name a"),
-        ("select " + "abs(" * 900 + "1" + ")" * 900, "nested too deeply"),
-    ],
+    some(
+        [
+            ("select repeat('x', 1000000000) from range(1000)", "more than 1,074 MB of memory"),
+            ("select list(repeat('x', 100000) || range) from range(100000)", "more than 1,074 MB of memory"),
+            ("select repeat('x', 10000000)", "one row is larger than 1 MB"),
+            ("select count(*) from range(1000000000) a, range(1000000) b", "ran longer than 3 s"),
+            ("select interval 1 day as i", "the column i is an interval"),
+            ("select timestamp '290309-12-22 (BC) 00:00:00' as t", "the column t has a time outside of the years"),
+            ("select date 'infinity' as d from range(3)", "the column d has a time outside"),
+            ("select 1 as a, 2 as a", "two columns have the name a"),
+            ("select " + "abs(" * 900 + "1" + ")" * 900, "nested too deeply"),
+        ]
+    ),
 )
 def test_a_statement_that_needs_too_much_is_refused_in_a_sentence_and_our_process_lives(place, statement, said):
     with pytest.raises(BadQuery, match=said):
         query(place, statement, Limits(seconds=3.0 if "longer" in said else 60.0, bytes=1_000_000))
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_cut_says_so(place):
     whole = query(place, "select range from range(5000)")
     assert whole.table.num_rows == 5000 and whole.cut is None
@@ -148,6 +154,7 @@ def test_times_of_any_year_from_1_to_9999_are_answered(place):
     assert (row["a"].year, row["b"].year, row["c"]) == (1, 9999, None)
 
 
+@pytest.mark.slow
 def test_no_process_and_no_file_is_left_behind(place, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     tempfile.tempdir = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
-from tickhouse.core.errors import Unreachable
+from tickhouse.core.errors import SettingsError
 from tickhouse.journal._kafka.errors import translated
 from tickhouse.journal._kafka.place import Place
 
@@ -33,11 +33,12 @@ class Members:
         )
 
     def poll(self) -> frozenset[int]:
-        """The partitions that are ours now. Raises `SettingsError` where the broker refuses us."""
+        """The partitions that are ours now. Raises `SettingsError` where the broker refuses us; whatever else is wrong, such as that
+        we did not ask for long, ends with joining again."""
         message = self._consumer.poll(0)
-        if message is not None and (error := message.error()) is not None and not error.retriable():
+        if message is not None and (error := message.error()) is not None:
             why = translated(error, self.place, "sharing the ticks")
-            if not isinstance(why, Unreachable):
+            if isinstance(why, SettingsError):
                 raise why
         return frozenset(self._mine)
 
