@@ -1,6 +1,7 @@
 """A group of polled feeds on a timeline: stations, the decision, ingest, engine and reader, as they run."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ from tickhouse.core.inbox import Inbox
 from tickhouse.core.model import Query
 from tickhouse.core.retry import Retry
 from tickhouse.core.transport import Transport, TransportOptions
+from tickhouse.journal import Journal
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.failover import Failover
-from tickhouse.steps.lines import lines
+from tickhouse.steps.lines import LineState, lines
 from tickhouse.steps.newest import Newest
 from tickhouse.steps.preferred import in_use
 from tickhouse.steps.read import Reader
 from tickhouse.steps.station import Station
+
+
+async def _before(journal: Journal, name: str) -> LineState | None:
+    return lines(journal, name).get(f"{name}-poll")
+
 
 GROUP = {"symbols": ["BTC-USD"], "switch_after": "10s", "return_after": "2m", "stale_after": "30s", "every": "15s"}
 
@@ -39,7 +46,7 @@ class GroupScene(Scene):
             section, inbox = settings.feeds[name], Inbox(name, clock=clock)
             self.stations[name] = Station(
                 (feed, section.paced(feed.pace)), section, self.pipeline.transport, inbox, spare=True, sleep=sleep,
-                before=lambda name=name: lines(journal, name).get(f"{name}-poll"),
+                before=partial(_before, journal, name),
             )  # fmt: skip
         self.inboxes = [station.inbox for station in self.stations.values()]
         watched = frozenset(settings.groups["coins"].symbols)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -176,7 +177,7 @@ async def test_a_journal_that_hangs_does_not_hold_up_the_loop_when_a_polled_feed
         feed = yahoo.open(rest_url=away.url, channel="quote")
         transport = Transport(SystemClock(), tmp_path, TransportOptions())
         section = FeedSettings(channel="quote", market="crypto")
-        one = Station((feed, feed.pace), section, transport, Inbox("yahoo"), before=frozen)
+        one = Station((feed, feed.pace), section, transport, Inbox("yahoo"), before=partial(asyncio.to_thread, frozen))
         running = asyncio.create_task(one.run())
         one.want(Wanted(("AAPL",)))
         began, turns = time.monotonic(), 0

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tickhouse.core.transport import Transport
 
 Sleep = Callable[[float], Awaitable[object]]
+Before = Callable[[], Awaitable[LineState | None]]
+"""Asks how a line was before, of a journal that may be on a server that hangs."""
 FEW = 32
 """So many symbols join lines that are open; for more the lines are opened anew, which takes less time."""
 
@@ -35,6 +37,10 @@ class Wanted:
     every: float | None = None
 
 
+async def _nothing() -> None:
+    """Nothing was before."""
+
+
 class Station:
     """Takes what is wanted of one feed. Belongs to one event loop.
 
@@ -44,7 +50,7 @@ class Station:
 
     def __init__(
         self, paced: tuple[Feed, Pace], section: FeedSettings, transport: "Transport", inbox: Inbox, *,
-        spare: bool = False, before: Callable[[], LineState | None] = lambda: None, sleep: Sleep = asyncio.sleep,
+        spare: bool = False, before: Before = _nothing, sleep: Sleep = asyncio.sleep,
     ) -> None:  # fmt: skip
         (self.feed, self.pace), self.section, self.transport, self.inbox = paced, section, transport, inbox
         self.name, self.channel = self.feed.name, section.channel or self.feed.channel
@@ -89,8 +95,8 @@ class Station:
             await self._stop()
 
     async def asks(self, wanted: Wanted) -> Poll:
-        """What polls for these symbols. How the line was before is asked in a thread: the journal may be on a server that hangs."""
-        before = await asyncio.to_thread(self._before)
+        """What polls for these symbols, gone on from how the line was `before`."""
+        before = await self._before()
         return Poll((self.feed, self.pace), self._wish(wanted), self.transport, self.inbox, before, sleep=self._sleep)
 
     def health(self, symbol: str) -> Health | None:

@@ -157,7 +157,7 @@ class Intake:
             spare = any(name in group.feeds and len(group.feeds) > 1 for group in settings.groups.values())
             made[name] = Station(
                 paced, settings.feeds[name], pipeline.transport, Inbox(name, clock=pipeline.clock), spare=spare,
-                before=partial(_last, pipeline.journal, name),
+                before=partial(asyncio.to_thread, _last, pipeline.journal, name),
             )  # fmt: skip
             made[name].check(settings.symbols_of(name))
         return made

@@ -33,8 +33,10 @@ class Members:
         )
 
     def poll(self) -> frozenset[int]:
-        """The partitions that are ours now. Raises `SettingsError` where the broker refuses us; whatever else is wrong, such as that
-        we did not ask for long, ends with joining again."""
+        """The partitions that are ours now. Raises `SettingsError` where the broker refuses us.
+
+        Whatever else is wrong, such as that we did not ask for long, ends with joining again.
+        """
         message = self._consumer.poll(0)
         if message is not None and (error := message.error()) is not None:
             why = translated(error, self.place, "sharing the ticks")
