@@ -77,9 +77,9 @@ def test_what_another_process_says_is_shown_without_an_engine(house, place):
         start()
         shown.until(
             lambda: (
-                stored(writer)
+                writer.journal.end() == writer.warm.position("process")  # first: until then there is more to come
+                and stored(writer)
                 and shown.bars >= stored(writer)
-                and writer.journal.end() == writer.warm.position("process")
             )
         )
     assert shown.bars == stored(writer)
