@@ -68,10 +68,12 @@ def landmarks(event_time: I64, received_at: I64) -> NDArray[np.intp]:
     Those of a second that are further ahead of their receive time, in whole seconds, count apart: a tick too far ahead moves no
     watermark, and must not hide one that does.
     """
-    if not len(event_time):
-        return np.zeros(0, np.intp)
+    if len(event_time) < 2:
+        return np.arange(len(event_time))
     second, ahead = event_time // SECOND, -((received_at - event_time) // SECOND)
-    first = np.unique(np.stack((second, ahead)), axis=1, return_index=True)[1]
+    # most ticks are of the second of the one before: only the others are sorted
+    runs = np.append(0, np.flatnonzero((second[1:] != second[:-1]) | (ahead[1:] != ahead[:-1])) + 1)
+    first = runs[np.unique(np.stack((second[runs], ahead[runs])), axis=1, return_index=True)[1]]
     lowest = np.minimum.accumulate(event_time)
     older = np.flatnonzero(lowest[1:] < lowest[:-1]) + 1
     return np.unique(np.concatenate((first, older, [event_time.argmax()])))
