@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from tools.services.cluster import KafkaNode
 
-from tests.chaos.test_full import insist
+from tests.chaos.test_full_kafka import insist
 from tests.chaos.test_kafka import begun, ends_well, house, load
 from tests.chaos.test_kill import contents, loaded
 from tests.end_to_end.tape import write

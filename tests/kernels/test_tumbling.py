@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.examples import tried
 from tickhouse.core.kernels.tumbling import DUE, NEVER, advance_reference, bar_reference
 from tickhouse.process.again import bars_of, folded
+from tickhouse.process.lane import NOTHING_KNOWN
 from tickhouse.process.rules import Rules
 from tickhouse.process.windows import Columns, Windows
 
@@ -66,7 +67,7 @@ def test_the_watermark_stops_at_the_same_ticks_however_they_are_cut(times, cuts)
         for piece in pieces:
             c, begin = columns([(t, 3, 1.0, 1.0, 0) for t in piece]), 0
             while begin < len(piece):
-                stop, _ = windows.advance(c, begin, -1)
+                stop, _ = windows.advance(c, begin, -1, NOTHING_KNOWN)
                 if stop < len(piece):
                     found.append(seen + stop)
                     windows.move(piece[stop] - rules.lateness_us)
@@ -87,6 +88,6 @@ def test_the_watermark_stops_at_the_same_ticks_however_they_are_cut(times, cuts)
 def test_the_watermark_stops_before_the_tick_that_reaches_what_is_due(times, due):
     windows = Windows(Rules())
     windows.clock[DUE] = due
-    stop, _ = windows.advance(columns([(t, 3, 1.0, 1.0, 0) for t in times]), 0, -1)
+    stop, _ = windows.advance(columns([(t, 3, 1.0, 1.0, 0) for t in times]), 0, -1, NOTHING_KNOWN)
     assert stop == advance_reference(times, Rules().lateness_us, due)
     assert windows.watermark == max((t - Rules().lateness_us for t in times[:stop]), default=NEVER)
