@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import tried
-from tickhouse.core.kernels.identity import DENIED, NEW, REPEAT, new_reference
+from tickhouse.core.kernels.identity import DENIED, NEW, REPEAT, new_reference, tells
 from tickhouse.process.identity import DenseIds, UniqueIds
 from tickhouse.process.windows import Columns
 
@@ -55,6 +55,25 @@ def test_dense_ids_are_known_over_lanes_also_when_these_have_ended(lanes, ended)
         arrays, values = dense.snapshot()
         dense = DenseIds.restored(arrays, values)
     assert got == expected
+
+
+@settings(max_examples=tried(200), deadline=None)
+@given(lanes=st.lists(ticks, min_size=1, max_size=3), dice=st.randoms(use_true_random=False))
+def test_an_id_that_changes_what_is_known_of_the_past_tells_so_beforehand(lanes, dice):
+    """Asked before it is judged, of series whose gaps are settled now and then and that wait for proof: none is overlooked."""
+    dense = DenseIds(10**9)
+    for given_ in lanes:
+        series = dense.add(range(3))
+        c = columns(given_)
+        for i, (row, first, last) in enumerate(given_):
+            if dice.random() < 0.2:
+                dense.settle(series, dice.randrange(400))
+            if dice.random() < 0.2 and dense.ids["top"][series[row]] >= 0:
+                dense.ids["unproven"][series[row]] = 0
+            ahead = first >= 0 and tells(dense.ids, dense.gaps, series[row], first, last)
+            dense.judge(series, c, i, i + 1)
+            changed = bool(dense.take_changes(np.arange(dense._used, dtype=np.int32)))
+            assert ahead or not changed, (i, given_)
 
 
 @settings(max_examples=tried(200), deadline=None)
