@@ -63,7 +63,7 @@ def test_a_redis_that_is_killed_and_frozen_costs_no_bar_and_the_serving_process_
         told = [[errors.count(f"hot store {what}") for what in ("away", "back")] for _, errors in answers]
         assert told[0] == [2, 2], answers[0][1]
         assert told[1][0] == told[1][1] <= 2, answers[1][1]
-        assert rate > 0.8 * RATE, "what is received is processed and stored all the while"
+        assert rate > 0.5 * RATE, "what is received is processed and stored all the while"
         assert moments == sorted(set(moments)), "it goes on whatever Redis does"
         assert mine["symbol"] == theirs["symbol"] == symbol
         p.truly()
