@@ -18,7 +18,7 @@ from tickhouse.core.errors import Superseded, Temporary, TickhouseError
 from tickhouse.core.model import Query
 from tickhouse.core.shards import Shard
 from tickhouse.journal import Journal, Publishes, Results
-from tickhouse.steps.patience import Patience
+from tickhouse.steps.patience import PAUSE, Patience
 from tickhouse.steps.unpublished import Unpublished, of_shard, results_of
 from tickhouse.stores import Checkpoint, Warm
 
@@ -43,8 +43,8 @@ class Publishing:
 
     def __init__(self, journal: Journal, warm: Warm, wanted: bool) -> None:
         self._publisher: Callable[[], Publishes] | None = getattr(journal, "publisher", None) if wanted else None
-        self._warm = warm
-        self.patience = Patience("publishing")
+        self._journal, self._warm = journal, warm
+        self.patience, self._away = Patience("publishing"), False
         self._ready = threading.Condition()
         self._groups: dict[str, Unpublished] = {}
         self._leave, self._noted_at = 0.0, 0.0
@@ -88,7 +88,7 @@ class Publishing:
     def close(self) -> None:
         """Publish what waits, if the broker takes it soon; the rest is published at the next start."""
         with self._ready:
-            self._leave = time.monotonic() + (0.0 if self.patience.away else LEAVE_SECONDS)
+            self._leave = time.monotonic() + (0.0 if self._away else LEAVE_SECONDS)
             self._ready.notify()
         if self._thread is not None:
             self._thread.join()
@@ -115,6 +115,7 @@ class Publishing:
         try:
             for group in groups:
                 self._publish(out, group)
+            self._away = False
             self.patience.over()
             if time.monotonic() - self._noted_at > NOTE_SECONDS:
                 self._note(out)
@@ -167,16 +168,29 @@ class Publishing:
         self._hurry()
 
     def _say(self, error: TickhouseError) -> float:
-        """Say once that nothing is published now; returns for how many seconds to wait."""
+        """Say once that nothing is published now; returns for how many seconds to wait.
+
+        A broker that is away is told by the one who reads the journal, and not here again.
+        """
+        self._away = True
+        if not self._answers():
+            return PAUSE
         waits = error if isinstance(error, Temporary) else Temporary(str(error), retry_after=REFUSED_SECONDS)
         return self.patience.note(waits)
+
+    def _answers(self) -> bool:
+        try:
+            self._journal.end()
+        except Temporary:
+            return False
+        return True
 
     def _settle(self, out: Publishes) -> None:
         """Wait until the broker has everything, however long that takes; it is said when it takes long."""
         silent = time.monotonic() + SILENT_SECONDS
         while not out.delivered(LOOK_SECONDS):
             self._hurry()
-            if time.monotonic() > silent and not self.patience.away:
+            if time.monotonic() > silent and not self._away:
                 self._say(out.silent())
 
     def _note(self, out: Publishes) -> None:
