@@ -23,10 +23,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from benchmarks.messages import entries
 from tickhouse.core.batches import Entry
 from tickhouse.core.plugins import open_url
+from tickhouse.core.shards import partition
 from tickhouse.journal import Topic
 from tickhouse.journal._kafka import topics
 from tickhouse.journal._kafka.place import place
-from tickhouse.journal._kafka.ticks import partition, texts
+from tickhouse.journal._kafka.ticks import texts
 from tickhouse.journal._recent import Recent
 
 PARTITIONS = 8
