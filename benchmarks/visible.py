@@ -57,7 +57,7 @@ def lacking() -> list[str]:
 @contextmanager
 def servers() -> Iterator[dict[str, str]]:
     """A place on each of the servers, empty, and removed afterwards: its URL by the part of a house."""
-    from benchmarks.kafka import place, topics
+    from benchmarks.kafka import place
     from benchmarks.postgres import database
     from benchmarks.s3 import address, emptied
     from tickhouse.lake.s3 import open as open_s3
@@ -68,12 +68,20 @@ def servers() -> Iterator[dict[str, str]]:
     journal, lake, hot = f"kafka://{at['journal']}/{name}", address(at["lake"], name), f"{at['hot']}?prefix={name}"
     with ExitStack() as stack:
         where = place(journal)
-        stack.callback(lambda: topics.delete(where.admin(), where))
+        stack.callback(deleted, where)
         stack.callback(lambda: emptied(open_s3(lake)))
         newest = stack.enter_context(closing(redis.open(hot)))
         client = stack.enter_context(closing(newest.address.connect()))
         stack.callback(lambda: [client.delete(key) for key in client.scan_iter(f"{name}:*")])
         yield {"journal": journal, "warm": stack.enter_context(database(at["warm"])), "hot": hot, "lake": lake}
+
+
+def deleted(where: Any) -> None:
+    """Delete the topics of a place."""
+    from benchmarks.kafka import topics
+
+    with where.admin() as admin:
+        topics.delete(admin, where)
 
 
 @contextmanager
