@@ -16,7 +16,7 @@ from tests.end_to_end.tape import write
 from tickhouse.core.errors import Temporary
 from tickhouse.core.plugins import open_url
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tickhouse.core.model import Query
 from tickhouse.core.settings import load
 from tickhouse.pipeline import Pipeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 KILLS = int(os.environ.get("KILLS", "2"))
 TABLES = ("bars", "indicators", "anomalies", "coverage")
 SHARED = "[process]\nshared = true\n"
