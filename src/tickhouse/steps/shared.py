@@ -85,6 +85,9 @@ class Shared:
         self._join()
         if self._steps():
             return True
+        if not self._processes:
+            time.sleep(timeout)  # there is nothing whose end could be waited for
+            return False
         with suppress(Temporary):
             self.journal.wait(self.position, timeout)
         return False
