@@ -18,7 +18,6 @@ from pydantic import (
     PlainSerializer,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from tickhouse.core import quantities, replicas
@@ -258,11 +257,12 @@ class ProcessSettings(Section):
         False, description="share the ticks with other processes of this role, by the partitions of the journal (Kafka)"
     )
 
-    @model_validator(mode="after")
-    def _whole_seconds(self) -> "ProcessSettings":
-        if self.shared and self.lateness % 1:
-            raise ValueError("processes that share the ticks need a lateness of whole seconds")
-        return self
+    @field_validator("shared")
+    @classmethod
+    def _in_whole_seconds(cls, shared: bool, info: ValidationInfo) -> bool:
+        if shared and info.data.get("lateness", 0.0) % 1:
+            raise ValueError("false, or a process.lateness of whole seconds")
+        return shared
 
 
 CHECKS = ("schema", "ranges", "duplicates", "staleness", "gaps", "ohlc")
