@@ -236,9 +236,10 @@ def test_who_was_overtaken_writes_nothing(warm):
 
 def test_a_shared_group_is_as_far_as_the_least_of_its_parts_and_counts_all(warm):
     counted = {("binance", "accepted"): 3}
-    for part, position in ((0, 30), (1, 20)):
+    for part, position, least in ((0, 30, None), (1, 20, 20)):
         warm.write(f"process.{part}of2", replace(output(position=position), ledger=counted))
-    assert warm.position("process") == 20
+        assert warm.position(f"process.{part}of2") == position
+        assert warm.position("process") == least, "nothing is known of a part that is not there"
     assert sorted(warm.parts("process")) == ["process.0of2", "process.1of2"]
     assert (warm.parts("process.1of2"), warm.parts("proc")) == (["process.1of2"], [])
     assert dict(warm.ledger()) == {("binance", "accepted"): 6}

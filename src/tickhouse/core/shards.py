@@ -5,7 +5,7 @@ The watermark of a lane is moved by the ticks of all its symbols. So the records
 which has everything, and all shards together give the same bars, versions and coverage as that one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -60,6 +60,16 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.number}of{self.of}"
+
+
+def lacking(parts: Iterable[str]) -> bool:
+    """Whether one is lacking of the parts of a group, which are named `<group>.<shard>`.
+
+    >>> lacking(["process"]), lacking(["process.0of2"]), lacking(["process.0of2", "process.1of2"])
+    (False, True, False)
+    """
+    named = [part.rpartition(".")[2].partition("of") for part in parts]
+    return any(int(of) > len(named) for _, _, of in named if of.isdecimal())
 
 
 def landmarks(event_time: I64, received_at: I64) -> NDArray[np.intp]:

@@ -26,7 +26,8 @@ PAGE = 5_000
 """Rows that are read from the store at a time."""
 NOTE_SECONDS, LEAVE_SECONDS, REFUSED_SECONDS = 1.0, 10.0, 30.0
 """How often positions are noted; how long a clean end waits for the broker; what is refused is tried again after so long."""
-SILENT_SECONDS, LOOK_SECONDS = 10.0, 0.1
+SILENT_SECONDS, ASK_SECONDS, LOOK_SECONDS = 10.0, 2.0, 0.1
+"""So long the broker answers and takes nothing before that is told; how often it is asked meanwhile; how often is looked."""
 KEY = ("symbol", "interval", "start", "source", "version")
 KEYS = {"bars": KEY, "anomalies": (*KEY, "detector")}
 
@@ -44,7 +45,7 @@ class Publishing:
     def __init__(self, journal: Journal, warm: Warm, wanted: bool) -> None:
         self._publisher: Callable[[], Publishes] | None = getattr(journal, "publisher", None) if wanted else None
         self._journal, self._warm = journal, warm
-        self.patience, self._away = Patience("publishing"), False
+        self.patience, self._away, self._answers_since = Patience("publishing"), False, float("inf")
         self._ready = threading.Condition()
         self._groups: dict[str, Unpublished] = {}
         self._leave, self._noted_at = 0.0, 0.0
@@ -88,7 +89,7 @@ class Publishing:
     def close(self) -> None:
         """Publish what waits, if the broker takes it soon; the rest is published at the next start."""
         with self._ready:
-            self._leave = time.monotonic() + (0.0 if self._away else LEAVE_SECONDS)
+            self._leave = time.monotonic() + (0.0 if self._away or self.patience.away else LEAVE_SECONDS)
             self._ready.notify()
         if self._thread is not None:
             self._thread.join()
@@ -115,7 +116,7 @@ class Publishing:
         try:
             for group in groups:
                 self._publish(out, group)
-            self._away = False
+            self._away, self._answers_since = False, float("inf")
             self.patience.over()
             if time.monotonic() - self._noted_at > NOTE_SECONDS:
                 self._note(out)
@@ -162,7 +163,7 @@ class Publishing:
                 query = replace(query, after=tuple(last[0][name] for name in KEYS[results])) if last else None
 
     def _failed(self, error: TickhouseError) -> None:
-        pause = self._say(error)
+        self._away, pause = True, self._say(error)
         with self._ready:
             self._ready.wait_for(lambda: bool(self._leave), pause)
         self._hurry()
@@ -170,28 +171,33 @@ class Publishing:
     def _say(self, error: TickhouseError) -> float:
         """Say once that nothing is published now; returns for how many seconds to wait.
 
-        A broker that is away is told by the one who reads the journal, and not here again.
+        A broker that is away, or only just back, is told by the one who reads the journal, and not here again.
         """
-        self._away = True
-        if not self._answers():
-            return PAUSE
-        waits = error if isinstance(error, Temporary) else Temporary(str(error), retry_after=REFUSED_SECONDS)
-        return self.patience.note(waits)
+        answered = self._has_answered()
+        if not isinstance(error, Temporary):
+            error, silent = Temporary(str(error), retry_after=REFUSED_SECONDS), 0.0
+        else:
+            silent = SILENT_SECONDS
+        return self.patience.note(error) if answered >= silent else PAUSE
 
-    def _answers(self) -> bool:
+    def _has_answered(self) -> float:
+        """For how many seconds the journal has answered, as far as it was asked; -1 when it does not."""
         try:
             self._journal.end()
         except Temporary:
-            return False
-        return True
+            self._away, self._answers_since = True, float("inf")
+            return -1
+        self._answers_since = min(self._answers_since, time.monotonic())
+        return time.monotonic() - self._answers_since
 
     def _settle(self, out: Publishes) -> None:
         """Wait until the broker has everything, however long that takes; it is said when it takes long."""
-        silent = time.monotonic() + SILENT_SECONDS
+        ask = time.monotonic() + ASK_SECONDS
         while not out.delivered(LOOK_SECONDS):
             self._hurry()
-            if time.monotonic() > silent and not self._away:
+            if time.monotonic() > ask:
                 self._say(out.silent())
+                ask = time.monotonic() + ASK_SECONDS
 
     def _note(self, out: Publishes) -> None:
         """Keep how far everything is."""

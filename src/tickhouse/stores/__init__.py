@@ -46,7 +46,7 @@ class Warm(Protocol):
 
     def position(self, group: str) -> int | None:
         """Up to where the group's output is stored; None before its first write. Of a group that is shared, the least of its
-        parts, which are named `<group>.<part>`."""
+        parts, which are named `<group>.<shard>`; None before the first write of each."""
 
     def parts(self, group: str) -> list[str]:
         """The groups with a stored position that are this one or parts of it."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Select, Table, delete, func, select
 from tickhouse.core.batches import Output, TickBatch
 from tickhouse.core.errors import Final, Superseded
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, TIME, Query
+from tickhouse.core.shards import lacking
 from tickhouse.stores import NEVER_STORED, Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
 
 METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
@@ -84,7 +85,9 @@ class SqlWarm:
         """Up to where the group's output is stored; None before its first write. Of one that is shared, the least of its parts."""
         p = _tables.POSITIONS.c
         with self._reading() as connection:
-            return connection.execute(select(func.min(p.position)).where(_part_of(group))).scalar()
+            rows = connection.execute(select(p.group, p.position).where(_part_of(group))).all()
+        parts = [row.group for row in rows if row.group != group]
+        return None if lacking(parts) else min((row.position for row in rows), default=None)
 
     def parts(self, group: str) -> list[str]:
         """The groups with a stored position that are this one or parts of it."""
