@@ -9,6 +9,8 @@ from tickhouse.core.errors import Temporary
 
 PAUSE = 0.5
 """Seconds to wait where the error does not say how long."""
+ASK_SECONDS = 1.0
+"""How often a server is asked of which nothing is heard."""
 
 
 class Patience:
@@ -17,6 +19,7 @@ class Patience:
     def __init__(self, who: str) -> None:
         self.who = who
         self.away = False
+        self._asked = time.monotonic()
 
     def note(self, error: Temporary) -> float:
         """It did not answer; returns for how many seconds to wait."""
@@ -30,9 +33,10 @@ class Patience:
         time.sleep(self.note(error))
 
     def prove(self, ask: Callable[[], object]) -> None:
-        """Ask a server that was away: that nothing came, or what was in memory, does not prove that it is back."""
-        if self.away:
+        """Ask a server that was away, and now and then any: that nothing came, or what was in memory, proves nothing."""
+        if self.away or time.monotonic() - self._asked > ASK_SECONDS:
             ask()
+            self._asked = time.monotonic()
 
     def over(self) -> None:
         """It answered."""
