@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 FOR ?=
 ONLY ?=
 FUZZ ?= 60
+SLOW ?= slow or browser or hypothesis
 export UV_PYTHON_DOWNLOADS = never
 # Many tests start processes; where nothing is kept each of them compiles tickhouse anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -52,7 +53,7 @@ check-deploy: setup ## lint what deploy/ holds, with each linter that can be had
 slow: slow-together slow-alone ## the slower tests: crash loop, browser, real sizes, every property with all of its examples
 
 slow-together: setup
-	THOROUGH=yes $(BIN)/pytest -m "(slow or browser or hypothesis) and not alone" $(TOGETHER)
+	THOROUGH=yes $(BIN)/pytest -m "($(SLOW)) and not alone" $(TOGETHER)
 
 slow-alone: setup
 	THOROUGH=yes $(BIN)/pytest -m "alone"

@@ -66,7 +66,8 @@ class GroupScene(Scene):
 
     def _look(self) -> None:
         super()._look()
-        self._drain()
+        if any(inbox.depth for inbox in self.inboxes):
+            self._drain()
         self.timeline.actors = 1 + sum(station.poll is not None for station in self.stations.values())
 
     def switches(self) -> list[tuple[str, str, str]]:

@@ -37,6 +37,9 @@ def text(moment: int) -> str:
     return f"{datetime.fromtimestamp(moment / SECOND, UTC):%m-%d %H:%M:%S}"
 
 
+PATIENT = 20
+
+
 class Timeline:
     """A clock that moves to the next moment that anybody waits for when all of `actors` wait."""
 
@@ -55,13 +58,15 @@ class Timeline:
 
     async def until(self, moment: str, look: Callable[[], None]) -> None:
         """Go on to a moment, with a look now and then."""
-        end = us(moment)
+        end, looks = us(moment), 0
         while True:
             self._waiting = [one for one in self._waiting if not one[2].done()]
             look()
             if len(self._waiting) < self.actors:
-                await asyncio.sleep(0)
+                looks += 1
+                await asyncio.sleep(0 if looks < PATIENT else 0.0005)  # threads work meanwhile
                 continue
+            looks = 0
             if self._waiting[0][0] > end:
                 self.clock.move((end - self.clock.now()) / SECOND)
                 return

@@ -2,6 +2,8 @@
 
 import errno
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -43,13 +45,19 @@ def options(
     """A market-data pipeline and lakehouse that knows whether a bar is right."""
 
 
+@cache
+def command() -> Callable[[], object]:
+    """The commands as they are run, which takes a while to make."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line; a failure is one sentence and an exit status that a program can use.
 
     2: the user can fix it now; 75: trying again can help; 1: it failed; 130: interrupted.
     """
     try:
-        app()
+        command()()
     except TickhouseError as error:
         _end(str(error), status_of(error))
     except KeyboardInterrupt:
