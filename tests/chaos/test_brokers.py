@@ -11,21 +11,11 @@ from tools.services.cluster import KafkaNode
 
 from tests.chaos.test_full_kafka import insist
 from tests.chaos.test_kafka import begun, ends_well, house, load
-from tests.chaos.test_kill import contents, loaded
-from tests.end_to_end.tape import write
+from tests.chaos.test_kill import contents
 from tickhouse.core.errors import Temporary
 from tickhouse.core.plugins import open_url
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def tape(tmp_path_factory):
-    """A tape, and what a house with its journal in a file makes of it."""
-    folder = tmp_path_factory.mktemp("tape")
-    path = write(folder / "tape.ndjson", trades=120_000, symbols=20, rate=100.0, seed=11).path
-    loaded(folder / "calm", path)
-    return path, contents(folder / "calm")
 
 
 def test_one_of_three_brokers_is_killed_and_nothing_is_lost_or_twice(tmp_path, tape, private_server):

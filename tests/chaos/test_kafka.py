@@ -13,20 +13,10 @@ import pytest
 
 from tests import kafka
 from tests.chaos.live import assert_balanced, assert_true, held_ids, world
-from tests.chaos.test_kill import contents, loaded
-from tests.end_to_end.tape import write
+from tests.chaos.test_kill import contents
 from tickhouse.core import observe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def tape(tmp_path_factory):
-    """A tape, and what a house with its journal in a file makes of it."""
-    folder = tmp_path_factory.mktemp("tape")
-    path = write(folder / "tape.ndjson", trades=120_000, symbols=20, rate=100.0, seed=11).path
-    loaded(folder / "calm", path)
-    return path, contents(folder / "calm")
 
 
 def house(folder: Path, url: str) -> Path:
