@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("tape") / "tape.ndjson", trades=120_000, symbols=20, rate=100.0, seed=17).path
+    return write(tmp_path_factory.mktemp("tape") / "tape.ndjson", trades=80_000, symbols=20, rate=100.0, seed=17).path
 
 
 def house(folder: Path, url: str) -> Path:

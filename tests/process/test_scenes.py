@@ -22,7 +22,7 @@ from tickhouse.process.analysis import Analysis
 from tickhouse.process.rules import Rules
 
 KINDS = (Ids.DENSE, Ids.NONE)
-SCENES = int(environ.get("SCENES", "200"))
+SCENES = int(environ.get("SCENES", "120"))
 
 
 def scene(seed: int, kind: Ids, refusals: bool = True, slow: bool = False) -> tuple[list[Record], Rules]:
