@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.examples import tried
 from tests.feeds.alpha_vantage_messages import DAY, adjusted, body, series
+from tests.feeds.changed import changed, places
 from tests.feeds.samples_alpha_vantage import GOOD
 from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import TickhouseError
@@ -61,21 +62,6 @@ def parsed(channel: str, payload: bytes) -> Parsed:
     error = FEED.classify(Answer(200, {}, payload, LATER))
     assert error is None or isinstance(error, TickhouseError)
     return found
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path to every value inside a JSON value."""
-    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    return [path, *(inner for key in keys for inner in places(value[key], (*path, key)))]
-
-
-def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The same JSON value with something else in one place."""
-    if not path:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = changed(copy[path[0]], path[1:], new)
-    return copy
 
 
 @pytest.mark.parametrize("channel", GOOD)

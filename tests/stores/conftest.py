@@ -2,8 +2,26 @@
 
 import multiprocessing
 import time
+from contextlib import closing
 
 import pytest
+
+from tests.stores import databases
+from tickhouse.core.plugins import open_url
+
+
+@pytest.fixture
+def url():
+    """A database of one's own on the real PostgreSQL, with all tables."""
+    with databases.migrated() as found:
+        yield found
+
+
+@pytest.fixture
+def warm(url):
+    """The store in it."""
+    with closing(open_url("stores", url)) as store:
+        yield store
 
 
 @pytest.fixture

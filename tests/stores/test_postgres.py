@@ -25,18 +25,6 @@ BIG = ("bars", "indicators", "anomalies", "findings", "coverage", "quality_metri
 SERIES, MINUTES = 50, 2_000
 
 
-@pytest.fixture
-def url():
-    with databases.migrated() as found:
-        yield found
-
-
-@pytest.fixture
-def warm(url):
-    with closing(open_url("stores", url)) as store:
-        yield store
-
-
 @pytest.fixture(scope="module")
 def big():
     """A store with 100,000 bars and thousands of everything else: its URL and itself."""

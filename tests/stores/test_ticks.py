@@ -20,18 +20,6 @@ T0 = 1_767_225_600 * SECOND
 SYMBOLS = 20
 
 
-@pytest.fixture
-def url():
-    with databases.migrated() as found:
-        yield found
-
-
-@pytest.fixture
-def warm(url):
-    with closing(open_url("stores", url)) as store:
-        yield store
-
-
 @pytest.fixture(scope="module")
 def big():
     """The URL of a store with 120,000 ticks of three days."""
