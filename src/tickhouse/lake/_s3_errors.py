@@ -7,7 +7,7 @@ from html import unescape
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from tickhouse.core.errors import Busy, DiskFull, SettingsError, TickhouseError, Unreachable
+from tickhouse.core.errors import Busy, SettingsError, TickhouseError, Unreachable
 
 KEY = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired", "XAdminUserNotFound",
@@ -25,6 +25,8 @@ FULL = {
 }  # fmt: skip
 BUSY = {"SlowDown", "RequestLimitExceeded", "ThrottlingException", "TooManyRequests", "ServiceUnavailable"}
 CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
+ROOM = 5.0
+"""Seconds after which a server that has no room may be asked again: somebody must make some."""
 THERE = (AlreadyExistsError,)
 """What a conditional put raises for an object that exists."""
 
@@ -67,7 +69,7 @@ def _meant(text: str, code: str, where: tuple[str, str, str]) -> TickhouseError:
     place, status = where[0], _status(text)
     told = f"{status} {code}".strip()
     if code in FULL or status == 507:
-        return DiskFull(f"{place} has no room left ({told}); nothing is lost: make room there and go on")
+        return Busy(f"{place} has no room left ({told}); nothing is lost, make room there", retry_after=ROOM)
     if status == 501 or code == "NotImplemented":
         return Unable(
             f"{place} is not able to do what was asked of it ({told}{_said(text)}); perhaps lake.url asks for too much"
