@@ -84,6 +84,30 @@ def test_while_the_server_is_away_it_ends_on_request_in_one_sentence_and_goes_on
         p.truly()
 
 
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("roles", [("up",), ("run", "ingest", "process")], ids=["up", "process"])
+def test_while_the_server_hangs_it_ends_on_request_in_seconds_and_goes_on_later(tmp_path, server, roles):
+    with place(tmp_path, warm__url=server.url) as p:
+        process = p.start(*roles, "--json")
+        p.grown(300)
+        server.freeze()
+        try:
+            time.sleep(2)
+            began = time.monotonic()
+            _, errors = ended(process)
+            took = time.monotonic() - began
+        finally:
+            server.thaw()
+        sys.stdout.write(f"{roles} ended in {took:.1f} s: {errors}\n")
+        assert took < 12
+        assert process.returncode == 75, errors
+        assert told(errors, server.secret) == (0, 0)
+        (sentence,) = errors.splitlines()
+        assert sentence.startswith("tickhouse: PostgreSQL at")
+        assert "does not answer" in sentence and "is processed again at the next start" in sentence
+        p.truly()
+
+
 def command(data, tape, url=None):
     config = [] if url is None else ["--config", str(settings_file(data, url))]
     return [

@@ -3,6 +3,7 @@
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -322,6 +323,22 @@ def test_a_question_that_takes_too_long_is_stopped(url):
     slow = pytest.raises(Busy, match="statement timeout")
     with closing(open_url("stores", hasty)) as warm, slow, warm._reading() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(5)")
+
+
+def test_a_question_that_hangs_can_be_let_go_of_and_then_no_other_is_asked(url, warm):
+    warm.write("g", Output(1))
+    with psycopg.connect(url) as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("LOCK TABLE positions IN ACCESS EXCLUSIVE MODE")
+        asked = pool.submit(warm.position, "g")
+        while not holder.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+            time.sleep(0.01)
+        warm.cut()
+        with pytest.raises(Unreachable, match="does not answer"):
+            asked.result(5)
+    with pytest.raises(Unreachable, match="waited for no longer"):
+        warm.position("g")
+    with closing(open_url("stores", url)) as another:
+        assert another.position("g") == 1
 
 
 def test_a_lost_connection_is_replaced_at_its_next_use(url, warm):

@@ -61,7 +61,7 @@ class JournalCopying:
         return done
 
     def check(self) -> None:
-        """Raise `SettingsError` unless what is in the new journal is the beginning of the old one, and its shards find the same partitions."""
+        """Raise `SettingsError` unless what is in the new journal is the beginning of the old one, and shards can go on there."""
         account, there = (self._insist(partial(account_of, journal)) for journal in (self.old, self.new))
         of = shared_by(account.groups)
         if of and isinstance(self.new, Partitioned) and self.new.partitions != of:

@@ -128,9 +128,12 @@ class Local:
         try:
             body()
         except BaseException as error:
-            if isinstance(error, Temporary) and body == self._archive and self._ending.is_set():
-                observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
-                return
+            if isinstance(error, Temporary) and self._ending.is_set():
+                if body == self._archive:
+                    observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
+                    return
+                if body == self._process:
+                    error = Temporary(f"{error}; what is not stored is processed again at the next start")
             self._failure = self._failure or error
             self.stop()
 
