@@ -16,7 +16,7 @@ from tests.stores import beside, databases
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, indicator, output, plain, stretch
 from tests.stores.test_sqlite import ONE, OTHER, VERSIONED
 from tickhouse.core.batches import BarBatch, Output
-from tickhouse.core.errors import Busy, DiskFull, Final, MissingExtra, SettingsError, Temporary, Unreachable
+from tickhouse.core.errors import Busy, Final, MissingExtra, SettingsError, Temporary, Unreachable
 from tickhouse.core.model import Query, State
 from tickhouse.core.plugins import open_url
 from tickhouse.stores import _postgres_errors, _warm, postgres
@@ -471,7 +471,7 @@ def test_a_server_that_does_not_answer_may_do_later(url):
 @pytest.mark.parametrize(
     ("error", "ours"),
     [
-        (psycopg.errors.DiskFull("no space"), DiskFull),
+        (psycopg.errors.DiskFull("no space"), Busy),
         (psycopg.errors.AdminShutdown("terminating"), Unreachable),
         (psycopg.errors.CannotConnectNow("starting up"), Unreachable),
         (psycopg.OperationalError("FATAL:  sorry, too many clients already"), Busy),
