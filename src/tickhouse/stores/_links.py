@@ -1,5 +1,6 @@
 """The connections to a PostgreSQL server, so that nobody must wait for one that does not answer."""
 
+import os
 import socket
 from contextlib import suppress
 from threading import Lock
@@ -8,9 +9,6 @@ from weakref import WeakSet
 
 import psycopg
 from sqlalchemy import Engine, event
-
-SORT = socket.AF_INET, socket.SOCK_STREAM
-"""Must be said of a socket, and is of no matter for shutting it down."""
 
 
 class Links:
@@ -30,7 +28,7 @@ class Links:
             self._left, connections = True, list(self._all)
         for connection in connections:
             # one that is closed already has no socket
-            with suppress(OSError, psycopg.Error), socket.fromfd(connection.fileno(), *SORT) as link:
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as link:
                 link.shutdown(socket.SHUT_RDWR)
 
     def _allow(self, *_: Any) -> None:

@@ -84,6 +84,11 @@ class PostgresWarm(SqlWarm):
         """See `stores.Remote.cut`."""
         self._links.cut()
 
+    def close(self) -> None:
+        """Let go of connections, also of those on which somebody waits for an answer still."""
+        super().close()
+        self._links.cut()
+
     def mark(self) -> str:
         """How far the server is in its log."""
         with self._reading() as connection:

@@ -18,6 +18,7 @@ from tickhouse.steps.process import Process, Published
 from tickhouse.steps.refill import Refill
 from tickhouse.steps.shared import Shared
 from tickhouse.steps.upkeep import Upkeep, trim_journal, trim_warm
+from tickhouse.stores import Remote
 from tickhouse.targets.intake import Intake
 
 ROLES = ("ingest", "process", "archive", "serve")
@@ -134,8 +135,14 @@ class Local:
                     return
                 if body == self._process:
                     error = Temporary(f"{error}; what is not stored is processed again at the next start")
+                    self._let_go()
             self._failure = self._failure or error
             self.stop()
+
+    def _let_go(self) -> None:
+        """Have nobody else wait for a warm store that may hang."""
+        if isinstance(self.pipeline.warm, Remote):
+            self.pipeline.warm.cut()
 
     def _process(self) -> None:
         pipeline = self.pipeline
