@@ -121,6 +121,28 @@ def test_while_the_server_hangs_it_ends_on_request_in_seconds_and_goes_on_later(
         p.truly()
 
 
+@pytest.mark.timeout(120)
+def test_roles_that_do_not_process_end_on_request_too_while_the_server_hangs(tmp_path, server):
+    with place(tmp_path, warm__url=server.url) as p:
+        processes = {role: p.start("run", role, "--json") for role in ("process", "ingest", "archive", "serve")}
+        p.grown(300)
+        time.sleep(2)
+        server.freeze()
+        try:
+            time.sleep(1)
+            for role in ("ingest", "archive", "serve"):
+                began = time.monotonic()
+                _, errors = ended(processes[role])
+                sys.stdout.write(f"{role} ended in {time.monotonic() - began:.1f} s: {errors}\n")
+                assert time.monotonic() - began < 20
+                assert processes[role].returncode == 75, errors
+                assert errors.startswith("tickhouse: the stores have not answered") and len(errors.splitlines()) == 1
+        finally:
+            server.thaw()
+        _, errors = ended(processes["process"])
+        assert processes["process"].returncode == 0, errors
+
+
 def command(data, tape, url=None):
     config = [] if url is None else ["--config", str(settings_file(data, url))]
     return [

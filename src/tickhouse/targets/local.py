@@ -77,6 +77,11 @@ class Local:
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
 
+    def let_go(self) -> None:
+        """Have nobody wait any longer for a warm store that may hang."""
+        if isinstance(self.pipeline.warm, Remote):
+            self.pipeline.warm.cut()
+
     async def run(self, serve: Callable[[asyncio.Event], Awaitable[None]] | None = None) -> None:
         """Run until `stop`; raises what made a step fail. `serve` runs the surfaces on the same loop."""
         self._loop = asyncio.get_running_loop()
@@ -135,14 +140,9 @@ class Local:
                     return
                 if body == self._process:
                     error = Temporary(f"{error}; what is not stored is processed again at the next start")
-                    self._let_go()
+                    self.let_go()
             self._failure = self._failure or error
             self.stop()
-
-    def _let_go(self) -> None:
-        """Have nobody else wait for a warm store that may hang."""
-        if isinstance(self.pipeline.warm, Remote):
-            self.pipeline.warm.cut()
 
     def _process(self) -> None:
         pipeline = self.pipeline
