@@ -1,14 +1,16 @@
-"""A disk of the PostgreSQL server that is really full: one sentence, nothing lost, and it goes on when there is room."""
+"""A disk of the PostgreSQL server that is really full is waited for as a server that is away, and nothing is lost."""
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.test_processes import place
+from tests.chaos.test_postgres import told
+from tests.chaos.test_processes import Place, ended, place
 from tests.stores import databases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -40,7 +42,23 @@ def fill(folder: Path) -> Path:
             return ballast
 
 
-def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path, private_server):
+def behind(p: Place) -> int:
+    """How much of the journal is not stored."""
+    with p.world.stopped() as house:
+        return house.journal.end() - (house.warm.position("process") or 0)
+
+
+def until(condition: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 60.0) -> None:
+    """Wait until something is so, while the process lives."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+def test_a_full_disk_is_waited_for_and_nothing_is_lost(tmp_path, private_server):
+    """Once until there is room; once until it is ended, which it is at once and in one sentence."""
     server = private_server("postgres")
     with disk(server.folder / "small", server.folder.stat().st_uid) as small:
         (small / "space").mkdir()
@@ -55,11 +73,22 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path, private_serve
             process = p.start("up", "--json")
             p.grown(600)
             ballast = fill(small)
-            _, errors = process.communicate(timeout=90)
-            assert process.returncode == 1, errors
-            sentences = [line for line in errors.splitlines() if line.startswith("tickhouse: ")]
-            assert len(sentences) == 1 and "has no room left on its disk" in sentences[0], errors
-            assert "Traceback" not in errors and server.secret not in errors, errors
+            until(lambda: behind(p) > 3000, process)
+            ballast.unlink()
+            until(lambda: behind(p) < 1500, process)
+            _, errors = ended(process)
+            assert process.returncode == 0, errors
+            assert told(errors, server.secret) == (1, 1), errors
+            assert "has no room left on its disk; what was stored is kept" in errors
+
+            process = p.start("up", "--json")
+            ballast = fill(small)
+            until(lambda: behind(p) > 3000, process)
+            _, errors = ended(process, seconds=12)
+            assert process.returncode == 75, errors
+            assert told(errors, server.secret) == (1, 0), errors
+            (sentence,) = [line for line in errors.splitlines() if line.startswith("tickhouse: ")]
+            assert "has no room left on its disk" in sentence
             with p.world.stopped() as house:
                 assert not house.journal.verify().faults and not house.warm.verify()[1]
             ballast.unlink()

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import httpx
 import psycopg
 import pytest
+from tools.services.server import free_port
 
 from tests.chaos.test_processes import ended, place
 from tests.end_to_end.tape import write
@@ -82,6 +85,62 @@ def test_while_the_server_is_away_it_ends_on_request_in_one_sentence_and_goes_on
         assert refused.returncode == 75 and len(refused.stderr.splitlines()) == 1, refused.stderr
         server.start()
         p.truly()
+
+
+def asked(port):
+    """Ask the API for what only the store knows; the status of its answer."""
+    return httpx.get(f"http://127.0.0.1:{port}/v1/symbols", timeout=30).status_code
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("roles", [("up",), ("run", "ingest", "process")], ids=["up", "process"])
+def test_while_the_server_hangs_it_ends_on_request_in_seconds_and_goes_on_later(tmp_path, server, roles):
+    """Also where others than the step that processes wait for the server: the API has answered, and its threads wait still."""
+    with place(tmp_path, warm__url=server.url) as p, ThreadPoolExecutor() as pool:
+        port, config = free_port(), p.folder / "tickhouse.toml"
+        config.write_text(config.read_text().replace("port = 0", f"port = {port}"))
+        process = p.start(*roles, "--json")
+        p.grown(300)
+        server.freeze()
+        try:
+            time.sleep(2)
+            if roles == ("up",):
+                assert set(pool.map(asked, [port] * 4)) == {503}
+            began = time.monotonic()
+            _, errors = ended(process)
+            took = time.monotonic() - began
+        finally:
+            server.thaw()
+        sys.stdout.write(f"{roles} ended in {took:.1f} s: {errors}\n")
+        assert took < 12
+        assert process.returncode == 75, errors
+        assert told(errors, server.secret)[1] == 0
+        (sentence,) = [line for line in errors.splitlines() if AWAY not in line]
+        assert sentence.startswith("tickhouse: PostgreSQL at") and "does not answer" in sentence
+        assert sentence.endswith("; what is not stored is processed again at the next start")
+        p.truly()
+
+
+@pytest.mark.timeout(120)
+def test_roles_that_do_not_process_end_on_request_too_while_the_server_hangs(tmp_path, server):
+    with place(tmp_path, warm__url=server.url) as p:
+        processes = {role: p.start("run", role, "--json") for role in ("process", "ingest", "archive", "serve")}
+        p.grown(300)
+        time.sleep(2)
+        server.freeze()
+        try:
+            time.sleep(1)
+            for role in ("ingest", "archive", "serve"):
+                began = time.monotonic()
+                _, errors = ended(processes[role])
+                sys.stdout.write(f"{role} ended in {time.monotonic() - began:.1f} s: {errors}\n")
+                assert time.monotonic() - began < 20
+                assert processes[role].returncode == 75, errors
+                assert errors.startswith("tickhouse: the stores have not answered") and len(errors.splitlines()) == 1
+        finally:
+            server.thaw()
+        _, errors = ended(processes["process"])
+        assert processes["process"].returncode == 0, errors
 
 
 def command(data, tape, url=None):

@@ -2,12 +2,15 @@
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests import kafka
 from tests.cli.inside import run
 from tests.stores import databases
+from tickhouse.core.plugins import open_url
 from tickhouse.steps import locks
 from tickhouse.steps.copying_house import HouseCopying
 
@@ -124,6 +127,25 @@ def test_a_place_that_holds_another_house_is_left_as_it_is(mine):
     refused = run("copy", "--from", "sqlite:///mine/warm.db", "--to", "sqlite:///other/warm.db")
     assert refused.returncode == 2 and "other rows than this one" in refused.stderr
     assert answers("other") == before and not list(Path("keep").glob("lake/*"))
+
+
+def test_a_house_whose_ticks_are_shared_gets_as_many_partitions_or_is_refused(mine, kafka_url):
+    """Here as `process.shared` leaves it on Kafka, copied into a folder."""
+    with closing(open_url("journal", f"sqlite:///{mine.absolute()}/journal.db")) as journal:
+        for group in ("process.0of3", "process.1of3", "process.2of3"):
+            journal.commit(group, 0)
+    with kafka.prefix(kafka_url, "partitions=2") as wrong, kafka.prefix(kafka_url, "") as right:
+        for name, url in (("wrong", wrong), ("right", right)):
+            Path(f"{name}.toml").write_text(f'data = "{name}"\n[journal]\nurl = "{url}"\n')
+        refused = run("copy", "--from", "mine", "--to", "wrong.toml")
+        assert refused.returncode == 2 and "3 shards share the ticks here" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+        assert not Path("wrong/house.json").exists() and not list(Path("wrong").glob("lake/*"))
+        refused = run("copy", "--from", "sqlite:///mine/journal.db", "--to", wrong)
+        assert refused.returncode == 2 and "name an empty place, with ?partitions=3" in refused.stderr
+        good("copy", "--from", "mine", "--to", "right.toml")
+        with closing(open_url("journal", right)) as journal:
+            assert journal.partitions == 3
 
 
 @pytest.mark.parametrize(

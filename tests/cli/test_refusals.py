@@ -31,6 +31,17 @@ def test_the_doctor_says_that_there_is_no_house_yet_and_makes_none(th, elsewhere
     assert [path.name for path in elsewhere.iterdir()] == ["tickhouse.toml"]
 
 
+@pytest.mark.parametrize("command", ["up --for 1s", "run process --for 1s", "load trades.csv", "bars AAPL"])
+@pytest.mark.parametrize("journal", ["", "memory://"], ids=["sqlite", "memory"])
+def test_ticks_that_cannot_be_shared_are_told_before_a_house_is_made(th, elsewhere, command, journal):
+    places = f'[journal]\nurl = "{journal}"\n' if journal else ""
+    (elsewhere / "tickhouse.toml").write_text(f"{places}[process]\nshared = true\n")
+    said = th(*command.split(), "--data", "new")
+    assert said.status == 2 and said.out == ""
+    assert said.err.startswith("tickhouse: process.shared: got True, expected false, or a journal"), said.err
+    assert [path.name for path in elsewhere.iterdir()] == ["tickhouse.toml"]
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [

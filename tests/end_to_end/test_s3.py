@@ -2,13 +2,17 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.cli.inside import run
 from tests.lake.buckets import moto, own
+from tests.lake.scripted import scripted
+from tests.servers import S3
 from tickhouse.core.settings import load as settings
+from tickhouse.lake import _s3_key
 from tickhouse.lake.local import open as open_local
 from tickhouse.pipeline import Pipeline
 
@@ -65,6 +69,44 @@ def test_sql_reads_it_and_nothing_beside_it(house):
     for statement in ("from duckdb_secrets()", "from 's3://tickhouse/elsewhere.parquet'"):
         refused = run(*ask, statement)
         assert refused.returncode == 2 and "of-the-tests" not in refused.stderr
+
+
+def lent(s3: S3) -> dict[str, str]:
+    """A key of a server for some minutes, with the token without which it is worth nothing."""
+    from botocore.session import Session
+
+    about = {"aws_access_key_id": s3.key, "aws_secret_access_key": s3.secret, "endpoint_url": s3.endpoint}
+    client = Session().create_client("sts", region_name="us-east-1", **about)
+    given = client.assume_role(RoleArn="arn:xxx:xxx:xxx:xxxx", RoleSessionName="tests")["Credentials"]
+    names = {"AccessKeyId": "AccessKeyId", "SecretAccessKey": "SecretAccessKey", "SessionToken": "Token"}
+    return {name: given[key] for key, name in names.items()} | {"Expiration": given["Expiration"].isoformat()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["environment", "container"])
+def test_sql_reads_it_with_a_key_and_a_token_that_are_lent(s3, tmp_path, monkeypatch, where):
+    pytest.importorskip("duckdb_extension_httpfs", reason="DuckDB reads S3 with duckdb-extension-httpfs")
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("TICKHOUSE_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(_s3_key, "_session", cache(_s3_key._session.__wrapped__))
+    key = lent(s3)
+    secrets = (s3.secret, key["SecretAccessKey"], key["Token"])
+    with own(s3) as url, scripted(lambda *_: (200, json.dumps(key).encode())) as giver:
+        monkeypatch.setenv("TICKHOUSE_LAKE__URL", url("house").replace(f"{s3.key}:{s3.secret}@", ""))
+        if where == "environment":
+            names = {"AccessKeyId": "ACCESS_KEY_ID", "SecretAccessKey": "SECRET_ACCESS_KEY", "Token": "SESSION_TOKEN"}
+            for name, variable in names.items():
+                monkeypatch.setenv(f"AWS_{variable}", key[name])
+        else:
+            Path("token").write_text("let me in")
+            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{giver}/key")
+            monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+        Path("t.csv").write_text("\n".join(["time,symbol,price,size", *LINES, ""]))
+        good("load", "t.csv", "--data", "mine")
+        done = good("sql", "--data", "mine", "--json", "select count(*) as n from ticks")
+        assert json.loads(done.stdout) == [{"n": 1200}]
+        assert not any(secret in done.stdout + done.stderr for secret in secrets)
 
 
 def test_a_replay_of_it_is_the_same_house(house):

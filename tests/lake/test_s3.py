@@ -1,8 +1,12 @@
 """The lake on S3: who is let in, what refusals mean, how objects are put and listed, and what is fetched of them."""
 
+import json
 import re
+import sys
 import time
 import tracemalloc
+from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import obstore
 import pytest
@@ -23,6 +27,7 @@ from tickhouse.core.errors import (
 )
 from tickhouse.core.secrets import Secret
 from tickhouse.core.settings import LakeSettings, Settings
+from tickhouse.lake import _s3_key
 from tickhouse.lake.local import open as open_local
 from tickhouse.lake.s3 import open as open_lake
 
@@ -87,6 +92,39 @@ def test_a_token_of_the_environment_is_not_sent_with_another_key(moto, monkeypat
     with scripted(script) as endpoint:
         assert list(at(endpoint).objects()) == []
     assert seen and not any("x-amz-security-token" in headers for headers in seen)
+
+
+def test_sql_is_told_the_key_of_the_machine_or_what_is_wrong_with_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(_s3_key, "_session", cache(_s3_key._session.__wrapped__))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    lake, expires = open_lake("s3://bucket/p?region=eu-north-1"), (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    with pytest.raises(SettingsError, match=r"no credentials for s3://bucket/p at AWS; set lake\.key_id"):
+        lake.reach()
+    asked = []
+
+    def script(method, path, headers, body):
+        asked.append(headers["authorization"])
+        key = {"AccessKeyId": f"k{len(asked)}", "SecretAccessKey": "s", "Token": "t", "Expiration": expires}
+        return 200, json.dumps(key).encode()
+
+    (tmp_path / "token").write_text("let me in")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    with scripted(script) as giver:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{giver}/key")
+        found = lake.reach()
+        assert lake.reach() == found and asked == ["let me in"]
+        assert (found["KEY_ID"], found["SECRET"], found["SESSION_TOKEN"], found["REGION"]) == (
+            "k1",
+            "s",
+            "t",
+            "eu-north-1",
+        )
+        _s3_key._session.cache_clear()
+    with pytest.raises(Unreachable, match="the key of this machine to s3://bucket/p at AWS is not to be had now"):
+        lake.reach()
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
+    with pytest.raises(SettingsError, match="is found by botocore: install it, or set"):
+        lake.reach()
 
 
 @pytest.mark.parametrize(

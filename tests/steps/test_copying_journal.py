@@ -160,6 +160,19 @@ def test_a_journal_that_went_on_by_itself_is_left_as_it_is(both):
         copying(old, new).run()
 
 
+def test_ticks_that_were_shared_otherwise_are_refused_before_anything_is_copied(opened):
+    old, wrong, right, file = opened("sqlite"), opened("kafka"), opened("kafka", "partitions=2"), opened("sqlite")
+    old.append([entry(3)])
+    for group in ("archive", "process.0of2", "process.1of2"):
+        old.commit(group, 3)
+    with pytest.raises(SettingsError, match=r"2 shards share the ticks here, .* have 3 partitions;.*\?partitions=2"):
+        copying(old, wrong).run()
+    assert (wrong.end(), wrong.groups()) == (0, {})
+    for journal in (right, file):
+        copying(old, journal).run()
+        assert_equal(old, journal)
+
+
 def test_what_was_copied_wrong_is_named(both, monkeypatch):
     old, new = both
     right = copying_journal.entry

@@ -75,6 +75,27 @@ def test_a_store_that_only_hangs_is_told_of_too(told, monkeypatch):
     assert "has not answered" in told[0][1]
 
 
+def test_a_store_that_hangs_is_let_go_of_when_it_ends(told, monkeypatch):
+    monkeypatch.setattr(patience, "LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.02)
+    ended, cut = threading.Event(), threading.Event()
+
+    class Hangs(Away):
+        def write(self, *given):
+            assert cut.wait(20)
+            raise Unreachable("it was cut", retry_after=60.0)
+
+        def cut(self):
+            cut.set()
+
+    threading.Timer(0.4, ended.set).start()
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="it was cut"):
+        patient(Hangs(), ended).write("g", Output(1))
+    assert 0.4 <= time.monotonic() - began < 10
+    assert told == []
+
+
 def test_nothing_goes_on_when_the_store_is_used_no_longer(told, monkeypatch):
     monkeypatch.setattr(patience, "LOOK_SECONDS", 0.02)
     before = set(threading.enumerate())

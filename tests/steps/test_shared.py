@@ -44,7 +44,7 @@ def test_one_that_has_no_shard_rests_though_messages_wait(tmp_path: Path) -> Non
 
 
 def test_ticks_are_shared_only_where_the_journal_and_the_lateness_allow_it() -> None:
-    shared = Settings.model_validate({"process": {"shared": True}})
+    shared = Settings.model_validate({"journal": {"url": "another.package://"}, "process": {"shared": True}})
     with closing(open_url("journal", "memory://")) as journal:
         assert shards(Settings(), journal) is None
         with pytest.raises(SettingsError, match=r"process\.shared needs a journal whose ticks have partitions"):

@@ -3,6 +3,7 @@
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.stores import beside, databases
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, indicator, output, plain, stretch
 from tests.stores.test_sqlite import ONE, OTHER, VERSIONED
 from tickhouse.core.batches import BarBatch, Output
-from tickhouse.core.errors import Busy, DiskFull, Final, MissingExtra, SettingsError, Temporary, Unreachable
+from tickhouse.core.errors import Busy, Final, MissingExtra, SettingsError, Temporary, Unreachable
 from tickhouse.core.model import Query, State
 from tickhouse.core.plugins import open_url
 from tickhouse.stores import _postgres_errors, _warm, postgres
@@ -312,6 +313,22 @@ def test_a_question_that_takes_too_long_is_stopped(url):
         connection.exec_driver_sql("SELECT pg_sleep(5)")
 
 
+def test_a_question_that_hangs_can_be_let_go_of_and_then_no_other_is_asked(url, warm):
+    warm.write("g", Output(1))
+    with psycopg.connect(url) as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("LOCK TABLE positions IN ACCESS EXCLUSIVE MODE")
+        asked = pool.submit(warm.position, "g")
+        while not holder.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+            time.sleep(0.01)
+        warm.cut()
+        with pytest.raises(Unreachable, match="does not answer"):
+            asked.result(5)
+    with pytest.raises(Unreachable, match="waited for no longer"):
+        warm.position("g")
+    with closing(open_url("stores", url)) as another:
+        assert another.position("g") == 1
+
+
 def test_a_lost_connection_is_replaced_at_its_next_use(url, warm):
     warm.write("g", bars_output(1, bar()))
     name = url.rpartition("/")[2].partition("?")[0]
@@ -442,7 +459,7 @@ def test_a_server_that_does_not_answer_may_do_later(url):
 @pytest.mark.parametrize(
     ("error", "ours"),
     [
-        (psycopg.errors.DiskFull("no space"), DiskFull),
+        (psycopg.errors.DiskFull("no space"), Busy),
         (psycopg.errors.AdminShutdown("terminating"), Unreachable),
         (psycopg.errors.CannotConnectNow("starting up"), Unreachable),
         (psycopg.OperationalError("FATAL:  sorry, too many clients already"), Busy),

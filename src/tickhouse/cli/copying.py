@@ -14,7 +14,7 @@ from tickhouse.core.secrets import without_password
 from tickhouse.core.settings import Settings, load
 from tickhouse.steps import locks
 from tickhouse.steps.copying import KINDS, Copied, Copying
-from tickhouse.steps.copying_house import ROLES, HouseCopying, journal_at, lake_at, warm_at
+from tickhouse.steps.copying_house import ROLES, HouseCopying, journal_at, journal_for, lake_at, warm_at
 from tickhouse.steps.copying_journal import JournalCopied, JournalCopying
 from tickhouse.steps.notes import NOTE
 from tickhouse.stores._copying import StoreCopied, StoreCopying
@@ -94,7 +94,7 @@ def _journal(start: str, end: str, settings: Settings) -> dict[str, Any]:
     with (
         _nobody_at_work(start, end),
         closing(journal_at(start, settings, new=False)) as old,
-        closing(journal_at(end, settings)) as new,
+        closing(journal_for(old, end, settings)) as new,
         progress("copied", 2 * (old.end() - old.begin())) as tell,
     ):
 

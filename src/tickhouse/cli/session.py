@@ -13,6 +13,7 @@ import uvloop
 from tickhouse.cli.outages import Outages
 from tickhouse.core import observe
 from tickhouse.core.clock import SystemClock
+from tickhouse.core.errors import Unreachable
 from tickhouse.core.settings import Settings, guard_public
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import chosen
@@ -23,6 +24,8 @@ from tickhouse.targets.local import Local
 
 TURN_SECONDS = 0.0005
 """How long a thread may keep the interpreter while another waits: a message passes through four threads on its way to a screen."""
+SUMMARY_SECONDS = 10.0
+"""How long a store may take to say what was done."""
 
 
 class Late:
@@ -110,7 +113,16 @@ class Session:
             watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
-        return self.summary()
+        return await self._summed()
+
+    async def _summed(self) -> dict[str, Any]:
+        """The summary. Raises `Unreachable` where a store has no answer in time."""
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self.summary), SUMMARY_SECONDS)
+        except TimeoutError:
+            self.local.let_go()
+            said = f"the stores have not answered for {SUMMARY_SECONDS:g} s, so it is not told what was done; nothing is lost"
+            raise Unreachable(said) from None
 
     async def _serve(self, stop: asyncio.Event) -> None:
         from tickhouse.surfaces.entry import serve

@@ -94,7 +94,7 @@ class RateLimited(Temporary):
 
 
 class Busy(Temporary):
-    """A store or log asks us to slow down."""
+    """A store or log asks us to slow down, or has no room where somebody else may make some."""
 
 
 class Final(TickhouseError):

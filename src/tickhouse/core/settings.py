@@ -313,6 +313,8 @@ class LogSettings(Section):
     format: Literal["console", "json"] = Field("console", description="console for people, json for programs")
 
 
+UNSHARED = ("sqlite:", "memory:")
+"""Journals whose ticks cannot be shared; others may be of another package, and say so when they are opened."""
 DEFAULT_FEEDS: dict[str, dict[str, Any]] = {"binance": {"symbols": MAJORS}}
 
 
@@ -358,6 +360,16 @@ class Settings(Section):
                     expected = f"a symbol of no other group; {held[symbol]} has it"
                     raise BadSetting(f"groups.{name}.symbols", symbol, expected)
                 held[symbol] = name
+        return given
+
+    @field_validator("process")
+    @classmethod
+    def _shareable(cls, given: ProcessSettings, info: ValidationInfo) -> ProcessSettings:
+        """The ticks of a journal in a file or in memory have no partitions that processes could share."""
+        journal = info.data.get("journal")
+        if given.shared and journal is not None and journal.url.startswith(UNSHARED):
+            expected = 'false, or a journal whose ticks have partitions: journal.url = "kafka://..."'
+            raise BadSetting("process.shared", True, expected)
         return given
 
     def symbols_of(self, feed: str, first: bool = False) -> tuple[str, ...]:

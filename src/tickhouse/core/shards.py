@@ -72,6 +72,16 @@ def lacking(parts: Iterable[str]) -> bool:
     return any(int(of) > len(named) for _, _, of in named if of.isdecimal())
 
 
+def shared_by(groups: Iterable[str]) -> int | None:
+    """How many shards there are where groups are named `<group>.<shard>`; None where nothing is shared.
+
+    >>> shared_by(["archive", "process.0of2", "process.1of2"]), shared_by(["archive", "process"])
+    (2, None)
+    """
+    found = (group.rpartition(".")[2].partition("of") for group in groups)
+    return next((int(of) for number, _, of in found if number.isdecimal() and of.isdecimal()), None)
+
+
 def landmarks(event_time: I64, received_at: I64) -> NDArray[np.intp]:
     """Which ticks (us), in order of arrival, are the first of their second, each older than all before, or the newest.
 

@@ -15,6 +15,7 @@ from obstore.store import S3Store
 from tickhouse.core.errors import BadSetting, SettingsError
 from tickhouse.core.quantities import seconds, size_bytes
 from tickhouse.core.secrets import Secret, without_password
+from tickhouse.lake._s3_key import Key, of_machine
 
 if TYPE_CHECKING:
     from obstore.store import BackoffConfig, S3Config
@@ -25,15 +26,6 @@ ENCRYPTIONS, SUMS, STYLES = ("AES256", "aws:kms", "aws:kms:dsse"), ("SHA256", "C
 SMALLEST_PART = 5 << 20
 TRIES, PATIENCE = 5, 20.0
 """How often a request is tried again, and for how many seconds from the first try on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Credentials that were found."""
-
-    id: str
-    secret: Secret
-    token: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +75,13 @@ class Access:
         return {"access_key_id": self.key.id, "secret_access_key": secret, "token": token, "expires_at": None}
 
     def reach(self) -> dict[str, str]:
-        """What DuckDB must be told, as the options of its secret."""
+        """What DuckDB must be told, as the options of its secret. Raises `SettingsError` or `Unreachable` where there is no key."""
+        key = self.key or of_machine(self.place)
         at = urlsplit(self.endpoint or f"https://s3.{self.region}.amazonaws.com")
         found = {"REGION": self.region, "ENDPOINT": at.netloc, "USE_SSL": str(at.scheme == "https").lower()}
         found |= {"URL_STYLE": "vhost" if self.virtual else "path", "SCOPE": f"s3://{self.bucket}/"}
-        if self.key:
-            found |= {"KEY_ID": self.key.id, "SECRET": self.key.secret.reveal()}
-            found |= {"SESSION_TOKEN": self.key.token.reveal()} if self.key.token else {}
-        return found
+        found |= {"KEY_ID": key.id, "SECRET": key.secret.reveal()}
+        return found | ({"SESSION_TOKEN": key.token.reveal()} if key.token else {})
 
 
 def access(url: str, key_id: Secret | None = None, secret: Secret | None = None) -> Access:

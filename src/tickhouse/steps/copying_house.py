@@ -14,6 +14,7 @@ from tickhouse.core.errors import BadSetting, SettingsError
 from tickhouse.core.plugins import open_url
 from tickhouse.core.secrets import without_password
 from tickhouse.core.settings import Settings
+from tickhouse.core.shards import shared_by
 from tickhouse.journal import Journal
 from tickhouse.lake import Lake
 from tickhouse.steps import chosen, locks
@@ -91,7 +92,7 @@ class HouseCopying:
     @contextmanager
     def _journal(self) -> Iterator[JournalCopying]:
         old = journal_at(url(self.old, "journal"), self.old, new=False)
-        with closing(old), closing(journal_at(url(self.new, "journal"), self.new)) as new:
+        with closing(old), closing(journal_for(old, url(self.new, "journal"), self.new)) as new:
             yield JournalCopying(old, new, self._sleep)
 
     @contextmanager
@@ -115,7 +116,12 @@ def lake_at(where: str, settings: Settings) -> Lake:
     return lake
 
 
-def journal_at(where: str, settings: Settings, *, new: bool = True) -> Journal:
+def journal_for(old: Journal, where: str, settings: Settings) -> Journal:
+    """The journal of a URL, in place of `old`: where it is made, its ticks have as many partitions as there are shards."""
+    return journal_at(where, settings, partitions=shared_by(old.groups()))
+
+
+def journal_at(where: str, settings: Settings, *, new: bool = True, partitions: int | None = None) -> Journal:
     """The journal of a URL, which is made when it is a new one; the password of the settings counts for their journal.
 
     Raises `SettingsError` where there is none.
@@ -124,12 +130,11 @@ def journal_at(where: str, settings: Settings, *, new: bool = True) -> Journal:
         raise BadSetting("journal.url", where, "a journal that outlives this process")
     if not new and where.startswith("sqlite:///") and not Path(where.removeprefix("sqlite:///")).is_file():
         raise SettingsError(f"there is no journal {where}")
-    if not new and where.startswith("kafka:") and "create=" not in where:
-        asked = f"{where}{'&' if '?' in where else '?'}create=no"
-    else:
-        asked = where
-    known = where == settings.journal_url
-    if known:
+    asked = where
+    for name, value in (("create", None if new else "no"), ("partitions", partitions)):
+        if value and where.startswith("kafka:") and f"{name}=" not in where:
+            asked += f"{'&' if '?' in asked else '?'}{name}={value}"
+    if where == settings.journal_url:
         return chosen.journal(
             settings.model_copy(update={"journal": settings.journal.model_copy(update={"url": asked})})
         )

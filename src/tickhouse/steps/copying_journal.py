@@ -11,7 +11,8 @@ from functools import partial
 from tickhouse.core.batches import Entry, Record, moved
 from tickhouse.core.errors import CorruptLog, SettingsError
 from tickhouse.core.retry import Insist
-from tickhouse.journal import Account, Journal, Quarantined, Stretch
+from tickhouse.core.shards import shared_by
+from tickhouse.journal import Account, Journal, Partitioned, Quarantined, Stretch
 from tickhouse.steps.records import same
 
 MOST = 8192
@@ -60,8 +61,14 @@ class JournalCopying:
         return done
 
     def check(self) -> None:
-        """Raise `SettingsError` unless what is in the new journal is the beginning of the old one."""
+        """Raise `SettingsError` unless what is in the new journal is the beginning of the old one, and shards can go on there."""
         account, there = (self._insist(partial(account_of, journal)) for journal in (self.old, self.new))
+        of = shared_by(account.groups)
+        if of and isinstance(self.new, Partitioned) and self.new.partitions != of:
+            raise SettingsError(
+                f"{of} shards share the ticks here, and the ticks there have {self.new.partitions} partitions;"
+                f" name an empty place, with ?partitions={of}"
+            )
         if there.end > account.end:
             raise SettingsError(
                 f"the journal there ends at position {there.end}, beyond {account.end} where this one ends:"

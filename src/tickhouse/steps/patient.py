@@ -10,16 +10,19 @@ from typing import Any, cast
 
 from tickhouse.core import observe
 from tickhouse.core.errors import Temporary
-from tickhouse.stores import Warm
+from tickhouse.stores import Remote, Warm
 
 LINE = "warm store"
 AGAIN_SECONDS = 1.0
 SILENT_SECONDS, LOOK_SECONDS = 10.0, 1.0
 """A store that hangs for so long is told of; how often that is looked at."""
+LEAVE_SECONDS = 5.0
+"""How long it may hang when we are to end."""
 
 
 def patient(warm: Warm, ended: Event) -> Warm:
-    """The store, each question of which is asked again while trying again can help, until `ended`; then it raises `Temporary`.
+    """The store, each question of which is asked again while trying again can help, until `ended`; then it raises `Temporary`, also
+    where the store hangs.
 
     It is told once when the store goes away and once when it is back.
     """
@@ -37,10 +40,13 @@ class _Patient:
         return partial(self._insist, getattr(self._warm, name))
 
     def look(self) -> None:
-        """Tell of a question that has had no answer for long."""
+        """Tell of a question that has had no answer for long, and let go of it when we are to end."""
         since = self._since
-        if since is not None and time.monotonic() - since > SILENT_SECONDS:
+        waited = 0.0 if since is None else time.monotonic() - since
+        if waited > SILENT_SECONDS:
             self._tell(f"the warm store has not answered for {SILENT_SECONDS:g} s")
+        if waited > LEAVE_SECONDS and self._ended.is_set() and isinstance(self._warm, Remote):
+            self._warm.cut()
 
     def _insist(self, ask: Callable[..., Any], *given: Any) -> Any:
         while True:
@@ -49,6 +55,8 @@ class _Patient:
                 answer = ask(*given)
             except Temporary as error:
                 self._since = None
+                if self._ended.is_set():
+                    raise
                 self._tell(str(error))
                 if self._ended.wait(error.retry_after or AGAIN_SECONDS):
                     raise

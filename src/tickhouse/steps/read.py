@@ -174,12 +174,10 @@ class Reader:
         """The answer to one SELECT over the stores and the lake. Raises `BadQuery`."""
         warm, lake = getattr(self.pipeline.shown, "url", self.pipeline.settings.warm_url), self.pipeline.lake
         globs = {kind: lake.url(kind) for kind in ("ticks", "bronze")}
-        reach = lake.reach()
-        if reach:  # a server is asked about what is wanted only
+        if any("://" in glob for glob in globs.values()):  # a server is asked about what is wanted only
             globs = {k: g for k, g in globs.items() if k in statement.lower() and next(lake.objects(k), None)}
-        place = statements.Place(
-            warm, globs.get("ticks"), globs.get("bronze"), self.preferred.order, reach if globs else {}
-        )
+        reach = lake.reach() if globs else {}
+        place = statements.Place(warm, globs.get("ticks"), globs.get("bronze"), self.preferred.order, reach)
         return statements.query(place, statement)
 
     def trace(

@@ -6,7 +6,7 @@ Warm is a database with every version of every bar; hot is the newest values in 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -107,6 +107,14 @@ class Warm(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A warm store on a server, which may hang."""
+
+    def cut(self) -> None:
+        """Wait for it no longer: each question raises `Unreachable`, those that wait for an answer and those to come."""
 
 
 @dataclass(frozen=True, slots=True)

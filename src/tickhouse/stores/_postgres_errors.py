@@ -6,12 +6,14 @@ from typing import Any
 
 import psycopg
 
-from tickhouse.core.errors import Busy, DiskFull, Final, SettingsError, TickhouseError, Unreachable
+from tickhouse.core.errors import Busy, Final, SettingsError, TickhouseError, Unreachable
 
 OLDEST = 140000
 """The first version of the server that will do, as it tells it itself."""
 AGAIN = 1.0
 """Seconds after which a server that is away may be asked again."""
+ROOM = 5.0
+"""The same where its disk is full; somebody must make room there, and each try writes and undoes some of it."""
 
 REFUSED = re.compile(
     r"password authentication failed|no password supplied|does not exist|no pg_hba\.conf entry|not permitted to log in"
@@ -70,9 +72,7 @@ def translated(error: BaseException | None, place: Place) -> TickhouseError:
     if state is None or state.startswith("08") or state.startswith("57P"):
         return _away(said, place)
     if state == "53100":
-        return DiskFull(
-            f"{place} has no room left on its disk; what was stored is kept, free some space and start again"
-        )
+        return Busy(f"{place} has no room left on its disk; what was stored is kept, make room there", retry_after=ROOM)
     if state in CROWD:
         return Busy(f"{place} has no room for another question now ({said}); try again", retry_after=AGAIN)
     if state in TURN:

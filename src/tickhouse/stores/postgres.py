@@ -23,6 +23,7 @@ from tickhouse.core.errors import BadSetting, Busy
 from tickhouse.core.replicas import apart
 from tickhouse.core.secrets import without_password
 from tickhouse.stores._copy import added, copy, csv, raw, without_nan
+from tickhouse.stores._links import Links
 from tickhouse.stores._postgres_errors import Place, suitable, translated
 from tickhouse.stores._rows import tuples
 from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS, SYMBOLS
@@ -73,7 +74,20 @@ END::double precision"""
 
 
 class PostgresWarm(SqlWarm):
-    """The warm store on a server that may have replicas."""
+    """The warm store on a server that may have replicas, and may hang."""
+
+    def __init__(self, database: Database, links: Links) -> None:
+        super().__init__(database)
+        self._links = links
+
+    def cut(self) -> None:
+        """See `stores.Remote.cut`."""
+        self._links.cut()
+
+    def close(self) -> None:
+        """Let go of connections, also of those on which somebody waits for an answer still."""
+        super().close()
+        self._links.cut()
 
     def mark(self) -> str:
         """How far the server is in its log."""
@@ -101,7 +115,8 @@ def open(url: str, *, upgrade: bool = True) -> PostgresWarm:
     made = engine(found)
     reader = made.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     writer = made.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False, in_turn=True)
-    warm = PostgresWarm(Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks(), LETTERS))
+    database = Database(reader, writer, _save, partial(_translated, place), _check, DailyTicks(), LETTERS)
+    warm = PostgresWarm(database, Links(made))
     try:
         if upgrade:
             warm.upgrade()

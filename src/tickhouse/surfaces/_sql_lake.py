@@ -22,8 +22,8 @@ def reach(connection: Any, told: Mapping[str, str]) -> None:
     connection.load_extension(str(_httpfs()))
     for name, value in PATIENCE.items():
         connection.execute(f"SET {name} = {value}")
-    options = ", ".join(f"{name} {_quoted(value)}" for name, value in told.items())
-    connection.execute(f"CREATE SECRET (TYPE s3, {options})")
+    options = ", ".join(f"{name} ?" for name in told)
+    connection.execute(f"CREATE SECRET (TYPE s3, {options})", list(told.values()))
 
 
 def any_at(glob: str) -> bool:
@@ -39,10 +39,6 @@ def root(glob: str) -> str:
     """The folder below which everything of a glob is."""
     fixed = re.split(r"[*?\[]", glob)[0]
     return fixed if "://" in glob else str(Path(fixed).resolve())
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _httpfs() -> Path:

@@ -18,6 +18,7 @@ from tickhouse.steps.process import Process, Published
 from tickhouse.steps.refill import Refill
 from tickhouse.steps.shared import Shared
 from tickhouse.steps.upkeep import Upkeep, trim_journal, trim_warm
+from tickhouse.stores import Remote
 from tickhouse.targets.intake import Intake
 
 ROLES = ("ingest", "process", "archive", "serve")
@@ -76,6 +77,11 @@ class Local:
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
 
+    def let_go(self) -> None:
+        """Have nobody wait any longer for a warm store that may hang."""
+        if isinstance(self.pipeline.warm, Remote):
+            self.pipeline.warm.cut()
+
     async def run(self, serve: Callable[[asyncio.Event], Awaitable[None]] | None = None) -> None:
         """Run until `stop`; raises what made a step fail. `serve` runs the surfaces on the same loop."""
         self._loop = asyncio.get_running_loop()
@@ -128,9 +134,13 @@ class Local:
         try:
             body()
         except BaseException as error:
-            if isinstance(error, Temporary) and body == self._archive and self._ending.is_set():
-                observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
-                return
+            if isinstance(error, Temporary) and self._ending.is_set():
+                if body == self._archive:
+                    observe.tell("lake", "the rest is archived at the next start", logging.WARNING, reason=str(error))
+                    return
+                if body == self._process:
+                    error = Temporary(f"{error}; what is not stored is processed again at the next start")
+                    self.let_go()
             self._failure = self._failure or error
             self.stop()
 
