@@ -68,8 +68,9 @@ def lacking(parts: Iterable[str]) -> bool:
     >>> lacking(["process"]), lacking(["process.0of2"]), lacking(["process.0of2", "process.1of2"])
     (False, True, False)
     """
-    named = [part.rpartition(".")[2].partition("of") for part in parts]
-    return any(int(of) > len(named) for _, _, of in named if of.isdecimal())
+    names = list(parts)
+    of = shared_by(names)
+    return of is not None and of > len(names)
 
 
 def shared_by(groups: Iterable[str]) -> int | None:
