@@ -55,7 +55,7 @@ def test_a_house_on_the_oldest_postgresql_is_like_one_in_a_folder(tmp_path, priv
     assert len(expected["bars"]) > 50
     assert contents(tmp_path / "server" / "house", server.url) == expected
     doctor = run(tmp_path / "server", "warm", server.url, "doctor")
-    assert "warm store" in doctor.stdout and "PostgreSQL" not in doctor.stdout, doctor.stdout
+    assert "ok     warm store" in doctor.stdout, doctor.stdout
 
 
 def test_a_redis_that_is_too_old_is_told_in_one_sentence(tmp_path, private_server):
@@ -77,3 +77,28 @@ def test_the_oldest_redis_gives_what_another_process_took_in(private_server):
     finally:
         writer.close()
         reader.close()
+
+
+def test_a_kafka_that_is_too_old_is_told_in_one_sentence(tmp_path, private_server):
+    server = private_server("kafka-1")
+    sentence = f"the broker at {server.url} is too old for the journal, which needs Kafka 2.4 or newer"
+    assert_refused(tmp_path, "journal", server, f"kafka://{server.url}/house?partitions=2", sentence)
+
+
+def test_a_house_on_the_oldest_kafka_is_like_one_in_a_folder(tmp_path, private_server):
+    server = private_server("kafka-2.4")
+    tape = write(tmp_path / "tape.ndjson", trades=5_000, symbols=5, rate=20.0, seed=3)
+    words = ("load", str(tape.path), "--as", "binance", "--json")
+    found = []
+    for name, url in (
+        ("folder", f"sqlite:///{tmp_path}/journal.db"),
+        ("server", f"kafka://{server.url}/house?partitions=2"),
+    ):
+        (tmp_path / name).mkdir()
+        done = run(tmp_path / name, "journal", url, *words)
+        assert done.returncode == 0, done.stderr
+        found.append(contents(tmp_path / name / "house"))
+    assert len(found[0]["bars"]) > 10
+    assert found[1] == found[0]
+    doctor = run(tmp_path / "server", "journal", url, "doctor")
+    assert "ok     journal" in doctor.stdout, doctor.stdout

@@ -14,8 +14,10 @@ from typing import ClassVar
 from zipfile import ZipFile
 
 from tools.services.fetch import has, jars, kept
+from tools.services.keeper import Kafka1, Kafka24
 from tools.services.postgres import Postgres
 from tools.services.redis import Redis
+from tools.services.server import Server
 
 PACKED = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -125,4 +127,6 @@ def _jar(name: str, artifact: tuple[str, str, str]) -> Path:
     return next(jars(name, PACKED.format(*artifact)).glob("*.jar"))
 
 
-OLD = {server.name: server for server in (Postgres13, Postgres14, Redis2, Redis6)}
+OLD: dict[str, type[Server]] = {
+    server.name: server for server in (Postgres13, Postgres14, Redis2, Redis6, Kafka1, Kafka24)
+}
