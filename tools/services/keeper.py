@@ -32,10 +32,11 @@ zookeeper.connection.timeout.ms=20000
 # What ZooKeeper needs beside another log than its own, and on a java from after its time.
 JAVA = ["-Dzookeeper.jmx.log4j.disable=true", "-Dzookeeper.sasl.client=false"]
 VERSIONS = 18, 0
+"""The request for what a broker knows: its key and version."""
 
 
 class ZooKeeper(Server):
-    """A ZooKeeper for one broker; `jars` says whose jars it is run from."""
+    """A ZooKeeper for one broker, run from the same jars."""
 
     name = "zookeeper"
     variable = "TICKHOUSE_TEST_ZOOKEEPER"
@@ -76,8 +77,8 @@ class KeptKafka(Kafka):
 
     release: ClassVar[tuple[str, str]]
 
-    def __init__(self, *about: object) -> None:
-        super().__init__(*about)  # type: ignore[arg-type]
+    def __init__(self, folder: Path, port: int = 0, secret: str = "") -> None:
+        super().__init__(folder, port, secret)
         self._keeper = ZooKeeper(self)
 
     def fetch(self) -> None:
