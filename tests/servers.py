@@ -17,6 +17,7 @@ import pytest
 from tools.services.cluster import KafkaNode, cluster
 from tools.services.known import PRIVATE, SERVERS
 from tools.services.line import Line
+from tools.services.old import OLD, offered
 from tools.services.server import Missing, Server, free_port
 from tools.services.state import PLACE
 
@@ -79,8 +80,10 @@ class Private:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _new(self, name: str) -> Server:
-        server = (SERVERS | PRIVATE)[name](self._folder / f"{name}-{len(self._begun)}")
-        if not server.have():
+        server = (SERVERS | PRIVATE | OLD)[name](self._folder / f"{name}-{len(self._begun)}")
+        if name in OLD:
+            _fetched(server)
+        elif not server.have():
             absent(f"the programs of {name} are not here: `make services` gets them")
         self._begun.append(server)
         return server
@@ -141,6 +144,16 @@ def shared(name: str) -> str:
     variable = SERVERS[name].variable
     url = os.environ.get(variable) or _written().get(variable)
     return url or absent(f"{name} is not running: `make services` starts it (or set {variable})")
+
+
+def _fetched(server: Server) -> None:
+    """Get a server that `make services` does not, as only a few tests need it."""
+    if not offered(server.name):
+        pytest.skip(f"{server.name} is offered for Linux on x86-64 only")
+    try:
+        server.fetch()
+    except Missing as problem:
+        absent(f"{server.name}: {problem}")
 
 
 def absent(why: str) -> NoReturn:

@@ -52,6 +52,6 @@ def old():
 
 
 def test_a_broker_that_is_too_old_is_told_in_one_sentence(old):
-    with pytest.raises(SettingsError, match=r"too old.*Kafka 2\.5 or newer") as error:
+    with pytest.raises(SettingsError, match=r"too old.*Kafka 2\.4 or newer") as error:
         open_url("journal", f"kafka://127.0.0.1:{old}/house?timeout=2s")
     assert "\n" not in str(error.value)

@@ -135,9 +135,13 @@ def _exactly(talk: socket.socket, size: int) -> bytes:
     return data
 
 
+def java(libs: Path, heap: str) -> list[str]:
+    """The beginning of every command: java with all the jars of a folder."""
+    return [tool("java", debian="default-jre-headless", brew="openjdk"), *JVM, heap, "-cp", f"{libs}/*"]
+
+
 def _java(heap: str = HEAP) -> list[str]:
-    """The beginning of every command: java with all the jars."""
-    return [tool("java", debian="default-jre-headless", brew="openjdk"), *JVM, heap, "-cp", f"{jars(NAME, POM)}/*"]
+    return java(jars(NAME, POM), heap)
 
 
 def _properties(data: Path, ports: tuple[int, int], controller: int) -> str:

@@ -47,9 +47,9 @@ class Postgres(Server):
         secret = self.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(self.secret)
-        self._give(self.folder)
-        self._give(secret)
-        initdb = [str(_folders()[0] / "initdb"), "-D", str(self.folder / "data"), "-U", OWNER, "-E", "UTF8"]
+        self.give(self.folder)
+        self.give(secret)
+        initdb = [str(self.programs() / "initdb"), "-D", str(self.folder / "data"), "-U", OWNER, "-E", "UTF8"]
         initdb += ["--no-locale", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync"]
         made = subprocess.run(initdb, user=self._user, cwd=self.folder, capture_output=True, text=True, check=False)
         if made.returncode:
@@ -57,7 +57,7 @@ class Postgres(Server):
 
     def launch(self) -> Launch:
         settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
-        command = [str(_folders()[0] / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.inner), *settings]
+        command = [str(self.programs() / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.inner), *settings]
         return Launch(command, user=self._user)
 
     def greet(self) -> None:
@@ -70,11 +70,16 @@ class Postgres(Server):
         if said[:1] != b"R":
             raise NotReady(f"postgres said {said[5:].decode(errors='replace') or 'nothing'}")
 
+    def programs(self) -> Path:
+        """The folder of its programs."""
+        return _folders()[0]
+
     @property
     def _user(self) -> str | None:
         return _unprivileged() if os.geteuid() == 0 else None
 
-    def _give(self, path: Path) -> None:
+    def give(self, path: Path) -> None:
+        """Let the user that it runs as own a file."""
         if self._user:
             shutil.chown(path, self._user)
 

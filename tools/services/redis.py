@@ -35,7 +35,11 @@ class Redis(Server):
         conf = self.folder / "redis.conf"
         conf.write_text("\n".join(lines) + "\n")
         conf.chmod(0o600)
-        return Launch([_program(), str(conf)])
+        return Launch([self.program(), str(conf)])
+
+    def program(self) -> str:
+        """The path of its program."""
+        return _program()
 
     def greet(self) -> None:
         """Give the password and ping; while it loads its data it says LOADING."""

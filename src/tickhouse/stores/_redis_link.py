@@ -27,6 +27,8 @@ from tickhouse.core import observe
 from tickhouse.core.errors import BadSetting, SettingsError
 from tickhouse.core.quantities import seconds
 
+OLDEST = 5
+"""The first version of Redis that will do. Valkey, which came later, tells the one of Redis that it does as much as."""
 CONNECT_SECONDS, ANSWER_SECONDS = 1.0, 1.0
 """How long a connection, and an answer, is waited for."""
 SHORTEST_REST, LONGEST_REST = 0.1, 2.0
@@ -95,6 +97,15 @@ class Address:
         if isinstance(error, TypeError | ValueError):
             return SettingsError(f"hot.url: {error}")
         return None
+
+    def outdated(self, version: str) -> SettingsError | None:
+        """What the user has to put right, where a server tells such a version; one that tells none is believed to be new."""
+        major = version.partition(".")[0]
+        if not major.isdigit() or int(major) >= OLDEST:
+            return None
+        return SettingsError(
+            f"hot.url: the hot store needs Redis {OLDEST} or newer, or Valkey; the server at {self.where} has {version}"
+        )
 
     def why(self, error: Exception) -> str:
         """What is wrong and what helps, in one sentence."""

@@ -1,4 +1,4 @@
-"""The hot store on Redis 7 or Valkey, which many processes share: one writes, many answer from it.
+"""The hot store on Redis or Valkey, which many processes share: one writes, many answer from it.
 
 Keys are as `_redis_scripts` says. An older value never replaces a newer one, whoever writes: a script compares inside Redis.
 """
@@ -26,7 +26,7 @@ def open(url: str) -> "RedisHot":
     Options in the query: `ttl`, how long a value is kept after it was written (7d; 0: for ever), `prefix` of all keys (tickhouse),
     and over TLS `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, `ssl_check_hostname`.
 
-    Raises `SettingsError` when the server refuses the password or the database.
+    Raises `SettingsError` when the server is too old, or refuses the password or the database.
     """
     return RedisHot(Address.of(url))
 
@@ -104,13 +104,18 @@ class RedisHot:
         self._client.close()
 
     def _greet(self) -> None:
-        """Raise what the user has to put right. That the server is away is told by who needs it first."""
+        """Raise what the user has to put right. That the server is away is told by who needs it first, and who may not ask for the
+        version has rights, which no server had that is too old."""
         try:
             self._client.ping()
+            told: Any = self._client.info("server")
         except (RedisError, TypeError, ValueError) as error:
-            if unsettled := self.address.unsettled(error):
-                self.close()
-                raise unsettled from None
+            unsettled = self.address.unsettled(error)
+        else:
+            unsettled = self.address.outdated(str(told.get("redis_version", "")))
+        if unsettled:
+            self.close()
+            raise unsettled
 
     def _read(self, kind: Kind, symbols: Sequence[str], interval: str | None = None) -> list[Row]:
         """What the server has; nothing while it is away."""

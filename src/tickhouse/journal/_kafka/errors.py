@@ -80,7 +80,7 @@ def translated(error: KafkaError, place: Place, doing: str) -> TickhouseError:
         )
     if code in OLD:
         return SettingsError(
-            f"the broker at {place.servers} is too old for the journal, which needs transactions: Kafka 2.5 or newer ({said})"
+            f"the broker at {place.servers} is too old for the journal, which needs Kafka 2.4 or newer ({said})"
         )
     if code in CHANGED:
         return SettingsError(f"Kafka at {place.servers} refuses the topics of {place.prefix}: {said}")

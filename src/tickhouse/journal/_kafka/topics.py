@@ -6,10 +6,16 @@ from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
 from tickhouse.core.errors import SettingsError
-from tickhouse.journal._kafka.errors import asking, settled, translated
+from tickhouse.journal._kafka.errors import OLD, asking, settled, translated
 from tickhouse.journal._kafka.place import Place
 
 LARGE = 128 << 20
@@ -55,9 +61,24 @@ def there(client: "AdminClient | Consumer", place: Place) -> dict[str, int]:
     return {name: len(about.partitions) for name, about in found.items() if name.startswith(f"{place.prefix}.")}
 
 
+def _suitable(admin: AdminClient, place: Place) -> None:
+    """Raises `SettingsError` for brokers that are too old. Brokers do not tell their version: those before 2.3 do not know this
+    question, which changes nothing, and whatever else is answered comes from one that does."""
+    setting = ConfigEntry("retention.ms", FOREVER["retention.ms"], incremental_operation=AlterConfigOpType.SET)
+    asked = ConfigResource(ConfigResource.Type.TOPIC, place.topic("journal"), incremental_configs=[setting])
+    (answer,) = admin.incremental_alter_configs([asked], validate_only=True, request_timeout=place.timeout).values()
+    try:
+        answer.result(place.timeout * 2)
+    except KafkaException as error:
+        if error.args[0].code() in OLD:
+            raise translated(error.args[0], place, "the journal") from error
+
+
 def create(admin: AdminClient, place: Place, sources: Iterable[str] = ()) -> list[str]:
-    """Make the topics that are not there; returns the names of those made. Raises `SettingsError` where the broker refuses."""
+    """Make the topics that are not there; returns the names of those made. Raises `SettingsError` where the broker refuses, or is
+    too old."""
     have = there(admin, place)
+    _suitable(admin, place)
     lacking = [topic for name, topic in wanted(place, sources).items() if name not in have]
     if lacking and not place.create:
         names = ", ".join(topic.topic for topic in lacking)
