@@ -20,7 +20,7 @@ def run(folder, part, url, *words):
     file = folder / "tickhouse.toml"
     file.write_text(f'[{part}]\nurl = "{url}"\n')
     command = [sys.executable, "-m", "tickhouse", *words, "--config", str(file), "--data", str(folder / "house")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def assert_refused(folder, part, server, url, sentence):
