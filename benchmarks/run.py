@@ -71,7 +71,7 @@ SERVERS = {
     "postgres": ("postgres --rows 4000", "POSTGRES"),
     "redis": ("redis --values 20000 --rates 500 --symbols 20 --seconds 2", "REDIS"),
     "s3": ("s3 --server $TICKHOUSE_TEST_S3 --messages 40000 --objects 200", "S3"),
-    "listing": ("listing --objects 20000", "S3_SECOND"),
+    "listing": ("listing --objects 4000", "S3_SECOND"),
     "visible": ("visible --rates 500 --symbols 10 --seconds 3 --warm 3", "KAFKA POSTGRES REDIS S3"),
 }
 """Small ones that need servers, and the ends of the variables `TICKHOUSE_TEST_...` that name these. A command names
