@@ -17,7 +17,7 @@ class Replica(Postgres):
 
     def make(self) -> None:
         """Copy the data of the other server, with what it takes to follow it."""
-        self._give(self.folder)
+        self.give(self.folder)
         command = [
             str(_folders()[0] / "pg_basebackup"),
             "-D",
