@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tools.services.postgres import OWNER, Postgres, _folders
+from tools.services.postgres import OWNER, Postgres
 from tools.services.server import HOST, NotReady
 
 
@@ -19,7 +19,7 @@ class Replica(Postgres):
         """Copy the data of the other server, with what it takes to follow it."""
         self.give(self.folder)
         command = [
-            str(_folders()[0] / "pg_basebackup"),
+            str(self.programs() / "pg_basebackup"),
             "-D",
             str(self.folder / "data"),
             "-h",
