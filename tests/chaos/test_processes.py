@@ -144,7 +144,7 @@ def kill(p: Place, times: int, seed: int) -> None:
 def test_kills_while_the_exchange_goes_on_leave_no_trace_in_the_bars(tmp_path):
     with place(tmp_path, rate=600) as p:
         kill(p, KILLS, 2)
-        p.truly(20)
+        p.truly(11)
 
 
 @pytest.mark.slow
