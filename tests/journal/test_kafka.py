@@ -40,12 +40,16 @@ def other(url, **options):
 
 def plain(journal, topic, partition=0):
     """What a plain client finds in a topic."""
-    consumer = Consumer(
-        {"bootstrap.servers": journal.place.servers, "group.id": "anybody", "isolation.level": "read_committed"}
-    )
-    consumer.assign([TopicPartition(journal.place.topic(topic), partition, 0)])
-    _, high = consumer.get_watermark_offsets(TopicPartition(journal.place.topic(topic), partition), timeout=30)
-    found, until = [], time.monotonic() + 30
+    place, until = TopicPartition(journal.place.topic(topic), partition, 0), time.monotonic() + 30
+    settings = {"bootstrap.servers": journal.place.servers, "group.id": "anybody"}
+    with closing(Consumer(settings | {"isolation.level": "read_uncommitted"})) as anything:
+        _, end = anything.get_watermark_offsets(place, timeout=30)
+    consumer = Consumer(settings | {"isolation.level": "read_committed"})
+    consumer.assign([place])
+    # a topic may hear of a transaction's end a moment after who wrote it
+    while (high := consumer.get_watermark_offsets(place, timeout=30)[1]) < end and time.monotonic() < until:
+        time.sleep(0.01)
+    found = []
     # the newest offset is that of the mark of the transaction
     while high and time.monotonic() < until and (not found or found[-1].offset() < high - 2):
         if (one := consumer.poll(0.2)) is not None and one.error() is None:
