@@ -53,10 +53,10 @@ check-deploy: setup ## lint what deploy/ holds, with each linter that can be had
 slow: slow-together slow-alone ## the slower tests: crash loop, browser, real sizes, every property with all of its examples
 
 slow-together: setup
-	THOROUGH=yes $(BIN)/pytest -m "($(SLOW)) and not alone" $(TOGETHER)
+	THOROUGH=yes $(BIN)/pytest -m "($(SLOW)) and not alone" $(TOGETHER) --durations 20 --durations-min 5
 
 slow-alone: setup
-	THOROUGH=yes $(BIN)/pytest -m "alone"
+	THOROUGH=yes $(BIN)/pytest -m "alone" --durations 10 --durations-min 5
 
 crash: setup ## the long crash loop: 500 kills
 	KILLS=500 $(BIN)/pytest -s -m slow tests/chaos/test_kill.py
