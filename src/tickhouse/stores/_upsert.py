@@ -12,21 +12,12 @@ costs no more than looking. Their position is that of the first output that said
 
 
 def upsert(statement: Any, table: Table) -> Any:
-    """`statement`, the dialect's INSERT into the table, told what to do where the key is there already."""
-    key = [column.name for column in table.primary_key]
-    changed, where = rule(table, statement.excluded)
-    if not changed:
-        return statement.on_conflict_do_nothing(index_elements=key)
-    return statement.on_conflict_do_update(index_elements=key, set_=changed, where=where)
-
-
-def rule(table: Table, new: Any) -> tuple[dict[str, Any], Any]:
-    """What columns become where the key is there already, given the columns of the `new` row, and the condition for it, if any.
+    """`statement`, the dialect's INSERT into the table, told what to do where the key is there already.
 
     A row replaces the one before, if it says something else. But a position, and what goes by it, never goes back, a summary only
     grows, and an action that is stated again is known since it was stated first.
     """
-    key = [column.name for column in table.primary_key]
+    new, key = statement.excluded, [column.name for column in table.primary_key]
     changed: dict[str, Any] = {c.name: new[c.name] for c in table.columns if c.name not in key}
     where = None
     if table in (POSITIONS, LEDGER):
@@ -46,4 +37,6 @@ def rule(table: Table, new: Any) -> tuple[dict[str, Any], Any]:
         where = new.longest > table.c.longest
     elif table is ACTIONS:
         where = new.value != table.c.value
-    return changed, where
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    return statement.on_conflict_do_update(index_elements=key, set_=changed, where=where)

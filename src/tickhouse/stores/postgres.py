@@ -28,7 +28,7 @@ from tickhouse.stores._postgres_errors import Place, suitable, translated
 from tickhouse.stores._rows import tuples
 from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS, SYMBOLS
 from tickhouse.stores._ticks import DailyTicks
-from tickhouse.stores._upsert import rule, upsert
+from tickhouse.stores._upsert import upsert
 from tickhouse.stores._warm import Database, SqlWarm
 
 EXPECTED = "postgresql://user:password@host:5432/database; odd letters of a password as %xx, or leave it to PGPASSWORD"
@@ -172,8 +172,6 @@ def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
         return
     connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
     copy(link, _new(table), sent)
-    if table in NEW and connection.exec_driver_sql(_changed(table)).rowcount == rows.num_rows:
-        return
     connection.exec_driver_sql(_from_new(table))
 
 
@@ -218,31 +216,16 @@ def _statement(table: Table) -> str:
 
 
 @lru_cache
-def _changed(table: Table) -> str:
-    """Rows that are there already and say something else. That no row has to be locked for it is worth a statement of its own."""
-    new = _named_new(table)
-    values, where = rule(table, new.c)
-    same = [table.c[one.name] == new.c[one.name] for one in table.primary_key]
-    return _compiled(table.update().values(values).where(*same, where))
-
-
-@lru_cache
 def _from_new(table: Table) -> str:
-    """The rows that are not there yet, and for tables of which there are few the others, too."""
-    new = _named_new(table)
+    names = [one.name for one in table.columns]
+    new = named(_new(table), *(column(name) for name in names))
     rows = select(new)
-    same = [table.c[one.name] == new.c[one.name] for one in table.primary_key]
     if table is SYMBOLS:
         # most say nothing new, and even a row that is left as it is would be locked, which is a write
-        s = SYMBOLS.c
-        same += [s.first_start <= new.c.first_start, s.last_start >= new.c.last_start]
-    if table is SYMBOLS or table in NEW:
-        rows = rows.where(~exists(select(1).select_from(table).where(and_(*same))))
-    return _compiled(upsert(postgresql.insert(table).from_select(new.c.keys(), rows), table))
-
-
-def _named_new(table: Table) -> Any:
-    return named(_new(table), *(column(one.name) for one in table.columns))
+        s, same = SYMBOLS.c, [SYMBOLS.c[one.name] == new.c[one.name] for one in SYMBOLS.primary_key]
+        known = and_(*same, s.first_start <= new.c.first_start, s.last_start >= new.c.last_start)
+        rows = rows.where(~exists(select(1).select_from(SYMBOLS).where(known)))
+    return _compiled(upsert(postgresql.insert(table).from_select(names, rows), table))
 
 
 def _compiled(statement: Any) -> str:
