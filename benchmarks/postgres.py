@@ -4,9 +4,9 @@
 
 The server is that of TICKHOUSE_TEST_POSTGRES where none is given; a database is made for the time. COPY sends text that psycopg
 makes of plain rows (`copy_per_s`), or text that was made before the clock began (`ready_per_s`, which is the server alone), one
-transaction a batch as the store does. `again` writes other prices for the same keys, so that every row replaces one, which COPY
-cannot: it is set beside what COPY did with new rows. `same` writes these rows once more, as after a crash. The store also keeps
-its summary of symbols and its position in the same transaction.
+transaction a batch as the store does. They take turns with the store, a batch each. `again` writes other prices for the same keys,
+so that every row replaces one, which COPY cannot: it adds new rows to another table meanwhile. `same` writes these rows once more,
+as after a crash. The store also keeps its summary of symbols and its position in the same transaction.
 
 `ticks` are as many ticks, in partitions by day with the same indexes on both sides, their times as PostgreSQL's own.
 """
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,10 +75,10 @@ def copied(connection: psycopg.Connection[Any], into: str) -> Write:
     return write
 
 
-def ready(connection: psycopg.Connection[Any], table: str, batches: Sequence[BarBatch]) -> Write:
+def ready(connection: psycopg.Connection[Any], table: str, batches: Sequence[BarBatch], base: int) -> Write:
     """COPY of text that is ready."""
     columns, texts = ", ".join(f'"{name}"' for name in (*BAR.names, "position")), []
-    for at, batch in enumerate(batches, 1):
+    for at, batch in enumerate(batches, base + 1):
         text = io.BytesIO()
         pc.write_csv(
             plain(batch).append_column("position", [[at] * len(batch)]), text, pc.WriteOptions(include_header=False)
@@ -86,7 +87,7 @@ def ready(connection: psycopg.Connection[Any], table: str, batches: Sequence[Bar
 
     def write(at: int, _: BarBatch) -> None:
         with connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:
-            copy.write(texts[at - 1])
+            copy.write(texts[at - base - 1])
         connection.commit()
 
     return write
@@ -125,45 +126,52 @@ def copied_ticks(connection: psycopg.Connection[Any]) -> Write:
 def measured_ticks(url: str, batches: Sequence[TickBatch]) -> dict[str, Any]:
     """The figures of ticks. Raises `Wrong` when one is missing."""
     with closing(postgres.open(url)) as warm, psycopg.connect(url) as connection:
-        copied = timed(copied_ticks(connection), batches)
-        rate = timed(lambda at, batch: warm.write("process", Output(at, ticks=(batch,)), None), batches)
+        warm.write("process", Output(0, ticks=(batches[0],)), None)  # the day is there
+        store = partial(stored, warm, lambda batch: {"ticks": (batch,)})
+        copied, rate = in_turns((copied_ticks(connection), store), batches[1:])
         counts = connection.execute(
             "SELECT (SELECT count(*) FROM ticks), (SELECT count(*) FROM ticks_copied)"
         ).fetchone()
-        if counts != (sum(map(len, batches)),) * 2:
-            raise Wrong(f"{sum(map(len, batches))} ticks were written, {counts} are there")
+        if counts != (len(batches) * len(batches[0]), (len(batches) - 1) * len(batches[0])):
+            raise Wrong(f"{counts} ticks are there")
     return {"copy_per_s": copied, "store_per_s": rate, "ratio": round(rate / copied, 2)}
 
 
-def timed(write: Write, batches: Sequence[Any], base: int = 0) -> int:
-    """Rows a second."""
-    began = time.perf_counter()
-    for number, batch in enumerate(batches, 1):
-        write(base + number, batch)
-    return round(sum(map(len, batches)) / (time.perf_counter() - began))
+def stored(warm: Any, what: Callable[[Any], dict[str, Any]], at: int, batch: Any) -> None:
+    """A batch into the store."""
+    warm.write("process", Output(at, **what(batch)), None)
+
+
+def in_turns(writes: Sequence[Write], batches: Sequence[Any], base: int = 0) -> list[int]:
+    """Rows a second of each way to write, batch by batch in turns, so that all meet the same server."""
+    took = [0.0] * len(writes)
+    for number, batch in enumerate(batches, base + 1):
+        for way, write in enumerate(writes):
+            began = time.perf_counter()
+            write(number, batch)
+            took[way] += time.perf_counter() - began
+    return [round(sum(map(len, batches)) / one) for one in took]
 
 
 def measured(url: str, batches: Sequence[BarBatch]) -> dict[str, Any]:
     """The figures of one database. Raises `Wrong` when a row is missing."""
-    rows = sum(map(len, batches))
+    other = [replace(batch, close=batch.close + 1) for batch in batches]
+    found: dict[str, Any] = {}
     with closing(postgres.open(url)) as warm, psycopg.connect(url) as connection:
-        for table in ("copied", "ready"):
-            connection.execute(f"CREATE TABLE {table} (LIKE bars INCLUDING INDEXES)")
-        connection.commit()
-        found: dict[str, Any] = {
-            "copy_per_s": timed(copied(connection, "copied"), batches),
-            "ready_per_s": timed(ready(connection, "ready", batches), batches),
-        }
-        other = [replace(batch, close=batch.close + 1) for batch in batches]
+        store = partial(stored, warm, lambda batch: {"bars": (batch,)})
         for name, given in (("new", batches), ("again", other), ("same", other)):
             base = len(found) * len(batches)
-            rate = timed(lambda at, batch: warm.write("process", Output(at, (batch,)), None), given, base)
-            found[name] = {"store_per_s": rate, "ratio": round(rate / found["copy_per_s"], 2),
-                           "ratio_to_ready": round(rate / found["ready_per_s"], 2)}  # fmt: skip
-        for table in ("bars", "copied", "ready"):
-            held = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-            if held != (rows,):
-                raise Wrong(f"{rows} bars were written, {held} are in {table}")
+            for table in (f"copied_{name}", f"ready_{name}"):
+                connection.execute(f"CREATE TABLE {table} (LIKE bars INCLUDING INDEXES)")
+            connection.commit()
+            bare = copied(connection, f"copied_{name}"), ready(connection, f"ready_{name}", given, base)
+            copy, text, rate = in_turns((*bare, store), given, base)
+            found[name] = {"copy_per_s": copy, "ready_per_s": text, "store_per_s": rate,
+                           "ratio": round(rate / copy, 2), "ratio_to_ready": round(rate / text, 2)}  # fmt: skip
+            for table in ("bars", f"copied_{name}", f"ready_{name}"):
+                held = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+                if held != (sum(map(len, batches)),):
+                    raise Wrong(f"{sum(map(len, batches))} bars were written, {held} are in {table}")
     return found
 
 
@@ -177,6 +185,8 @@ def main() -> None:
     if not given.server:
         options.error("TICKHOUSE_TEST_POSTGRES names no server; `make services` starts one")
     batches = [bars(i, given.batch, min(given.batch, 1000)) for i in range(0, given.rows, given.batch)]
+    with database(given.server) as url:
+        measured(url, batches[:1])  # what the first use of everything costs is of neither side
     with database(given.server) as url:
         found = measured(url, batches)
         found["ticks"] = measured_ticks(url, [ticks(n, given.batch) for n in range(given.rows // given.batch)])

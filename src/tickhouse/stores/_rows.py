@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Boolean, Date, Float, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Date, Float, Integer, LargeBinary, Table, Text
 from sqlalchemy.types import TypeEngine
 
 from tickhouse.core.batches import Output
@@ -27,8 +28,8 @@ from tickhouse.stores._tables import (
 Rows = list[tuple[Any, ...]]
 
 TYPES = (
-    (Text, pa.string()), (LargeBinary, pa.binary()), (Float, pa.float64()), (Integer, pa.int64()), (Boolean, pa.bool_()),
-    (Date, pa.date32()),
+    (Text, pa.string()), (LargeBinary, pa.binary()), (Float, pa.float64()), (BigInteger, pa.int64()),
+    (Integer, pa.int32()), (Boolean, pa.bool_()), (Date, pa.date32()),
 )  # fmt: skip
 
 CLUSTERED_FROM = 256
@@ -74,6 +75,17 @@ def few(kind: Table, rows: Sequence[Sequence[Any]]) -> pa.Table:
     """Rows in the order of the columns of `kind` as an Arrow table."""
     columns = zip(*rows, strict=True)
     return pa.table({c.name: pa.array(v, _arrow(c.type)) for c, v in zip(kind.columns, columns, strict=True)})
+
+
+@lru_cache
+def _schema(kind: Table) -> pa.Schema:
+    return pa.schema([(column.name, _arrow(column.type)) for column in kind.columns])
+
+
+def typed(kind: Table, rows: pa.Table) -> pa.Table:
+    """Rows of `prepared` or `few` whose numbers are as wide as the columns of the table."""
+    wanted = _schema(kind)
+    return rows if rows.schema.types == wanted.types else rows.cast(wanted)
 
 
 def _arrow(kind: TypeEngine[Any]) -> pa.DataType | None:

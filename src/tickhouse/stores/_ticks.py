@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from tickhouse.core.batches import I64, TickBatch
 from tickhouse.core.clock import SECOND
-from tickhouse.stores._copy import Sent, added, copy, csv, raw, without_nan
+from tickhouse.stores._copy import Sent, added, binary, copy, raw, without_nan
 from tickhouse.stores._rows import clustered
 
 COLUMNS = (
@@ -43,7 +43,7 @@ class DailyTicks:
         days = np.unique(day).tolist()
         _make(link, [*days, days[-1] + 1])
         for one in days:
-            sent = csv(rows if len(days) == 1 else rows.filter(pa.array(day == one)))
+            sent = binary(rows if len(days) == 1 else rows.filter(pa.array(day == one)))
             if not added(link, _name(one), sent):
                 _add_rest(link, sent)
 
@@ -67,7 +67,7 @@ class DailyTicks:
 
 
 def _rows(batch: TickBatch) -> pa.Table:
-    table = clustered(batch.to_arrow().append_column("number", pa.array(numbers(batch))))
+    table = clustered(batch.to_arrow().append_column("number", pa.array(numbers(batch), pa.int32())))
     names = ("symbol", "conditions")
     plain = {name: table[name].cast(pa.string()) if name in names else table[name] for name in COLUMNS}
     return without_nan(pa.table(plain))

@@ -22,11 +22,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tickhouse.core.errors import BadSetting, Busy
 from tickhouse.core.replicas import apart
 from tickhouse.core.secrets import without_password
-from tickhouse.stores._copy import added, copy, csv, raw, without_nan
+from tickhouse.stores._copy import added, binary, copy, raw, without_nan
 from tickhouse.stores._links import Links
 from tickhouse.stores._postgres_errors import Place, suitable, translated
-from tickhouse.stores._rows import tuples
-from tickhouse.stores._tables import ANOMALIES, BARS, INDICATORS, SYMBOLS
+from tickhouse.stores._rows import tuples, typed
+from tickhouse.stores._tables import ANOMALIES, BARS, COVERED, INDICATORS, SYMBOLS
 from tickhouse.stores._ticks import DailyTicks
 from tickhouse.stores._upsert import upsert
 from tickhouse.stores._warm import Database, SqlWarm
@@ -60,6 +60,8 @@ DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_se
 """What is committed must be there after a power cut, whatever the server does by itself."""
 NEW = (BARS, INDICATORS, ANOMALIES)
 """Tables whose rows are there already only where a run was cut off and is done again."""
+GROUPED = (SYMBOLS, COVERED)
+"""Tables whose rows come one for each key."""
 TURN = "SELECT pg_advisory_xact_lock(hashtext('tickhouse'), hashtext(current_schema()))"
 """Waits for other writers, and for those that upgrade the tables; the end of the transaction gives the turn away."""
 
@@ -163,16 +165,17 @@ def _begin(connection: Connection) -> None:
 
 def _save(connection: Connection, table: Table, rows: pa.Table) -> None:
     """A few rows one by one, many by COPY: right into the table where they are likely to be new, else by way of a temporary one."""
-    rows = _fitting(without_nan(rows))
-    if rows.num_rows < COPIED_FROM or not _apart(table, rows):
-        connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
-        return
-    link, sent = raw(connection), csv(rows)
-    if table in NEW and not _there(connection, table, rows) and added(link, table.name, sent):
-        return
-    connection.exec_driver_sql(f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS')
-    copy(link, _new(table), sent)
-    connection.exec_driver_sql(_from_new(table))
+    rows = _fitting(without_nan(typed(table, rows)))
+    if rows.num_rows >= COPIED_FROM:
+        link, sent = raw(connection), binary(rows)
+        if table in NEW and not _there(connection, table, rows) and added(link, table.name, sent):
+            return
+        if table in GROUPED or _apart(table, rows):
+            link.execute(_temporary(table))
+            copy(link, _new(table), sent)
+            connection.exec_driver_sql(_from_new(table))
+            return
+    connection.exec_driver_sql(_statement(table), [tuple(map(_clean, row)) for row in tuples(rows)])
 
 
 def _clean(value: Any) -> Any:
@@ -208,6 +211,11 @@ def _apart(table: Table, rows: pa.Table) -> bool:
 
 def _new(table: Table) -> str:
     return f"new_{table.name}"
+
+
+@lru_cache
+def _temporary(table: Table) -> bytes:
+    return f'CREATE TEMP TABLE IF NOT EXISTS "{_new(table)}" (LIKE {table}) ON COMMIT DELETE ROWS'.encode()
 
 
 @lru_cache
