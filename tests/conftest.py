@@ -8,10 +8,10 @@ import pytest
 from hypothesis import settings
 
 from tests.examples import tried
-from tests.servers import kafka_url, postgres_url, private_server, redis_url, s3, s3_second
+from tests.servers import kafka_url, postgres_url, private_server, redis_url, s3, s3_second, valkey_url
 from tickhouse.core.clock import ManualClock
 
-__all__ = ["kafka_url", "postgres_url", "private_server", "redis_url", "s3", "s3_second"]
+__all__ = ["kafka_url", "postgres_url", "private_server", "redis_url", "s3", "s3_second", "valkey_url"]
 
 # The first call of a kernel compiles it, which is no fault of the example that happens to make it.
 settings.register_profile("tickhouse", deadline=None, max_examples=tried(100))

@@ -24,6 +24,18 @@ def warm(url):
         yield store
 
 
+@pytest.fixture(params=["redis", "valkey"])
+def make(request):
+    """Which server the hot store is on."""
+    return request.param
+
+
+@pytest.fixture
+def hot_url(request, make):
+    """Where one of that make is, which others use, too."""
+    return request.getfixturevalue(f"{make}_url")
+
+
 @pytest.fixture
 def clock_of_the_machine():
     """Says how many seconds a call takes."""
