@@ -269,16 +269,7 @@ def test_processes_that_open_a_new_store_at_once_make_it_once(processes):
 def test_ten_kills_in_the_middle_of_writing_leave_only_whole_outputs(url, processes):
     dice = random.Random(7)
     for _ in range(10):
-        process, told = processes(beside.write_on, url)
-        said = told.recv()
-        time.sleep(dice.uniform(0.0, 0.05))
-        process.kill()
-        process.join()
-        while told.poll():
-            try:
-                said = told.recv()
-            except EOFError:
-                break
+        said = beside.killed(processes(beside.write_on, url), dice.uniform(0.0, 0.05))
         assert beside.wrong(url) == ""
         kept = databases.run("SELECT count(*), count(DISTINCT (raw, number)) FROM ticks", url=url)[0]
         assert kept == (beside.position(url) * beside.ROWS,) * 2

@@ -2,7 +2,6 @@
 
 import random
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
@@ -281,16 +280,7 @@ def test_twenty_kills_in_the_middle_of_writing_leave_only_whole_outputs(url, pro
     dice = random.Random(7)
     sqlite.open(url).close()
     for _ in range(20):
-        process, told = processes(beside.write_on, url)
-        said = told.recv()
-        time.sleep(dice.uniform(0.0, 0.03))
-        process.kill()
-        process.join()
-        while told.poll():
-            try:
-                said = told.recv()
-            except EOFError:
-                break
+        said = beside.killed(processes(beside.write_on, url), dice.uniform(0.0, 0.03))
         assert beside.wrong(url) == ""
         warm = sqlite.open(url)
         assert warm.position("g") >= said, "what was acknowledged is there"
