@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from tests.stores import beside, databases
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, indicator, output, plain, stretch
+from tests.stores.statements import questions
 from tests.stores.test_sqlite import ONE, OTHER, VERSIONED
 from tickhouse.core.batches import BarBatch, Output
 from tickhouse.core.errors import Busy, Final, MissingExtra, SettingsError, Temporary, Unreachable
@@ -58,18 +59,8 @@ def many(minutes):
 
 
 def plans(url, ask):
-    """The plan of every statement that a question becomes."""
-    seen = []
-
-    def keep(_connection, _cursor, *rest):
-        if rest[0].startswith(("SELECT", "DELETE")) and "advisory" not in rest[0]:
-            seen.append(rest[:2])
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
-        ask()
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
+    """The plan of every question that is asked."""
+    seen = questions(ask)
     with psycopg.connect(url) as connection:
         return [
             "\n".join(row[0] for row in connection.execute(f"EXPLAIN {sql}", values or None)) for sql, values in seen
