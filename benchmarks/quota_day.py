@@ -2,8 +2,8 @@
 
     python -m benchmarks.quota_day [--only alpha_vantage,fmp]
 
-Each feed polls the dialect of its provider, which counts the calls itself; see tests/steps/quota_day.py. Shares are polled in the
-hours of their market, the others all day. `useful` is what was wished for, or what is allowed where that is less.
+Each feed polls the dialect of its provider, which counts the calls itself (`tools/simulated/quota_day.py`). Shares are
+polled in the hours of their market, the others all day. `useful` is what was wished for, or what is allowed where that is less.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.steps.quota_day import DAYS, Day, spent
+from tools.simulated.quota_day import DAYS, Day, spent
 
 from benchmarks.measure import Wrong, show
 

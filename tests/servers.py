@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,11 +16,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from tools.services.cluster import KafkaNode, cluster
-from tools.services.known import PRIVATE, SERVERS
+from tools.services.known import FETCHED, PRIVATE, SERVERS
 from tools.services.line import Line
 from tools.services.old import OLD, offered
 from tools.services.server import Missing, Server, free_port
 from tools.services.state import PLACE
+from tools.services.valkey import Valkey
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class Private:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _new(self, name: str) -> Server:
-        server = (SERVERS | PRIVATE | OLD)[name](self._folder / f"{name}-{len(self._begun)}")
-        if name in OLD:
+        server = (SERVERS | PRIVATE | FETCHED)[name](self._folder / f"{name}-{len(self._begun)}")
+        if name in FETCHED:
             _fetched(server)
         elif not server.have():
             absent(f"the programs of {name} are not here: `make services` gets them")
@@ -126,9 +128,25 @@ def s3_second() -> S3:
     return S3.of(shared("versity"))
 
 
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """As `redis_url`; where none is named in the environment it is started."""
+    if named := os.environ.get(Valkey.variable):
+        yield named
+        return
+    with _private() as start:
+        yield start(Valkey.name).url
+
+
 @pytest.fixture
 def private_server() -> Iterator[Private]:
     """Starts servers of one's own: `private_server("kafka").kill()`; they and their data are gone after the test."""
+    with _private() as start:
+        yield start
+
+
+@contextmanager
+def _private() -> Iterator[Private]:
     # not below pytest's folder, which only its owner may enter: PostgreSQL is run by another user where the owner is root
     folder = Path(tempfile.mkdtemp(prefix="tickhouse-private-"))
     folder.chmod(0o711)
@@ -148,7 +166,7 @@ def shared(name: str) -> str:
 
 def _fetched(server: Server) -> None:
     """Get a server that `make services` does not, as only a few tests need it."""
-    if not offered(server.name):
+    if server.name in OLD and not offered(server.name):
         pytest.skip(f"{server.name} is offered for Linux on x86-64 only")
     try:
         server.fetch()

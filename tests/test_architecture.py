@@ -1,6 +1,7 @@
 """The shape of the package: who may import whom, what is public, and what an import costs."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,13 @@ def test_a_contract_imports_none_of_the_files_of_its_room():
     for name in ROOMS:
         own = {m for m in imports(SOURCE / name / "__init__.py") if room(m) == name}
         assert not own, (name, own)
+
+
+def test_neither_benchmarks_nor_tools_import_tests():
+    root = Path(__file__).parents[1]
+    paths = [path for folder in ("benchmarks", "tools") for path in (root / folder).rglob("*.py")]
+    assert len(paths) > 40
+    assert not [str(path) for path in paths if re.search(r"^\s*(from|import) tests\b", path.read_text(), re.MULTILINE)]
 
 
 def test_every_folder_and_file_at_the_top_is_a_room_or_joins_rooms():

@@ -19,12 +19,11 @@ from tickhouse.process import Engine
 from tickhouse.quality._suite import Suite
 from tickhouse.steps import chosen
 from tickhouse.steps.archive import Archive
-from tickhouse.steps.awaited import awaited
+from tickhouse.steps.awaited import awaited_lake, awaited_warm
 from tickhouse.steps.ingest import Ingest
 from tickhouse.steps.lanes import Lanes
 from tickhouse.steps.notes import label, made, must_be_whole
 from tickhouse.steps.past import Past
-from tickhouse.steps.patient import patient
 from tickhouse.steps.process import Process
 from tickhouse.steps.publish import Publishing
 from tickhouse.steps.shared import Shared, check, shards
@@ -96,8 +95,8 @@ class Pipeline:
         waited for, until `ended`.
         """
         ended = ended or Event()
-        warm = patient(self.warm, ended)
-        past = Past(self.journal, awaited(self.lake, ended), warm)
+        warm = awaited_warm(self.warm, ended)
+        past = Past(self.journal, awaited_lake(self.lake, ended), warm)
 
         def made(shard: Shard | None) -> Process:
             store = self.publishing.behind(warm, shard) if write else warm
@@ -121,7 +120,7 @@ class Pipeline:
         rules, most = self.settings.lake, self.settings.journal.max_bytes
         # An open run holds the journal back, so it must be much smaller than what may wait there.
         roll_bytes = min(rules.roll_bytes, most // 8) if most else rules.roll_bytes
-        lake = awaited(self.lake, ended or Event())
+        lake = awaited_lake(self.lake, ended or Event())
         return Archive(self.journal, lake, Roller(roll_bytes, rules.roll_after, lake))
 
     def close(self) -> None:

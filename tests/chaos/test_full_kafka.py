@@ -1,12 +1,11 @@
 """The disk of a broker is full: it is said in one sentence, nothing acknowledged is lost, and with room made it goes on."""
 
-import shutil
-import subprocess
 import sys
 import time
 
 import pytest
 
+from tests.chaos.disk import fill, moved
 from tests.journal.samples import entry
 from tickhouse.core.errors import Temporary
 from tickhouse.core.plugins import open_url
@@ -15,31 +14,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture
-def small(private_server, tmp_path):
-    """A Kafka with its data on a disk of its own, of 64 MB."""
-    server = private_server("kafka")
-    server.stop()
-    data, kept = server.folder / "data", tmp_path / "kept"
-    shutil.copytree(data, kept)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a disk of its own cannot be mounted here: that takes root")
-    shutil.copytree(kept, data, dirs_exist_ok=True)
-    try:
-        server.start()
+def small(private_server):
+    """A Kafka with its data on a disk of their own."""
+    with moved(private_server("kafka"), 64) as server:
         yield server
-    finally:
-        server.kill()
-        subprocess.run(["umount", "-l", str(data)], check=True)
-
-
-def fill(folder, left: int) -> None:
-    """Take all the room of a disk but so many bytes."""
-    room = shutil.disk_usage(folder).free - left
-    with (folder.parent / "data" / "filler").open("wb") as filler:
-        filler.write(b"x" * room)
 
 
 def insist(journal, number: int, seconds: float = 90) -> int:
@@ -56,7 +34,7 @@ def insist(journal, number: int, seconds: float = 90) -> int:
 def test_a_full_disk_of_the_broker_is_waited_for(small):
     journal = open_url("journal", f"kafka://{small.url}/house?partitions=2&timeout=5s&compression=none")
     taken = [insist(journal, number) for number in range(3)]
-    fill(small.folder / "data", 200_000)
+    ballast = fill(small.folder / "data", 200_000)
     with pytest.raises(
         Temporary, match=r"^Kafka at .* (does not answer|cannot write to its disk).*waits until"
     ) as full:
@@ -64,7 +42,7 @@ def test_a_full_disk_of_the_broker_is_waited_for(small):
             taken += journal.append([entry(200, 200 * len(taken))])
     assert "\n" not in str(full.value)
     assert len(taken) < 900
-    (small.folder / "data" / "filler").unlink()
+    ballast.unlink()
     small.restart()
     taken.append(insist(journal, len(taken)))
     assert taken == list(range(0, 200 * len(taken), 200)), "nothing is lost, and nothing is there twice"

@@ -3,43 +3,16 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
+from tests.chaos.disk import fill, mounted
 from tests.chaos.test_postgres import told
 from tests.chaos.test_processes import Place, ended, place
 from tests.stores import databases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-SIZE = 32 << 20
-
-
-@contextmanager
-def disk(folder: Path, owner: int) -> Iterator[Path]:
-    """A small disk of its own; the test is skipped where none may be mounted."""
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},uid={owner},mode=700", "tmpfs", str(folder)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=False)
-
-
-def fill(folder: Path) -> Path:
-    """Take all the room there is."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            return ballast
 
 
 def behind(p: Place) -> int:
@@ -60,7 +33,7 @@ def until(condition: Callable[[], bool], process: "subprocess.Popen[str]", secon
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(tmp_path, private_server):
     """Once until there is room; once until it is ended, which it is at once and in one sentence."""
     server = private_server("postgres")
-    with disk(server.folder / "small", server.folder.stat().st_uid) as small:
+    with mounted(server.folder / "small", 32, owner=server.folder.stat().st_uid) as small:
         (small / "space").mkdir()
         shutil.chown(small / "space", server.folder.stat().st_uid)
         databases.run(

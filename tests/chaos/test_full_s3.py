@@ -1,11 +1,10 @@
 """A disk of an S3 server that is really full: it is told once and waited for, and with room made everything is archived once."""
 
-import subprocess
 import time
 
 import pytest
 
-from tests.chaos.test_full_postgres import fill
+from tests.chaos.disk import fill, moved
 from tests.chaos.test_s3 import Run, bronze, contents, journal
 from tests.lake.buckets import address
 from tests.servers import S3
@@ -17,20 +16,9 @@ __all__ = ["bronze"]
 
 @pytest.fixture(params=["minio", "versity"])
 def small(private_server, request):
-    """A server with its data on a disk of its own, of 64 MB."""
-    server = private_server(request.param)
-    server.stop()
-    data = server.folder / "data"
-    words = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(data)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        server.start()
+    """A server with its data on a disk of their own."""
+    with moved(private_server(request.param), 64) as server:
         yield server
-    finally:
-        server.kill()
-        subprocess.run(["umount", "--lazy", str(data)], check=True)
 
 
 def test_a_full_disk_is_waited_for(small, bronze):

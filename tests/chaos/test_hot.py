@@ -27,10 +27,11 @@ def position(p):
 
 @pytest.mark.slow
 @pytest.mark.alone
+@pytest.mark.parametrize("make", ["redis", "valkey"])
 def test_a_redis_that_is_killed_and_frozen_costs_no_bar_and_the_serving_process_answers_throughout(
-    tmp_path, private_server
+    tmp_path, private_server, make
 ):
-    server = private_server("redis")
+    server = private_server(make)
     url = named(server.url)
     with place(tmp_path, rate=RATE) as p:
         with (tmp_path / "tickhouse.toml").open("a") as file:

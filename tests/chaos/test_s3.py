@@ -21,7 +21,7 @@ from tickhouse.lake.local import open as open_local
 from tickhouse.lake.rolling import Roller
 from tickhouse.lake.s3 import open as open_s3
 from tickhouse.steps.archive import GROUP, Archive
-from tickhouse.steps.awaited import awaited
+from tickhouse.steps.awaited import awaited_lake
 
 pytestmark = pytest.mark.slow
 FROZEN = float(os.environ.get("FROZEN", "6"))
@@ -46,7 +46,7 @@ class Run:
 
     def _work(self) -> None:
         try:
-            lake = awaited(self.lake, self.ended)
+            lake = awaited_lake(self.lake, self.ended)
             archive = Archive(self.journal, lake, Roller(300_000, 1e9, lake))
             while archive.step(timeout=0, max_messages=50):
                 time.sleep(0.01)
@@ -152,7 +152,7 @@ def test_cut_in_the_middle_of_an_object_that_goes_in_parts(private_server, tmp_p
     lake = open_s3(address(S3.of(server.url), "parts", timeout="2s", part="5MiB"))
     line.hold()
     with ThreadPoolExecutor(1) as pool:
-        written = pool.submit(awaited(lake, threading.Event()).write, run)
+        written = pool.submit(awaited_lake(lake, threading.Event()).write, run)
         line.release()
         time.sleep(0.03)
         line.hold()

@@ -1,14 +1,10 @@
 """What tests of the command line use: the command line, and a small house."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.cli.inside import CommandLine
-from tickhouse.core import observe
 
 LINES = (
     "time,symbol,price,size",
@@ -29,13 +25,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Leave the log of this process, which commands set up, as it was."""
-    hooks, handlers, level = observe.hooks, logging.root.handlers[:], logging.root.level
-    yield
-    observe.hooks, logging.root.handlers[:] = hooks, handlers
-    logging.root.setLevel(level)
-    structlog.reset_defaults()
+def restored(log_as_it_was: None) -> None:
+    """Commands set up the log of this process."""
 
 
 @pytest.fixture

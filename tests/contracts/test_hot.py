@@ -17,8 +17,8 @@ from tickhouse.core.plugins import open_url
 class Beside:
     """Writes to a server as one process and reads as another, which took in nothing itself."""
 
-    def __init__(self, request):
-        url = named(request.getfixturevalue("redis_url"))
+    def __init__(self, request, server):
+        url = named(request.getfixturevalue(server))
         self.writer, self.reader = open_url("stores", url), open_url("stores", url)
         request.addfinalizer(lambda: forget(self.writer, self.reader))
         self.ticks, self.bars = self.writer.ticks, self.writer.bars
@@ -32,7 +32,11 @@ class Beside:
         return self.reader.forming(symbols, interval)
 
 
-BACKENDS = {"memory": lambda request: open_url("stores", "memory://"), "redis": Beside}
+BACKENDS = {
+    "memory": lambda request: open_url("stores", "memory://"),
+    "redis": lambda request: Beside(request, "redis_url"),
+    "valkey": lambda request: Beside(request, "valkey_url"),
+}
 
 
 @pytest.fixture(params=BACKENDS)

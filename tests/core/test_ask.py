@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tools.simulated.site import Script, response, site
 
-from tests.core.servers import Script, response, site
 from tickhouse.core import observe
 from tickhouse.core.clock import ManualClock, SystemClock
 from tickhouse.core.errors import BadCredentials, BadMessage, Final, NoData, RateLimited, TickhouseError, Unreachable

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -15,15 +14,7 @@ from tickhouse.core.errors import BadCredentials
 from tickhouse.core.secrets import Secret
 from tickhouse.core.settings import LogSettings
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Leave logging and the hooks as they were."""
-    hooks, handlers, level = observe.hooks, logging.root.handlers[:], logging.root.level
-    yield
-    observe.hooks, logging.root.handlers[:] = hooks, handlers
-    logging.root.setLevel(level)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("log_as_it_was")
 
 
 def lines(form: Literal["console", "json"], level: Literal["debug", "info", "warning"] = "info") -> io.StringIO:

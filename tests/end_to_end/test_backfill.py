@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tools.simulated.site import response, site
 
 import tickhouse as th
-from tests.core.servers import response, site
 from tests.end_to_end.test_polled import configured, tickhouse
 from tests.steps.test_backfill import days, klines, observations
 from tickhouse.cli.backfilling import Wanted, backfill

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.simulated.site import response, site
 
-from tests.core.servers import response, site
 from tests.steps.polling import quote
 from tickhouse.core.clock import SECOND
 

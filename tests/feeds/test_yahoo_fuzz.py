@@ -1,7 +1,6 @@
 """Whatever Yahoo sends becomes rows, control or a reason, and what becomes a row stood in the message."""
 
 import json
-import math
 import random
 import struct
 from typing import Any
@@ -13,17 +12,15 @@ from hypothesis import strategies as st
 from tests.examples import tried
 from tests.feeds.changed import changed, places
 from tests.feeds.samples_yahoo import CHARTS, PRICES, QUOTES
+from tests.feeds.sound import sound
 from tests.feeds.yahoo_messages import body, chart, frame, pricing
-from tickhouse.core.batches import Parsed, RawBatch
-from tickhouse.core.errors import TickhouseError
+from tickhouse.core.batches import Parsed
 from tickhouse.core.model import Kind
-from tickhouse.core.requests import Answer
 from tickhouse.feeds import yahoo
 from tickhouse.feeds._messages import NotUnderstood
 from tickhouse.feeds._yahoo_stream import fields, shortest, zigzag
 
 FEED = yahoo.open()
-LATER = 1_800_000_000_000_000
 VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -46,19 +43,7 @@ VALUES: tuple[Any, ...] = (
 
 def parsed(channel: str, payload: bytes) -> Parsed:
     """Parses and holds what holds for every message."""
-    found = FEED.parse(RawBatch.of("yahoo", channel, [payload], LATER))
-    assert (found.kinds[0] == Kind.REJECTED) <= bool(found.rejects)
-    for reject in found.rejects:
-        assert reject.reason.isidentifier() and 0 < len(reject.detail) < 400
-    for row in found.quotes.to_pylist() if found.quotes is not None else ():
-        assert row["symbol"] and math.isfinite(row["price"]) and row["event_time"].year >= 1970
-    if found.bars is not None:
-        for column in ("open", "high", "low", "close", "volume"):
-            assert np.isfinite(getattr(found.bars, column)).all()
-        assert (np.diff(found.bars.start) >= 0).all()
-    error = FEED.classify(Answer(200, {}, payload, LATER))
-    assert error is None or isinstance(error, TickhouseError)
-    return found
+    return sound(FEED, channel, payload)
 
 
 def test_any_value_in_any_place_of_an_answer() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.simulated.site import response, site
 
-from tests.core.servers import response, site
 from tests.feeds.conversations import asked
 from tests.feeds.yahoo_messages import NEW_YORK_OPEN, body, chart, quotes, refusal
 from tickhouse.core.clock import SystemClock

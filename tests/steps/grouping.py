@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.steps.polling import Provider, Scene, Timeline, us
+from tools.simulated.scene import Provider, Scene
+from tools.simulated.timeline import Timeline, us
+
 from tickhouse.core.clock import SECOND
 from tickhouse.core.inbox import Inbox
 from tickhouse.core.model import Query

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tools.simulated.site import response, site
+from tools.simulated.timeline import us
 
-from tests.core.servers import response, site
 from tests.feeds.yahoo_messages import chart
-from tests.steps.polling import us
 from tickhouse.core.clock import ManualClock
 from tickhouse.core.errors import BadSetting, RateLimited
 from tickhouse.core.model import Query, Want, interval_us

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from tests.core.servers import response
+from tools.simulated.scene import Provider
+from tools.simulated.site import response
+from tools.simulated.timeline import Timeline, us
+
 from tests.steps.grouping import GroupScene
-from tests.steps.polling import Provider, Timeline, finnhub, quote, us
+from tests.steps.polling import finnhub, quote
 from tickhouse.core.clock import SECOND
 from tickhouse.core.marks import Event
 from tickhouse.core.model import Query

@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from tools.simulated.timeline import Timeline
+
 from tests.steps.grouping import GroupScene
-from tests.steps.polling import Timeline
 from tests.steps.test_failover import DAY, first, second
 from tickhouse.steps.follow import Follow
 

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
+from tools.simulated.site import response, site
 
-from tests.core.servers import response, site
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.model import Want
 from tickhouse.core.settings import load

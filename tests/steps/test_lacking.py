@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tools.simulated.timeline import us
 
-from tests.steps.polling import us
 from tickhouse.core import sessions
 from tickhouse.steps.lacking import lacking, split, united, without
 

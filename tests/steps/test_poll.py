@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.simulated.scene import Provider, Scene
+from tools.simulated.site import response
+from tools.simulated.timeline import Timeline, us
 
-from tests.core.servers import response
-from tests.steps.polling import Provider, Scene, Timeline, finnhub, quote, us
+from tests.steps.polling import finnhub, quote
 from tickhouse.core.marks import Event
 
 SIMPLE = "/api/v3/simple/price"

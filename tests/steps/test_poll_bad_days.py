@@ -5,9 +5,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tools.simulated.scene import Provider, Scene
+from tools.simulated.site import response
+from tools.simulated.timeline import Timeline, us
 
-from tests.core.servers import response
-from tests.steps.polling import Provider, Scene, Timeline, finnhub, global_quote, quote, us
+from tests.steps.polling import finnhub, global_quote, quote
 from tickhouse.core.model import Query
 from tickhouse.core.plugins import load
 from tickhouse.steps.heal import Heal

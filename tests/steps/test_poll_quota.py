@@ -4,9 +4,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tools.simulated.scene import Provider, Scene
+from tools.simulated.site import response
+from tools.simulated.timeline import Timeline, us
 
-from tests.core.servers import response
-from tests.steps.polling import Provider, Scene, Timeline, finnhub, global_quote, quote, us
+from tests.steps.polling import finnhub, global_quote, quote
 from tickhouse.core.budget import Budget, day_end
 from tickhouse.core.plan import Plan, planned
 from tickhouse.core.requests import Pace

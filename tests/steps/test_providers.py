@@ -5,9 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tools.simulated.scene import Scene
+from tools.simulated.site import response
+from tools.simulated.timeline import Timeline, us
 
-from tests.core.servers import response
-from tests.steps.polling import Scene, Timeline, finnhub, quote, us
+from tests.steps.polling import finnhub, quote
 from tickhouse.cli.ask import status as command
 from tickhouse.cli.providers import providers, told
 from tickhouse.core.budget import Budget

@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from tests.steps.quota_day import DAYS, Day, spent
+from tools.simulated.quota_day import DAYS, Day, spent
 
 QUICK = ("frankfurter",)
 

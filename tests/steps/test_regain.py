@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.simulated.scene import Scene
+from tools.simulated.site import response
+from tools.simulated.timeline import Timeline, us
 
-from tests.core.servers import response
-from tests.steps.polling import Scene, Timeline, finnhub, quote, us
+from tests.steps.polling import finnhub, quote
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import Unreachable
 from tickhouse.core.model import Query

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tools.simulated.site import response, site
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.core.servers import response, site
 from tickhouse.core.clock import SystemClock
 from tickhouse.core.errors import BadCredentials, Unreachable
 from tickhouse.core.inbox import Inbox

@@ -1,7 +1,9 @@
 """What other processes do to a store in the tests: they write until they are killed, read while others write, open at once."""
 
+import time
 from contextlib import closing
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from os import getpid
 
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, output
@@ -36,6 +38,21 @@ def write_on(url: str, told: Connection) -> None:
         position += 1
         warm.write("g", step(position), b"%d" % position)
         told.send(position)
+
+
+def killed(started: tuple[BaseProcess, Connection], seconds: float) -> int:
+    """Kill who does `write_on` so many seconds after its first word; returns the last position that it said."""
+    process, told = started
+    said = int(told.recv())
+    time.sleep(seconds)
+    process.kill()
+    process.join()
+    while told.poll():
+        try:
+            said = told.recv()
+        except EOFError:
+            break
+    return said
 
 
 def write_ticks(url: str, told: Connection) -> None:

@@ -1,7 +1,6 @@
 """What the tests of the stores use."""
 
 import multiprocessing
-import time
 from contextlib import closing
 
 import pytest
@@ -24,16 +23,16 @@ def warm(url):
         yield store
 
 
+@pytest.fixture(params=["redis", "valkey"])
+def make(request):
+    """Which server the hot store is on."""
+    return request.param
+
+
 @pytest.fixture
-def clock_of_the_machine():
-    """Says how many seconds a call takes."""
-
-    def took(call):
-        began = time.perf_counter()
-        call()
-        return time.perf_counter() - began
-
-    return took
+def hot_url(request, make):
+    """Where one of that make is, which others use, too."""
+    return request.getfixturevalue(f"{make}_url")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from tests.stores import beside, databases
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, indicator, output, plain, stretch
+from tests.stores.statements import questions
 from tests.stores.test_sqlite import ONE, OTHER, VERSIONED
 from tickhouse.core.batches import BarBatch, Output
 from tickhouse.core.errors import Busy, Final, MissingExtra, SettingsError, Temporary, Unreachable
@@ -58,18 +59,8 @@ def many(minutes):
 
 
 def plans(url, ask):
-    """The plan of every statement that a question becomes."""
-    seen = []
-
-    def keep(_connection, _cursor, *rest):
-        if rest[0].startswith(("SELECT", "DELETE")) and "advisory" not in rest[0]:
-            seen.append(rest[:2])
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
-        ask()
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
+    """The plan of every question that is asked."""
+    seen = questions(ask)
     with psycopg.connect(url) as connection:
         return [
             "\n".join(row[0] for row in connection.execute(f"EXPLAIN {sql}", values or None)) for sql, values in seen
@@ -269,16 +260,7 @@ def test_processes_that_open_a_new_store_at_once_make_it_once(processes):
 def test_ten_kills_in_the_middle_of_writing_leave_only_whole_outputs(url, processes):
     dice = random.Random(7)
     for _ in range(10):
-        process, told = processes(beside.write_on, url)
-        said = told.recv()
-        time.sleep(dice.uniform(0.0, 0.05))
-        process.kill()
-        process.join()
-        while told.poll():
-            try:
-                said = told.recv()
-            except EOFError:
-                break
+        said = beside.killed(processes(beside.write_on, url), dice.uniform(0.0, 0.05))
         assert beside.wrong(url) == ""
         kept = databases.run("SELECT count(*), count(DISTINCT (raw, number)) FROM ticks", url=url)[0]
         assert kept == (beside.position(url) * beside.ROWS,) * 2

@@ -17,9 +17,9 @@ from tickhouse.stores import memory
 
 
 @pytest.fixture
-def place(redis_url):
+def place(hot_url):
     """A URL with keys of its own, which are removed."""
-    url = named(redis_url)
+    url = named(hot_url)
     yield url
     forget(open_url("stores", url))
 
@@ -118,13 +118,13 @@ BAR = st.lists(st.tuples(st.sampled_from("AB"), *(st.integers(0, 2) for _ in ran
 
 @settings(max_examples=tried(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(PRICE, max_size=6), st.lists(BAR, max_size=6), st.randoms(use_true_random=False))
-def test_whoever_writes_what_at_the_same_time_the_end_is_that_of_the_store_in_memory(redis_url, prices, bars, chance):
+def test_whoever_writes_what_at_the_same_time_the_end_is_that_of_the_store_in_memory(hot_url, prices, bars, chance):
     """A value is a function of its rank here: of two that are equally new it does not matter which one is shown."""
     given_ = [
         ("ticks", ticks(*({"symbol": s, "event_time": T0 + t, "price": t + 1.0} for s, t in rows))) for rows in prices
     ]
     given_ += [("bars", batch([_bar(*row) for row in rows])) for rows in bars]
-    url, plain = named(redis_url), memory.open()
+    url, plain = named(hot_url), memory.open()
     stores = [open_url("stores", url) for _ in range(3)]
     try:
         for method, one in given_:
@@ -168,12 +168,12 @@ def test_a_url_that_cannot_be_is_refused_without_telling_the_password(url, said)
     assert "verysecret" not in str(refused.value)
 
 
-def test_a_wrong_password_a_missing_one_and_a_missing_database_are_refused_in_one_sentence(redis_url):
-    secret = redis_url.split("@")[0].rpartition(":")[2]
+def test_a_wrong_password_a_missing_one_and_a_missing_database_are_refused_in_one_sentence(hot_url):
+    secret = hot_url.split("@")[0].rpartition(":")[2]
     for url, said in (
-        (redis_url.replace(secret, "wrong"), "refuses the password"),
-        (redis_url.replace(f":{secret}@", ""), "wants a password"),
-        (redis_url.removesuffix("/0") + "/4711", "no database of that number"),
+        (hot_url.replace(secret, "wrong"), "refuses the password"),
+        (hot_url.replace(f":{secret}@", ""), "wants a password"),
+        (hot_url.removesuffix("/0") + "/4711", "no database of that number"),
     ):
         with pytest.raises(SettingsError, match=said) as refused:
             open_url("stores", url)

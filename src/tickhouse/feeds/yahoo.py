@@ -13,9 +13,9 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from tickhouse.core.batches import Parsed, RawBatch, every_kind
+from tickhouse.core.batches import Parsed, RawBatch
 from tickhouse.core.errors import BadSetting, NoData
-from tickhouse.core.model import Hole, Ids, Kind, Reject, Want
+from tickhouse.core.model import Hole, Ids, Want
 from tickhouse.core.requests import About, Answer, Cost, Pace, Request, Subscription, Ways
 from tickhouse.core.secrets import Secret
 from tickhouse.core.symbols import canonical
@@ -144,9 +144,7 @@ class Yahoo:
         read = self._readers.get(raw.channel.partition(":")[0])
         if read is not None:
             return read(raw)
-        detail = f"yahoo has no channel {raw.channel[:40]!r}"
-        rejects = tuple(Reject(index, "unknown_channel", detail) for index in range(len(raw)))
-        return Parsed(every_kind(len(raw), Kind.REJECTED), rejects=rejects)
+        return Parsed.refused(raw, "unknown_channel", f"yahoo has no channel {raw.channel[:40]!r}")
 
     @cached_property
     def _readers(self) -> Mapping[str, Callable[[RawBatch], Parsed]]:

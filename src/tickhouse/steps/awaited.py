@@ -1,29 +1,48 @@
-"""A lake that is waited for while it is away, as a server may be: the archive and the engine must not lose their place."""
+"""A lake and a warm store that are waited for while they are away, as servers may be: who asks them must not lose its place."""
 
-import logging
+import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from threading import Event
+from functools import partial
+from threading import Event, Thread
 from typing import Any, TypeVar, cast
 
-from tickhouse.core import observe
 from tickhouse.core.batches import Record, TickBatch
-from tickhouse.core.errors import Temporary
 from tickhouse.core.retry import Retry
 from tickhouse.lake import Lake, LakeObject
+from tickhouse.steps.patience import Patience
+from tickhouse.stores import Remote, Warm
 
-LINE = "lake"
+LAKE, WARM = "lake", "warm store"
+WARM_SECONDS = 1.0
+"""After so long the store is asked again where the error does not say when."""
+SILENT_SECONDS, LOOK_SECONDS = 10.0, 1.0
+"""A store that hangs for so long is told of; how often that is looked at."""
+LEAVE_SECONDS = 5.0
+"""How long it may hang when we are to end."""
 T = TypeVar("T")
 
 
-def awaited(lake: Lake, ended: Event) -> Lake:
+def awaited_lake(lake: Lake, ended: Event) -> Lake:
     """The lake, whose `write`, `end` and `ticks` are asked again while trying again can help, until `ended`; then they raise
     `Temporary`. It is told once when the lake goes away and once when it is back."""
-    return cast(Lake, _Awaited(lake, ended))
+    return cast(Lake, _Lake(lake, ended))
 
 
-class _Awaited:
+def awaited_warm(warm: Warm, ended: Event) -> Warm:
+    """The store, each question of which is asked again while trying again can help, until `ended`; then it raises `Temporary`, also
+    where the store hangs.
+
+    It is told once when the store goes away, or hangs, and once when it is back.
+    """
+    made = _Warm(warm, ended)
+    Thread(target=_watch, args=(weakref.ref(made),), name=WARM, daemon=True).start()
+    return cast(Warm, made)
+
+
+class _Lake:
     def __init__(self, lake: Lake, ended: Event) -> None:
-        self._lake, self._ended, self._away = lake, ended, False
+        self._lake, self._ended, self._patience = lake, ended, Patience(LAKE, "lake", f"the {LAKE}")
         self._retry = Retry(first=1.0, most=10.0)
 
     def __getattr__(self, name: str) -> Any:
@@ -42,19 +61,40 @@ class _Awaited:
         return iter(self._insist(lambda: list(self._lake.ticks(*asked))))
 
     def _insist(self, ask: Callable[[], T]) -> T:
-        failures = 0
-        while True:
+        return self._patience.insist(ask, self._ended, self._retry.backoff)
+
+
+class _Warm:
+    def __init__(self, warm: Warm, ended: Event) -> None:
+        self._warm, self._ended, self._patience = warm, ended, Patience(WARM, "stores", f"the {WARM}")
+        self._since: float | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._insist, getattr(self._warm, name))
+
+    def look(self) -> None:
+        """Tell of a question that has had no answer for long, and let go of it when we are to end."""
+        since = self._since
+        waited = 0.0 if since is None else time.monotonic() - since
+        if waited > SILENT_SECONDS:
+            self._patience.tell(f"the warm store has not answered for {SILENT_SECONDS:g} s")
+        if waited > LEAVE_SECONDS and self._ended.is_set() and isinstance(self._warm, Remote):
+            self._warm.cut()
+
+    def _insist(self, ask: Callable[..., Any], *given: Any) -> Any:
+        def timed() -> Any:
+            self._since = time.monotonic()
             try:
-                answer = ask()
-            except Temporary as error:
-                failures += 1
-                if failures == 1 and not self._away:
-                    self._away = True
-                    observe.tell("lake", "line is down", logging.WARNING, line=LINE, error=str(error))
-                if self._ended.wait(error.retry_after or self._retry.backoff(failures)):
-                    raise
-            else:
-                if self._away:
-                    self._away = False
-                    observe.tell("lake", "connected again", line=LINE, host=f"the {LINE}")
-                return answer
+                return ask(*given)
+            finally:
+                self._since = None
+
+        return self._patience.insist(timed, self._ended, lambda failures: WARM_SECONDS)
+
+
+def _watch(made: "weakref.ref[_Warm]") -> None:
+    """Look after a store for as long as it is used."""
+    while (store := made()) is not None:
+        store.look()
+        del store
+        time.sleep(LOOK_SECONDS)

@@ -36,7 +36,7 @@ class Process:
 
     With `write` false it only follows: it shows what the engine says, keeps the newest values for this process alone, and leaves
     storing to the process that has the role. The engine has gone on when its output is stored, so `warm` should be one that is
-    waited for (`steps.patient`). With a `shard` it takes the symbols of that alone.
+    waited for (`steps.awaited`). With a `shard` it takes the symbols of that alone.
     """
 
     def __init__(self, journal: Journal, engine: Engine, warm: Warm, hot: Hot, suite: Suite, clock: Clock) -> None:

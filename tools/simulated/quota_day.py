@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.core.servers import response
-from tests.steps.polling import Provider, Scene, Timeline, us
 from tickhouse.core.requests import Pace
 from tickhouse.exchange import Request
 from tickhouse.exchange.binance import Binance
@@ -16,6 +14,9 @@ from tickhouse.exchange.history import History
 from tickhouse.exchange.limits import Doorman, Limits
 from tickhouse.exchange.market import Market
 from tickhouse.exchange.world import World
+from tools.simulated.scene import Provider, Scene
+from tools.simulated.site import response
+from tools.simulated.timeline import Timeline, us
 
 KEY = "simulated00simulated00simulated0"
 ROUND = 30_000_000

@@ -1,4 +1,4 @@
-"""Small real servers for the tests of the transport: scripted HTTP answers, byte by byte."""
+"""Small real servers: scripted HTTP answers, byte by byte."""
 
 import asyncio
 import inspect
