@@ -15,7 +15,7 @@ import pytest
 import tickhouse as th
 from tests.end_to_end.tape import write
 
-KILLS = int(os.environ.get("KILLS", "24"))
+KILLS = int(os.environ.get("KILLS", "16"))
 
 
 def command(data: Path, tape: Path) -> list[str]:
@@ -53,7 +53,7 @@ def test_a_killed_load_goes_on_and_ends_like_an_undisturbed_one(tmp_path):
         began = time.monotonic()
         loaded(folder / "calm", tape.path)
         whole = time.monotonic() - began
-        killed += kill_until_loaded(folder / "wild", tape.path, whole, random.Random(round_))
+        killed += kill_until_loaded(folder / "wild", tape.path, whole, random.Random(round_), min(12, KILLS - killed))
         assert contents(folder / "wild") == contents(folder / "calm")
         round_ += 1
         sys.stdout.write(f"{killed} of {KILLS} kills\n")
@@ -66,10 +66,10 @@ def loaded(data: Path, tape: Path) -> None:
     assert json.loads(done.stdout)
 
 
-def kill_until_loaded(data: Path, tape: Path, whole: float, random_: random.Random) -> int:
-    """Start the load again and again and kill it at random moments, a dozen times at most; then let it end."""
+def kill_until_loaded(data: Path, tape: Path, whole: float, random_: random.Random, most: int) -> int:
+    """Start the load again and again and kill it at random moments, `most` times at most; then let it end."""
     kills = 0
-    for _ in range(12):
+    for _ in range(most):
         process = subprocess.Popen(command(data, tape), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             process.wait(random_.uniform(0.35, 0.95) * whole)
