@@ -121,3 +121,15 @@ def test_a_group_that_cannot_be_asked_about_is_joined(shared, monkeypatch):
         assert time.monotonic() < until
     waiting.catch_up(30)
     assert said == []
+
+
+def test_what_needs_no_rows_is_noted_soon_so_that_nobody_waits_for_a_checkpoint(house, clock):
+    pipeline = house()
+    process = pipeline.process()
+    pipeline.journal.append([entry(4)])
+    process.step(0)
+    pipeline.journal.append([entry(2, start=4)])
+    process.step(0)
+    clock.move(1.5)
+    assert process.step(0) is False
+    assert pipeline.warm.position(GROUP) == 6
