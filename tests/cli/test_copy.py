@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,30 @@ def test_only_what_is_elsewhere_is_copied(mine):
         assert (same["kind"], same["written"]) == ("store", 0)
     same = run("copy", "--from", "mine", "--to", "mine")
     assert same.returncode == 2 and "another place than --from" in same.stderr
+
+
+def test_ticks_that_postgresql_keeps_go_along_where_the_new_house_keeps_them(mine):
+    day = datetime.now(UTC).date() - timedelta(days=1)
+    Path("now.csv").write_text(Path("u.csv").read_text().replace("2026-03-02", f"{day}"))
+    with databases.empty() as one, databases.empty() as other:
+        for name, url, keep in (("old", one, "3d"), ("new", other, "2d"), ("none", other, "0s")):
+            Path(f"{name}.toml").write_text(f'data = "{name}"\n[warm]\nurl = "{url}"\nkeep_ticks = "{keep}"\n')
+        good("load", "now.csv", "--config", "old.toml")
+        asked = "SELECT * FROM gold.ticks ORDER BY symbol, raw"
+        kept = databases.run(asked, url=one)
+        assert len(kept) == len(LINES)
+        said = good("copy", "--from", "old.toml", "--to", "none.toml").stderr
+        assert "the ticks that are kept in PostgreSQL here were not copied: the house there keeps none" in said
+        databases.run("DROP SCHEMA public, gold CASCADE", "CREATE SCHEMA public", url=other)
+        assert (
+            "ticks                    1,200 rows here, 1,200 there"
+            in good("copy", "--from", "old.toml", "--to", "new.toml").stderr
+        )
+        assert databases.run(asked, url=other) == kept
+        again = json.loads(good("copy", "--from", one, "--to", other, "--json").stdout)
+        assert (again["tables"]["ticks"]["new"], again["written"], again["left"]) == (len(LINES), 0, "")
+        back = good("copy", "--from", "new.toml", "--to", "back").stderr
+        assert "were not copied: only PostgreSQL keeps them" in back
 
 
 def test_a_house_at_work_is_refused(mine):

@@ -235,7 +235,8 @@ def status(as_json: Json = False, data: Data = None, config: Config = None) -> N
     for feed, quota in found["quota"].items():
         typer.echo(f"quota of {feed}: {told(quota)}{_until(quota)}")
     for name, process in found["roles"].items():
-        typer.echo(f"role {name}: {f'process {process}' if process else 'not running'}")
+        said = "not running" if process is None else f"process {process or 'of several'}"
+        typer.echo(f"role {name}: {said}")
 
 
 def _group(name: str, group: dict[str, Any]) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from tickhouse.cli.common import emit_json, say, settings
-from tickhouse.cli.working import working
+from tickhouse.cli.working import store, working
 from tickhouse.core.budget import day_end
 from tickhouse.core.clock import SECOND
 from tickhouse.core.errors import BadSetting, Busy, Final, HouseLocked, NoData, Temporary, TickhouseError
@@ -23,6 +24,7 @@ from tickhouse.core.times import instant, rfc3339
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps import chosen, locks
 from tickhouse.steps.backfill import FOREVER, Backfill, Done, Piece, Task, failed, outlook
+from tickhouse.steps.helping import Helping, helping
 from tickhouse.steps.process import GROUP
 
 PATIENCE = 30.0
@@ -90,8 +92,9 @@ def _settle(pipeline: Pipeline) -> None:
     if (pipeline.warm.position(GROUP) or 0) >= end:
         return
     try:
-        with locks.role(pipeline.settings.data, "process"):
-            pipeline.process().catch_up()
+        with locks.role(pipeline.settings.data, "process", pipeline.settings.process.shared):
+            process = helping(pipeline, Event(), say)
+            store(process, PATIENCE if isinstance(process, Helping) else float("inf"))
     except HouseLocked:
         while (pipeline.warm.position(GROUP) or 0) < end and time.monotonic() < until:
             time.sleep(0.1)

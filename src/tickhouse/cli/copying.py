@@ -154,7 +154,12 @@ def _settings(path: Path) -> Settings:
 def of_store(done: StoreCopied) -> dict[str, Any]:
     """What came of a store, with the counts of each table here and there."""
     tables = {name: asdict(table) for name, table in done.tables.items()}
-    return {"written": sum(t.written for t in done.tables.values()), "shortened": done.shortened, "tables": tables}
+    return {
+        "written": sum(t.written for t in done.tables.values()),
+        "shortened": done.shortened,
+        "left": done.left,
+        "tables": tables,
+    }
 
 
 @contextmanager
@@ -196,6 +201,8 @@ def _of_store(done: dict[str, Any]) -> Iterator[str]:
     yield f"warm store: {done['written']:,} rows written; every row was read back and is the same"
     if done["shortened"]:
         yield f"{done['shortened']:,} messages of findings were shortened: PostgreSQL has no room for more of them"
+    if done["left"]:
+        yield f"the ticks that are kept in PostgreSQL here were not copied: {done['left']}"
 
 
 _SAID = {"lake": _of_lake, "journal": _of_journal, "warm": _of_store, "store": _of_store}

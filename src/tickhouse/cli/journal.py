@@ -190,7 +190,7 @@ def reset(
     role = PROCESS if (role := group.partition(".")[0]) == PUBLISH else role
     holder = locks.holder(found.data, role)
     if holder is not None:
-        raise HouseLocked(f"process {holder} has the role {role!r}; stop it first")
+        raise HouseLocked(f"process {holder or 'of several'} has the role {role!r}; stop it first")
     with _opened(found) as journal:
         begin, end = 0 if group.startswith(PUBLISH) else journal.begin(), journal.end()
         given = {"begin": begin, "end": end}.get(to)

@@ -84,7 +84,8 @@ def replay_(as_json: Json = False, data: Data = None, config: Config = None) -> 
         house.check()
         with working(house):
             done = Heal(house.ingest(), house.clock).run()
-        other = locks.holder(house.settings.data, "process")
+        waited = house.settings.process.shared  # then what others store was waited for
+        other = None if waited else locks.holder(house.settings.data, "process")
     if as_json:
         emit_json({"seen": done.seen, "healed": done.healed, "refused": done.refused, "unread": done.unread})
         return

@@ -99,6 +99,9 @@ class Partitioned(Protocol):
         """Join those who share the ticks in the name of a consumer group. `leave` is called, within `poll`, with partitions that
         go to another: they go when it returns."""
 
+    def sharing(self, group: str) -> int:
+        """How many processes share the ticks now in the name of a consumer group. Raises `Unreachable`, `SettingsError`."""
+
 
 class Journal(Protocol):
     """A durable log that one process appends to and several read.

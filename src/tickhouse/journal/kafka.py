@@ -31,7 +31,7 @@ from tickhouse.journal._kafka.batch import Batch, Wanted
 from tickhouse.journal._kafka.entry import Indexed
 from tickhouse.journal._kafka.follower import Follower
 from tickhouse.journal._kafka.index import Index
-from tickhouse.journal._kafka.members import Members
+from tickhouse.journal._kafka.members import Members, counted
 from tickhouse.journal._kafka.place import Place, place
 from tickhouse.journal._kafka.publish import Publisher
 from tickhouse.journal._kafka.read import Reader
@@ -297,6 +297,10 @@ class KafkaJournal:
     def members(self, group: str, leave: Callable[[frozenset[int]], None]) -> Members:
         """See `Partitioned.members`."""
         return Members(self.place, group, leave)
+
+    def sharing(self, group: str) -> int:
+        """See `Partitioned.sharing`."""
+        return counted(self.place, group)
 
     def publisher(self) -> Publisher:
         """What publishes closed bars and anomalies, see `Publishes`."""

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tickhouse.core.clock import SECOND, SystemClock
 from tickhouse.core.errors import BadSetting, SettingsError
 from tickhouse.core.plugins import open_url
 from tickhouse.core.secrets import without_password
@@ -21,6 +22,7 @@ from tickhouse.steps import chosen, locks
 from tickhouse.steps.backup import database
 from tickhouse.steps.copying import KINDS, Copied, Copying
 from tickhouse.steps.copying_journal import JournalCopied, JournalCopying
+from tickhouse.steps.lately import DAY
 from tickhouse.steps.notes import COPYING, forget, inherit, is_house, made, must_be_whole, note, url
 from tickhouse.stores._copying import StoreCopied, StoreCopying
 from tickhouse.stores._warm import SqlWarm
@@ -98,7 +100,8 @@ class HouseCopying:
     @contextmanager
     def _warm(self) -> Iterator[StoreCopying]:
         with closing(warm_at(url(self.old, "warm"))) as old, closing(warm_at(url(self.new, "warm"))) as new:
-            yield StoreCopying(old, new, without_password(url(self.old, "warm")), self._sleep)
+            since = days_since(self.new.warm.keep_ticks)
+            yield StoreCopying(old, new, without_password(url(self.old, "warm")), self._sleep, since)
 
     def _rest(self) -> None:
         """What is in the folder beside these: facts about the house, and what was asked of providers today."""
@@ -108,6 +111,11 @@ class HouseCopying:
         inherit(old, new)
         if (old / BUDGET).is_file() and not (new / BUDGET).exists():
             database(old / BUDGET, new / BUDGET)
+
+
+def days_since(keeps: float) -> int | None:
+    """The first day (of 1970) of ticks in a store that keeps them for so many seconds; None where it keeps none."""
+    return None if not keeps else round(SystemClock().now() - keeps * SECOND) // DAY
 
 
 def lake_at(where: str, settings: Settings) -> Lake:

@@ -179,10 +179,10 @@ class Process:
             self._counted.watermarks(self.engine.watermarks())
         if now - self._checkpointed > self.checkpoint_seconds:
             self._store(output or Output(self.engine.position), self.engine.snapshot())
-        elif output is not None and (
-            has_rows(output) or now - self._written > 1.0 or (self._ticks and self._ticks.full)
-        ):
+        elif output is not None and (has_rows(output) or (self._ticks and self._ticks.full)):
             self._store(output, None)
+        elif now - self._written > 1.0 and (output is not None or self.engine.position > max(self._since, 0)):
+            self._store(output or Output(self.engine.position), None)
 
     def _store(self, output: Output, state: bytes | None) -> None:
         if not self.write:

@@ -12,15 +12,17 @@ from typing import Any
 
 from sqlalchemy import Table, and_, bindparam, delete, func, literal, select, tuple_
 
-from tickhouse.core.errors import Final, SettingsError
+from tickhouse.core.errors import Final, SettingsError, TickhouseError
 from tickhouse.core.retry import Insist
 from tickhouse.stores import _rows
+from tickhouse.stores._copying_ticks import TicksCopying
 from tickhouse.stores._tables import CHECKPOINTS, FINDINGS, HEAD, METADATA, POSITIONS
 from tickhouse.stores._warm import SqlWarm
 
 PAGE = 10_000
 """Rows that are read, and written in one transaction, at a time."""
 MARK = "copy of "
+TICKS = "ticks"
 MESSAGE = [c.name for c in FINDINGS.columns].index("message")
 
 Row = tuple[Any, ...]
@@ -39,32 +41,44 @@ class TableCopied:
 
 @dataclass(slots=True)
 class StoreCopied:
-    """What came of it, by table; `shortened` are messages of findings for which the new store had no room."""
+    """What came of it, by table; `shortened` are messages of findings for which the new store had no room, `left` says why the
+    ticks that the old one keeps were left there."""
 
     tables: dict[str, TableCopied] = field(default_factory=dict)
     shortened: int = 0
+    left: str = ""
     done: int = 0
     """Rows that were looked at, twice each in all: once to copy them, once to compare them."""
 
 
 class StoreCopying:
-    """Copies `old`, whose name is for people, into `new`. Raises `SettingsError` when `new` holds something else."""
+    """Copies `old`, whose name is for people, into `new`. Raises `SettingsError` when `new` holds something else.
 
-    def __init__(self, old: SqlWarm, new: SqlWarm, name: str, sleep: Callable[[float], object]) -> None:
+    Where both keep ticks those of the days from `since` (of 1970) on are copied; None: the new house keeps none.
+    """
+
+    def __init__(
+        self, old: SqlWarm, new: SqlWarm, name: str, sleep: Callable[[float], object], since: int | None = 0
+    ) -> None:
         self.old, self.new, self._mark = old, new, MARK + name
         self._insist = Insist(sleep)
+        self._ticks = TicksCopying(old.database, new.database, self._insist, since)
         self._same: StoreCopied | None = None
         """What was found where the new store had all rows already."""
 
     def rows(self) -> int:
         """How many rows the old store has. Raises `SettingsError` when it is none, or one of an older tickhouse."""
+        self._must_be_current()
+        rows = sum(self._insist(partial(self._size, table)) for table in METADATA.sorted_tables)
+        return rows + self._ticks.size()
+
+    def _must_be_current(self) -> None:
         version = self._insist(self.old.version)
         if version != HEAD:
             found = "has no tables" if version is None else f"has tables of version {version}"
             raise SettingsError(
                 f"the store {self._mark.removeprefix(MARK)} {found}, and {HEAD} is wanted: `tickhouse db upgrade`"
             )
-        return sum(self._insist(partial(self._size, table)) for table in METADATA.sorted_tables)
 
     def check(self) -> None:
         """See that the new store is empty, or has a part of this copy, or the same rows. Raises `SettingsError`."""
@@ -73,12 +87,12 @@ class StoreCopying:
         marks = self._marks(self.new)
         if marks not in ([], [self._mark]):
             raise SettingsError(f"the store there holds a {marks[0]} that is not whole; name an empty database")
-        if not marks and any(next(self._all(self.new, table), None) for table in METADATA.sorted_tables):
+        if not marks and not self._is_empty():
             self._same = self._compared(lambda done: None, marked=False)
 
     def run(self, progress: Callable[[StoreCopied], None] = lambda done: None) -> StoreCopied:
         """Copy; `progress` is told after each page."""
-        self.rows()
+        self._must_be_current()
         self.check()
         if self._same is not None:
             return self._same
@@ -86,6 +100,8 @@ class StoreCopying:
             self._insist(partial(self._write, POSITIONS, [], [(self._mark, 0)]))
         done = StoreCopied()
         written = {table.name: self._table(table, done, progress) for table in METADATA.sorted_tables}
+        if self._ticks.wanted:
+            written[TICKS] = self._ticks.copy(_looking(done, progress))
         done = self._compared(progress, marked=True, before=done.done)
         for name, number in written.items():
             done.tables[name].written = number
@@ -97,7 +113,15 @@ class StoreCopying:
         done = StoreCopied({table.name: TableCopied() for table in METADATA.sorted_tables}, done=before)
         for table in METADATA.sorted_tables:
             self._compare(table, done, progress, marked=marked)
+        if self._ticks.wanted:
+            self._compare_ticks(done, progress, marked=marked)
+        done.left = self._ticks.left()
         return done
+
+    def _is_empty(self) -> bool:
+        """Whether the new store has no rows at all."""
+        tables = any(next(self._all(self.new, table), None) for table in METADATA.sorted_tables)
+        return not tables and self._ticks.is_empty()
 
     def _marks(self, warm: SqlWarm) -> list[str]:
         return [name for name, _ in self._all(warm, POSITIONS, marks=True) if name.startswith(MARK)]
@@ -135,13 +159,16 @@ class StoreCopying:
         for old, new in self._merged(table, done):
             count.old, count.new = count.old + (old is not None), count.new + (new is not None)
             if old != new:
-                where = f"{table.name} {_keyed(table)(old or new or ())}"
-                if marked:
-                    raise Final(f"{where} is not the same there; was the store written while it was copied? Copy again")
-                raise SettingsError(f"the store there holds other rows than this one ({where}); name an empty database")
+                raise _differs(f"{table.name} {_keyed(table)(old or new or ())}", marked=marked)
             done.done += 1
             if done.done % PAGE == 0:
                 progress(done)
+
+    def _compare_ticks(self, done: StoreCopied, progress: Callable[[StoreCopied], None], *, marked: bool) -> None:
+        before = done.done
+        for where in self._ticks.compare(_looking(done, progress)):
+            raise _differs(where, marked=marked)
+        done.tables[TICKS] = TableCopied(done.done - before, done.done - before)
 
     def _merged(self, table: Table, done: StoreCopied | None = None) -> Iterator[Pair]:
         """The rows of both stores by key."""
@@ -205,6 +232,23 @@ class StoreCopying:
                 connection.execute(delete(table).where(where), gone)
             if rows:
                 database.save(connection, table, _rows.few(table, rows))
+
+
+def _looking(done: StoreCopied, progress: Callable[[StoreCopied], None]) -> Callable[[int], None]:
+    """Takes rows that were looked at."""
+
+    def looked(rows: int) -> None:
+        done.done += rows
+        progress(done)
+
+    return looked
+
+
+def _differs(where: str, *, marked: bool) -> TickhouseError:
+    """What to say of a row that is not the same in both stores, of which the new one is `marked` as a copy."""
+    if marked:
+        return Final(f"{where} is not the same there; was the store written while it was copied? Copy again")
+    return SettingsError(f"the store there holds other rows than this one ({where}); name an empty database")
 
 
 def _read(warm: SqlWarm, table: Table, after: Row | None) -> list[Row]:

@@ -17,13 +17,11 @@ from sqlalchemy import Connection
 
 from tickhouse.core.batches import I64, TickBatch
 from tickhouse.core.clock import SECOND
+from tickhouse.stores import _ticks_pages
 from tickhouse.stores._copy import Sent, added, binary, copy, raw, without_nan
 from tickhouse.stores._rows import clustered
+from tickhouse.stores._ticks_pages import COLUMNS, Stretch, date_of
 
-COLUMNS = (
-    "event_time", "received_at", "price", "size", "first_id", "last_id", "raw", "number", "symbol", "source", "conditions",
-)  # fmt: skip
-"""Of fixed width first, so that no room is lost between them."""
 DAY = 86_400 * SECOND
 NAME = re.compile(r"ticks_(\d{8})")
 DAYS = """
@@ -37,8 +35,11 @@ class DailyTicks:
 
     def save(self, connection: Connection, batches: Sequence[TickBatch]) -> None:
         """Write ticks; those that are there already stay as they are."""
+        self.put(connection, pa.concat_tables([_rows(batch) for batch in batches]))
+
+    def put(self, connection: Connection, rows: pa.Table) -> None:
+        """Write rows with the columns of the table; those that are there already stay as they are."""
         link = raw(connection)
-        rows = pa.concat_tables([_rows(batch) for batch in batches])
         day = rows["event_time"].cast(pa.int64()).to_numpy() // DAY
         days = np.unique(day).tolist()
         _make(link, [*days, days[-1] + 1])
@@ -46,6 +47,22 @@ class DailyTicks:
             sent = binary(rows if len(days) == 1 else rows.filter(pa.array(day == one)))
             if not added(link, _name(one), sent):
                 _add_rest(link, sent)
+
+    def days(self, connection: Connection) -> list[int]:
+        """The days that there are, as numbers since 1970."""
+        return sorted(day for _, day, _ in _days(raw(connection)))
+
+    def count(self, connection: Connection, day: int) -> int:
+        """How many ticks a day has; they are read from end to end."""
+        return _ticks_pages.count(raw(connection), day)
+
+    def read(self, connection: Connection, stretch: Stretch, most: int) -> pa.Table:
+        """The first ticks of a stretch, `most` at most, by key."""
+        return _ticks_pages.read(raw(connection), stretch, most)
+
+    def forget(self, connection: Connection, stretch: Stretch) -> None:
+        """Take out the ticks of a stretch."""
+        _ticks_pages.forget(raw(connection), stretch)
 
     def trim(self, connection: Connection, before: int) -> int:
         """Let go of a day that was over by a time (us), and return about how many ticks went with it.
@@ -91,7 +108,7 @@ def _make(link: psycopg.Connection[Any], days: Sequence[int]) -> None:
     there = {day for _, day, _ in _days(link)}
     for day in sorted(set(days) - there):
         name = _name(day)
-        span = f"FOR VALUES FROM ('{_date(day)}') TO ('{_date(day + 1)}')"
+        span = f"FOR VALUES FROM ('{date_of(day)}') TO ('{date_of(day + 1)}')"
         link.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE ticks INCLUDING ALL)".encode())
         link.execute(f"ALTER TABLE ticks ATTACH PARTITION {name} {span}".encode())
 
@@ -113,8 +130,4 @@ def _days(link: psycopg.Connection[Any]) -> Iterator[tuple[str, int, int]]:
 
 
 def _name(day: int) -> str:
-    return f"ticks_{_date(day):%Y%m%d}"
-
-
-def _date(day: int) -> datetime:
-    return datetime.fromtimestamp(day * 86_400, UTC)
+    return f"ticks_{date_of(day):%Y%m%d}"

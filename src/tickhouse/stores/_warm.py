@@ -14,6 +14,7 @@ from tickhouse.core.errors import Final, Superseded
 from tickhouse.core.model import ACTION, ANOMALY, BAR, COVERAGE, FINDING, INDICATOR, OBSERVATION, SWITCH, TIME, Query
 from tickhouse.core.shards import lacking
 from tickhouse.stores import NEVER_STORED, Checkpoint, Kept, _migrate, _queries, _rows, _tables, _trim
+from tickhouse.stores._ticks_pages import Stretch
 
 METRIC = pa.schema([("at", TIME), ("source", pa.string()), ("name", pa.string()), ("value", pa.float64())])
 KEPT_CHECKPOINTS = 2
@@ -28,6 +29,21 @@ class Ticks(Protocol):
 
     def trim(self, connection: Connection, before: int) -> int:
         """Let go of a day that was over by a time (us), and return about how many ticks went with it."""
+
+    def put(self, connection: Connection, rows: pa.Table) -> None:
+        """Write rows with the columns of the table; those that are there already stay as they are."""
+
+    def days(self, connection: Connection) -> list[int]:
+        """The days that there are, as numbers since 1970."""
+
+    def count(self, connection: Connection, day: int) -> int:
+        """How many ticks a day has; they are read from end to end."""
+
+    def read(self, connection: Connection, stretch: Stretch, most: int) -> pa.Table:
+        """The first ticks of a stretch, `most` at most, by key."""
+
+    def forget(self, connection: Connection, stretch: Stretch) -> None:
+        """Take out the ticks of a stretch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
 from tickhouse.core.errors import SettingsError
-from tickhouse.journal._kafka.errors import translated
+from tickhouse.journal._kafka.errors import asking, translated
 from tickhouse.journal._kafka.place import Place
 
 SESSION_SECONDS = 10
@@ -25,7 +25,7 @@ class Members:
         self.place, self._leave = place, leave
         self._mine: set[int] = set()
         self._consumer = place.consumer(**{
-            "group.id": f"{place.prefix}.{group}.members", "partition.assignment.strategy": "cooperative-sticky",
+            "group.id": name(place, group), "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": SESSION_SECONDS * 1000, "heartbeat.interval.ms": SESSION_SECONDS * 300,
         })  # fmt: skip
         self._consumer.subscribe(
@@ -59,3 +59,18 @@ class Members:
         self._mine -= gone
         self._leave(gone)
         consumer.incremental_unassign(partitions)
+
+
+def name(place: Place, group: str) -> str:
+    """What Kafka calls those who share the ticks in the name of a group."""
+    return f"{place.prefix}.{group}.members"
+
+
+def counted(place: Place, group: str) -> int:
+    """How many members a group has now. Raises `Unreachable`, also when one of several brokers does not answer.
+
+    Every broker is asked: a newer question would go to the group's coordinator, at which librdkafka may abort (see `Place.admin`).
+    """
+    with place.admin() as admin, asking(place, "looking who shares the ticks"):
+        found = admin.list_groups(name(place, group), place.timeout)
+    return sum(len(one.members) for one in found)

@@ -74,7 +74,8 @@ class Place:
     def admin(self) -> Iterator[AdminClient]:
         """What creates topics and lets records go, for as long as that takes: librdkafka's admin client has aborted the process
         when its broker was lost (librdkafka issue 4605, which its requests to coordinators of groups run into), so none is
-        kept, groups are never asked of one, and everything else that another client can ask is asked of that."""
+        kept, no coordinator is asked by one (`members.counted` asks every broker), and everything else that another client can
+        ask is asked of that."""
         yield _made(AdminClient, {k: v for k, v in self.settings().items() if k != "allow.auto.create.topics"})
 
     def producer(self, **more: Any) -> Producer:
