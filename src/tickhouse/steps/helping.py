@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from tickhouse.core.errors import Temporary
 from tickhouse.journal import Journal, Partitioned
+from tickhouse.steps.awaited import awaited_warm
 from tickhouse.steps.patience import Patience
-from tickhouse.steps.patient import patient
 from tickhouse.steps.process import GROUP, Process
 from tickhouse.steps.shared import Shared, shards
 from tickhouse.stores import Warm
@@ -38,7 +38,7 @@ def helping(
     """The step `process` of a command that works for a while, until `ended`; where the ticks are shared others go before."""
     if not shards(pipeline.settings, pipeline.journal):
         return pipeline.process(ended=ended)
-    warm = patient(pipeline.warm, ended)
+    warm = awaited_warm(pipeline.warm, ended)
     return Helping(pipeline.journal, warm, lambda: pipeline.process(ended=ended, member=True), ended, say)
 
 
