@@ -1,12 +1,13 @@
 """A place of its own on a Kafka, for each test that asks."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 
 @contextmanager
@@ -28,17 +29,29 @@ def told(server: str, topic: str, **more: Any) -> list[tuple[int, bytes, dict[st
     """Every message of a topic by partition and offset, as any client reads it: partition, key, value, headers."""
     settings = {"bootstrap.servers": server, "group.id": "a-stranger", "isolation.level": "read_committed", **more}
     found = []
-    with closing(Consumer(settings)) as consumer:
+    with closing(Consumer(settings | {"enable.partition.eof": True})) as consumer:
         for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            begin, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            _heard(server, TopicPartition(topic, number))
+            begin, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
             consumer.assign([TopicPartition(topic, number, begin)])
-            at = begin
-            while at < end:
-                message = consumer.poll(10.0)
-                assert message is not None and message.error() is None, message and message.error()
-                at = message.offset() + 1
+            while (message := consumer.poll(10.0)) is not None:
+                if (error := message.error()) is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    break
                 found.append((number, message.key(), json.loads(message.value()), dict(message.headers())))
+            assert message is not None
     return found
+
+
+def _heard(server: str, partition: TopicPartition) -> None:
+    """Wait until a partition has heard of the end of each transaction, which may be a moment after who wrote it."""
+    ends, until = [], time.monotonic() + 10
+    while len(set(ends)) != 1 and time.monotonic() < until:
+        ends = []
+        for isolation in ("read_uncommitted", "read_committed"):
+            about = {"bootstrap.servers": server, "group.id": "a-stranger", "isolation.level": isolation}
+            with closing(Consumer(about)) as consumer:
+                ends.append(consumer.get_watermark_offsets(partition, timeout=10)[1])
 
 
 def newest(messages: list[tuple[int, bytes, dict[str, Any], dict[str, bytes]]]) -> dict[bytes, dict[str, Any]]:
