@@ -27,12 +27,22 @@ def prefix(server: str, query: str = "partitions=3", user: str = "") -> Iterator
 
 def told(server: str, topic: str, **more: Any) -> list[tuple[int, bytes, dict[str, Any], dict[str, bytes]]]:
     """Every message of a topic by partition and offset, as any client reads it: partition, key, value, headers."""
-    settings = {"bootstrap.servers": server, "group.id": "a-stranger", "isolation.level": "read_committed", **more}
+    common = {
+        "bootstrap.servers": server, "group.id": "a-stranger", "enable.partition.eof": True, "fetch.wait.max.ms": 20,
+        "topic.metadata.refresh.fast.interval.ms": 20, "reconnect.backoff.ms": 10,
+    }  # fmt: skip
+    anything = {**common, "isolation.level": "read_uncommitted"}
     found = []
-    with closing(Consumer(settings | {"enable.partition.eof": True})) as consumer:
+    with (
+        closing(Consumer({**common, "isolation.level": "read_committed", **more})) as consumer,
+        closing(Consumer(anything)) as other,
+    ):
         for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            _heard(server, TopicPartition(topic, number))
-            begin, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            partition, until = TopicPartition(topic, number), time.monotonic() + 10
+            begin, end = other.get_watermark_offsets(partition, timeout=10)
+            # a topic may hear of a transaction's end a moment after who wrote it
+            while consumer.get_watermark_offsets(partition, timeout=10)[1] < end and time.monotonic() < until:
+                time.sleep(0.01)
             consumer.assign([TopicPartition(topic, number, begin)])
             while (message := consumer.poll(10.0)) is not None:
                 if (error := message.error()) is not None:
@@ -41,17 +51,6 @@ def told(server: str, topic: str, **more: Any) -> list[tuple[int, bytes, dict[st
                 found.append((number, message.key(), json.loads(message.value()), dict(message.headers())))
             assert message is not None
     return found
-
-
-def _heard(server: str, partition: TopicPartition) -> None:
-    """Wait until a partition has heard of the end of each transaction, which may be a moment after who wrote it."""
-    ends, until = [], time.monotonic() + 10
-    while len(set(ends)) != 1 and time.monotonic() < until:
-        ends = []
-        for isolation in ("read_uncommitted", "read_committed"):
-            about = {"bootstrap.servers": server, "group.id": "a-stranger", "isolation.level": isolation}
-            with closing(Consumer(about)) as consumer:
-                ends.append(consumer.get_watermark_offsets(partition, timeout=10)[1])
 
 
 def newest(messages: list[tuple[int, bytes, dict[str, Any], dict[str, bytes]]]) -> dict[bytes, dict[str, Any]]:
