@@ -125,6 +125,18 @@ def test_who_was_shut_out_and_stores_all_the_same_publishes_again(tmp_path: Path
     assert [value["version"] for _, _, value, _ in told] == [0, 0, 0, *[1, 2] * 3], "each once"
 
 
+def test_who_takes_up_again_what_it_had_itself_publishes_nothing_twice(tmp_path: Path, url: str) -> None:
+    """As with a shard that was another's for a moment."""
+    with house(tmp_path, url) as (one, store):
+        write(store, 1, version=0, bars=3)
+        until(lambda: one.publishing.position >= 1)
+        store.checkpoint(GROUP)
+        write(store, 2, version=1, bars=3)
+        until(lambda: one.publishing.position >= 2)
+    told = kafka.told(place(url).servers, place(url).topic("bars"))
+    assert [value["version"] for _, _, value, _ in told] == [0, 0, 0, 1, 1, 1]
+
+
 def test_who_begins_is_the_only_one_and_knows_what_was_published(url: str) -> None:
     with closing(open_url("journal", url)) as journal:
         first, second, another = (journal.publisher(*whose) for whose in ((GROUP, 0), (GROUP, 0), ("process.1of3", 1)))

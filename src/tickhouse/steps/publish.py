@@ -154,7 +154,8 @@ class Publishing:
     def _out(self, publisher: Publisher, group: Unpublished) -> Publishes:
         """What publishes for a group. Should it begin now, another may have published meanwhile, and all is as that noted."""
         out = self._outs.get(group.name)
-        if out is None:
+        if out is None or group.done < 0:
+            self._let_go(group.name)
             out = self._outs[group.name] = publisher(group.name, group.shard.number if group.shard else 0)
             known = out.begin()
             # a store that was made anew has not come so far yet

@@ -58,6 +58,7 @@ class Publisher:
             connected(producer, self.place)
             for topic in (*KEYS, TOPIC):
                 self._partitions[topic] = self._count(producer, self.place.topic(topic))
+        with self._translating():
             producer.init_transactions(self.place.timeout)
         position = noted_of(self.place, self.group, self.number)
         self._producer = producer
@@ -113,11 +114,17 @@ class Publisher:
         """The producer, in a transaction. Raises what `send` raises."""
         producer = self._producer
         assert producer is not None, "it has to begin first"
-        try:
+        with self._translating():
             if not self._open:
                 producer.begin_transaction()
                 self._open = True
             yield producer
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Kafka's errors inside come out as ours, and nothing goes on after one."""
+        try:
+            yield
         except KafkaException as error:
             self._drop()
             reason = error.args[0]
