@@ -93,7 +93,9 @@ def test_nothing_is_missing_after_the_broker_was_killed(tmp_path, tape, private_
     assert_told(config, url)
 
 
-def test_nothing_is_missing_after_shards_moved_to_another_process(tmp_path, kafka_url, redis_url):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_nothing_is_missing_or_old_after_shards_moved_to_another_process(tmp_path, kafka_url, redis_url, how):
+    """Who keeps what came last has what the store has, also where the one that had the shards goes on later."""
     section = (
         '[process]\nshared = true\nintervals = ["2s", "1m"]\ndetectors = ["returns(20,3)"]\ncheckpoint_every = "2s"\n'
     )
@@ -109,14 +111,22 @@ def test_nothing_is_missing_after_shards_moved_to_another_process(tmp_path, kafk
             loading = load(config, path)
             if number == 1:
                 time.sleep(2)
-                members.leave(first, signal.SIGKILL)
+                if how is signal.SIGKILL:
+                    members.leave(first, how)
+                else:
+                    first.send_signal(how)
                 members.join()
             ends_well(loading)
+        if how is signal.SIGSTOP:
+            test_shared.processed(config)
+            first.send_signal(signal.SIGCONT)
+            time.sleep(3)  # it would publish now what it had queued
+            assert first.poll() is None and "publish" not in members.told(), members.told()
         test_shared.processed(config)
         with closing(Pipeline(settings.load(config))) as one:
             for kind in ("bars", "anomalies"):
                 expected, until = rows(one, kind), time.monotonic() + 30
-                while kafka.newest(published(url, kind)) != expected:
+                while {key: value for _, key, value, _ in published(url, kind)} != expected:
                     assert time.monotonic() < until, kind
                     time.sleep(1)
                 assert len(expected) > (2000 if kind == "bars" else 0)

@@ -1,17 +1,21 @@
 """A process that only serves shows what another one says through Redis, and what its own engine says where nothing is heard."""
 
+import sqlite3
 import threading
+import time
 from contextlib import closing, contextmanager
 
 import pytest
 
 from tests.steps import filled
 from tests.stores.keys import forget, named
+from tickhouse.core.batches import RawBatch
 from tickhouse.core.errors import Unreachable
 from tickhouse.core.model import Query
 from tickhouse.core.plugins import open_url
 from tickhouse.steps import hear as hearing
 from tickhouse.steps.hear import Hear
+from tickhouse.stores import _redis_fanout, _redis_writer
 
 
 class Shown:
@@ -108,6 +112,31 @@ def test_where_nothing_is_said_the_journal_is_followed_until_something_is_said(h
         shown.until(lambda: not shown.hear.alone)
     assert alone <= stored(writer)
     assert shown.missed == 2
+    shown.hear.close()
+
+
+def test_a_process_whose_step_takes_long_counts_as_one_that_is_heard(house, place, monkeypatch):
+    """As on a machine that has too much to do: here another holds the store meanwhile."""
+    monkeypatch.setattr(_redis_fanout, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(_redis_writer, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(hearing, "QUIET_SECONDS", 1.0)
+    writer, reader = house(hot__url=place), house(hot__url=place)
+    filled.live(writer)
+    shown = Shown(reader)
+    shown.hear.step()
+    with closing(sqlite3.connect(writer.settings.data / "warm.db", isolation_level=None)) as holder:
+        with processing(writer) as start:
+            holder.execute("BEGIN IMMEDIATE")
+            start()
+            until, ingest = time.monotonic() + 3.0, writer.ingest()
+            while time.monotonic() < until:
+                ingest.take([RawBatch.of("binance", "trade", [filled.trade(900, 10)], filled.T0)])  # the journal grows
+                shown.hear.step()
+                assert not shown.hear.alone
+            assert not shown.bars, "nothing is stored"
+            holder.execute("ROLLBACK")
+        shown.until(lambda: shown.bars)
+    assert shown.missed == 0
     shown.hear.close()
 
 

@@ -88,7 +88,7 @@ def url(kafka_url):
 def test_a_stranger_reads_every_closed_bar_and_anomaly_of_the_store(tmp_path, url):
     with house(tmp_path, url) as one:
         run(one, market(range(90), leap=44))
-        stored = {kind: rows(one, kind) for kind in publish.KEYS}
+        stored = {kind: rows(one, kind) for kind in unpublished.KEYS}
     assert len(stored["bars"]) > 45 and len(stored["anomalies"]) >= 3
     for kind, expected in stored.items():
         messages = published(url, kind)
@@ -105,12 +105,12 @@ def test_a_stranger_reads_every_closed_bar_and_anomaly_of_the_store(tmp_path, ur
 
 
 def test_each_shard_publishes_what_it_stored(tmp_path, url, monkeypatch):
-    monkeypatch.setattr(publish, "PAGE", 7)
+    monkeypatch.setattr(unpublished, "PAGE", 7)
     with house(tmp_path, url, process__shared=True, journal__publish=False) as one:
         run(one, market(range(60), leap=44))
     with house(tmp_path, url, process__shared=True) as one:
         run(one, market(range(60, 90)))
-        for kind in publish.KEYS:
+        for kind in unpublished.KEYS:
             messages = published(url, kind)
             assert kafka.newest(messages) == rows(one, kind) and len(messages) == len(rows(one, kind))
 
@@ -127,7 +127,7 @@ def test_corrections_and_what_is_taken_back_follow_as_higher_versions(tmp_path, 
             )
         ]
         run(one, late)
-        for kind in publish.KEYS:
+        for kind in unpublished.KEYS:
             messages = published(url, kind)
             assert kafka.newest(messages) == rows(one, kind)
             versions: dict[bytes, list[int]] = {}
@@ -146,7 +146,7 @@ def test_nothing_is_published_twice_after_a_clean_end(tmp_path, url):
 
 
 def test_what_a_house_stored_before_is_published_when_it_is_switched_on(tmp_path, url, monkeypatch):
-    monkeypatch.setattr(publish, "PAGE", 7)
+    monkeypatch.setattr(unpublished, "PAGE", 7)
     with house(tmp_path, url, journal__publish=False) as one:
         run(one, market(range(90), leap=44))
         assert one.publishing.behind(one.warm, None) is one.warm
@@ -154,7 +154,7 @@ def test_what_a_house_stored_before_is_published_when_it_is_switched_on(tmp_path
     with house(tmp_path, url) as one:
         one.process().catch_up()
         told(one)
-        for kind in publish.KEYS:
+        for kind in unpublished.KEYS:
             assert kafka.newest(published(url, kind)) == rows(one, kind)
 
 

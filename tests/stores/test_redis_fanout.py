@@ -1,5 +1,7 @@
 """What one process writes is heard by others, in numbers that show when something was missed."""
 
+import time
+
 import pyarrow as pa
 import pytest
 
@@ -7,7 +9,7 @@ from tests.stores.keys import forget, named
 from tests.stores.samples import MINUTE, T0, anomaly, bar, bars_output, batch, output, stretch, ticks
 from tickhouse.core.model import ANOMALY, State
 from tickhouse.core.plugins import open_url
-from tickhouse.stores import _redis_fanout, memory
+from tickhouse.stores import _redis_fanout, _redis_writer, memory
 
 
 @pytest.fixture
@@ -61,6 +63,25 @@ def test_what_is_firm_is_heard_whole_and_once(ends):
     assert pa.concat_tables(tables).equals(said.anomalies)
     assert [one.output.coverage.num_rows for one in found if one.output.coverage is not None] == [1]
     assert all(one.whole for one in found)
+
+
+def test_who_is_busy_is_heard_though_nothing_comes_and_for_a_while_only(redis_url, monkeypatch):
+    monkeypatch.setattr(_redis_fanout, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(_redis_writer, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(_redis_writer, "BUSY_SECONDS", 1.0)
+    url = named(redis_url)
+    writer, reader = open_url("stores", url), open_url("stores", url)
+    changes = reader.follow()
+    assert changes.next(0.05) is None
+    for _ in range(2):
+        writer.busy()
+        began = time.monotonic()
+        found = heard(changes, 2.0)
+        assert len(found) > 5 and all(one.whole for one in found)
+        assert not any(one.ticks or one.output.bars or one.output.forming for one in found)
+        assert 0.5 < time.monotonic() - began < 3
+    changes.close()
+    forget(writer, reader)
 
 
 def test_bars_closed_together_with_the_next_forming_one_are_not_lost(ends):

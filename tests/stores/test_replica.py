@@ -1,7 +1,9 @@
 """Those who only show the warm store ask its replicas, and the server itself where these are away, hang or are too far behind."""
 
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -20,6 +22,7 @@ from tickhouse.core.plugins import open_url
 from tickhouse.core.replicas import Places, apart
 from tickhouse.core.settings import load
 from tickhouse.pipeline import Pipeline
+from tickhouse.steps import replicated
 from tickhouse.steps.replicated import Replicated
 
 SOON = 30.0
@@ -132,6 +135,30 @@ def test_a_replica_that_hangs_keeps_nobody_waiting(pair):
         finally:
             pair.replica.thaw()
         until(lambda: asks_replica(store, pair))
+
+
+def test_a_replica_that_hangs_is_let_go_of_at_once_when_we_are_to_end(pair, monkeypatch):
+    told = []
+    pair.warm.write("g", bars_output(1, bar(close=1.0)))
+    with ThreadPoolExecutor() as pool, shown(pair) as store:
+        store.position("g")
+        until(lambda: asks_replica(store, pair))
+        monkeypatch.setattr(observe, "hooks", (told.append,))
+        monkeypatch.setattr(replicated, "FRESH_SECONDS", 600.0)  # it counts as fit all the time
+        pair.replica.freeze()
+        try:
+            waiting = pool.submit(closes, store)
+            time.sleep(0.5)
+            assert not waiting.done()
+            began = time.monotonic()
+            store.cut()
+            assert waiting.result(5) == [1.0], "which the server answers"
+            store.close()
+            assert time.monotonic() - began < 1.0
+            assert [thread for thread in threading.enumerate() if thread.name in ("replica", "replicas")] == []
+            assert told == []
+        finally:
+            pair.replica.thaw()
 
 
 def test_a_replica_answers_while_its_server_is_away(pair):

@@ -12,7 +12,7 @@ from tickhouse.core.errors import BadSetting, HouseLocked
 if TYPE_CHECKING:
     from tickhouse.core.batches import Record
     from tickhouse.core.settings import Settings
-    from tickhouse.journal import Journal, Publishes, Topic
+    from tickhouse.journal import Journal, Tells, Topic
 
 commands = typer.Typer(help="The durable log: its topics, what is in them, who is how far.", no_args_is_help=True)
 FOLLOW_SECONDS, PATIENCE = 0.5, 10
@@ -69,15 +69,17 @@ def create(
         )
 
 
-def _publish(out: "Publishes", group: str, position: int) -> None:
+def _publish(journal: "Tells", group: str, position: int) -> None:
     """Have the bars and anomalies of a group published again from a position on."""
-    with closing(out):
-        if group not in (noted := out.published()):
-            known = ", ".join(name.replace(PROCESS, PUBLISH, 1) for name in noted) or "nothing yet"
-            raise BadSetting("group", group.replace(PROCESS, PUBLISH, 1), f"what was published ({known})")
-        out.note(group, position)
+    from tickhouse.core.shards import number_of
+
+    if group not in (noted := journal.published()):
+        known = ", ".join(name.replace(PROCESS, PUBLISH, 1) for name in noted) or "nothing yet"
+        raise BadSetting("group", group.replace(PROCESS, PUBLISH, 1), f"what was published ({known})")
+    with closing(journal.publisher(group, number_of(group))) as out:
+        out.begin()
         for _ in range(PATIENCE):
-            if out.delivered(1.0):
+            if out.commit(position, 1.0):
                 return
         raise out.silent()
 
@@ -154,12 +156,13 @@ def lag(as_json: Json = False, data: Data = None, config: Config = None) -> None
 
     Example: tickhouse journal lag
     """
+    from tickhouse.journal import Tells
+
     with _opened(existing(data, config)) as journal:
         end = journal.end()
         groups = dict(journal.groups())
-        if hasattr(journal, "publisher"):
-            noted = journal.publisher().published().items()
-            groups |= {name.replace(PROCESS, PUBLISH, 1): position for name, position in noted}
+        if isinstance(journal, Tells):
+            groups |= {name.replace(PROCESS, PUBLISH, 1): position for name, position in journal.published().items()}
         rows = [{"group": name, "position": at, "end": end, "behind": end - at} for name, at in groups.items()]
     if as_json:
         emit_json(rows)
@@ -184,6 +187,7 @@ def reset(
 
     Example: tickhouse journal reset archive --to begin
     """
+    from tickhouse.journal import Tells
     from tickhouse.steps import locks
 
     found = existing(data, config)
@@ -197,8 +201,8 @@ def reset(
         position = given if given is not None else int(to) if to.isdigit() else -1
         if not begin <= position <= end:
             raise BadSetting("--to", to, f"begin, end or a position from {begin} to {end}")
-        if group.startswith(PUBLISH) and hasattr(journal, "publisher"):
-            _publish(journal.publisher(), group.replace(PUBLISH, PROCESS, 1), position)
+        if group.startswith(PUBLISH) and isinstance(journal, Tells):
+            _publish(journal, group.replace(PUBLISH, PROCESS, 1), position)
         elif group not in journal.groups():
             known = ", ".join(journal.groups()) or "none yet"
             raise BadSetting("group", group, f"a group that has read from this journal ({known})")

@@ -83,6 +83,16 @@ def shared_by(groups: Iterable[str]) -> int | None:
     return next((int(of) for number, _, of in found if number.isdecimal() and of.isdecimal()), None)
 
 
+def number_of(group: str) -> int:
+    """The number of the shard of a group, which is named `<group>.<shard>`; 0 where it is of none.
+
+    >>> number_of("process.6of8"), number_of("process")
+    (6, 0)
+    """
+    number, _, of = group.rpartition(".")[2].partition("of")
+    return int(number) if number.isdecimal() and of.isdecimal() else 0
+
+
 def landmarks(event_time: I64, received_at: I64) -> NDArray[np.intp]:
     """Which ticks (us), in order of arrival, are the first of their second, each older than all before, or the newest.
 

@@ -195,28 +195,44 @@ class Journal(Protocol):
 
 
 class Publishes(Protocol):
-    """What tells others of closed bars and anomalies. Belongs to one thread; a journal that has none has no `publisher`.
+    """What tells others of the closed bars and anomalies of one group. Belongs to one thread.
 
-    Nothing here waits for long, but for the first `send`, which finds the broker.
+    Whoever begins last is the only one that publishes for the group: what another sent before and did not commit is dropped,
+    and everything it tries from then on raises `Superseded`. After any error what was not committed is dropped, too, and it has to
+    begin again. Nothing here waits for long, but for `begin`, which finds the broker.
     """
 
-    def published(self) -> Mapping[str, int]:
-        """The position last noted of each group whose results were published. Raises `Unreachable`."""
+    def begin(self) -> int:
+        """Become the only one. Returns the position up to which everything is published. Raises `Unreachable`, `SettingsError`."""
 
     def send(self, results: Results, rows: BarBatch | pa.Table) -> None:
         """Have rows sent, in their order, behind those before. Tables have the schemas `model.BAR` and `model.ANOMALY`.
 
-        Raises `Unreachable` and whatever else keeps it from that; then what was not `delivered` is sent no more.
+        Raises `Superseded`, `Unreachable` and whatever else keeps it from that.
         """
 
-    def note(self, group: str, position: int) -> None:
-        """Keep beside the journal that everything of a group up to a position is delivered. Raises what `send` raises."""
-
     def delivered(self, seconds: float) -> bool:
-        """Whether everything sent is with the broker, waiting up to so long for news. Raises what `send` raises."""
+        """Whether everything sent is with the broker, waiting up to so long."""
+
+    def commit(self, position: int | None, seconds: float) -> bool:
+        """Have everything sent count, together with the note that all up to `position` is published; None: as it was noted before.
+
+        Waits up to so long; when that is false call it again, and nothing else. Raises what `send` raises.
+        """
 
     def silent(self) -> TickhouseError:
         """What is to be said when nothing is delivered for longer than `timeout`."""
 
     def close(self) -> None:
-        """Let go of the connection, and of what is not delivered."""
+        """Let go of the connection, and of what is not committed."""
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A journal that has topics for results."""
+
+    def publisher(self, group: str, number: int) -> Publishes:
+        """What publishes for a group, which is the shard `number`, or 0 where nothing is shared."""
+
+    def published(self) -> Mapping[str, int]:
+        """The position up to which everything is published of each group. Raises `Unreachable`."""

@@ -34,6 +34,7 @@ from tickhouse.journal._kafka.index import Index
 from tickhouse.journal._kafka.members import Members, counted
 from tickhouse.journal._kafka.place import Place, place
 from tickhouse.journal._kafka.publish import Publisher
+from tickhouse.journal._kafka.published import noted
 from tickhouse.journal._kafka.read import Reader
 from tickhouse.journal._kafka.refused import Quarantine
 from tickhouse.journal._kafka.spans import Spans
@@ -302,9 +303,13 @@ class KafkaJournal:
         """See `Partitioned.sharing`."""
         return counted(self.place, group)
 
-    def publisher(self) -> Publisher:
+    def publisher(self, group: str, number: int) -> Publisher:
         """What publishes closed bars and anomalies, see `Publishes`."""
-        return Publisher(self.place, self.state)
+        return Publisher(self.place, group, number)
+
+    def published(self) -> Mapping[str, int]:
+        """See `Tells.published`."""
+        return noted(self.place)
 
     def slowest(self) -> int:
         """The position of the slowest group, or the end where there is none."""

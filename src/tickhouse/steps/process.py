@@ -74,6 +74,7 @@ class Process:
 
     def recover(self) -> int:
         """Go on from the newest checkpoint; what follows it is processed again and gives the same rows again."""
+        self._shown.busy()
         stored = self.warm.position(self.group)
         self._since = NEVER_STORED if stored is None else stored
         found = self.warm.checkpoint(self.group)
@@ -93,6 +94,7 @@ class Process:
 
         A journal whose server is away is waited for: that is said once, and nothing is lost by it.
         """
+        self._shown.busy()
         try:
             waiting = self.journal.wait(self.engine.position, timeout)
             records = self.journal.read("ticks", self.engine.position, max_messages, self.shard) if waiting else []

@@ -1,35 +1,35 @@
 """Closed bars and anomalies from the warm store to the topics of a journal that has such: what is stored is told, at least once.
 
-The position up to which everything of a group was published is noted beside the journal. Where that is behind what is stored (the
-broker was away, or more came than waits here), the rows stored since are read from the store again.
+The position up to which everything of a group is published is noted in the transaction of what was published. Where that is behind
+what is stored (the broker was away, or more came than waits here), the rows stored since are read from the store again. Who begins
+to publish for a group shuts out whoever did before: so one that hung while another took over never sends what it had queued.
 """
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import pyarrow as pa
 
 from tickhouse.core import observe
-from tickhouse.core.batches import Output
+from tickhouse.core.batches import BarBatch, Output
 from tickhouse.core.errors import Superseded, Temporary, TickhouseError
-from tickhouse.core.model import Query
 from tickhouse.core.shards import Shard
-from tickhouse.journal import Journal, Publishes, Results
+from tickhouse.journal import Journal, Publishes, Results, Tells
 from tickhouse.steps.patience import PAUSE, Patience
-from tickhouse.steps.unpublished import Unpublished, of_shard, results_of
+from tickhouse.steps.unpublished import NOTE_SECONDS, Given, Unpublished, results_of, stored
 from tickhouse.stores import Checkpoint, Warm
 
-PAGE = 5_000
-"""Rows that are read from the store at a time."""
-NOTE_SECONDS, LEAVE_SECONDS, REFUSED_SECONDS = 1.0, 10.0, 30.0
-"""How often positions are noted; how long a clean end waits for the broker; what is refused is tried again after so long."""
+LEAVE_SECONDS, REFUSED_SECONDS = 10.0, 30.0
+"""How long a clean end waits for the broker; what is refused is tried again after so long."""
 SILENT_SECONDS, ASK_SECONDS, LOOK_SECONDS = 10.0, 2.0, 0.1
 """So long the broker answers and takes nothing before that is told; how often it is asked meanwhile; how often is looked."""
-KEY = ("symbol", "interval", "start", "source", "version")
-KEYS = {"bars": KEY, "anomalies": (*KEY, "detector")}
+CUT_SECONDS, IDLE_SECONDS = 5.0, 300.0
+"""The longest of a transaction, within which nobody reads what it has; so long a connection is kept that is not used."""
+Publisher = Callable[[str, int], Publishes]
+"""Makes what publishes for a group, see `Tells.publisher`."""
 
 
 class _Ended(Exception):
@@ -43,19 +43,20 @@ class Publishing:
     """
 
     def __init__(self, journal: Journal, warm: Warm, wanted: bool) -> None:
-        self._publisher: Callable[[], Publishes] | None = getattr(journal, "publisher", None) if wanted else None
+        self._publisher: Publisher | None = journal.publisher if wanted and isinstance(journal, Tells) else None
         self._journal, self._warm = journal, warm
         self.patience, self._away, self._answers_since = Patience("publishing"), False, float("inf")
         self._ready = threading.Condition()
         self._groups: dict[str, Unpublished] = {}
-        self._leave, self._noted_at = 0.0, 0.0
+        self._outs: dict[str, Publishes] = {}
+        self._leave = 0.0
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
 
     @property
     def position(self) -> int:
         """Up to where everything is published; -1 while that is not known."""
-        return min((group.done for group in tuple(self._groups.values())), default=-1)
+        return min((group.done for group in self._all()), default=-1)
 
     def behind(self, warm: Warm, shard: Shard | None) -> Warm:
         """The store as who processes sees it: what is written to it, of a shard where there are such, is published afterwards."""
@@ -94,73 +95,112 @@ class Publishing:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, publisher: Callable[[], Publishes]) -> None:
-        out = publisher()
+    def _run(self, publisher: Publisher) -> None:
         try:
-            while self._round(out):
+            while self._round(publisher):
                 pass
-            self._note(out)
+            for group in self._all():
+                group.noted_at = 0.0
+                self._publish(publisher, group)
         except (_Ended, TickhouseError) as error:
             why = {"reason": str(error)} if isinstance(error, TickhouseError) else {}
             observe.tell("journal", "the rest is published at the next start", **why)
         except Exception as error:
             self._failure = error
         finally:
-            out.close()
+            for name in tuple(self._outs):
+                self._let_go(name)
 
-    def _round(self, out: Publishes) -> bool:
+    def _round(self, publisher: Publisher) -> bool:
         """Publish what there is; false when it is to end and nothing is left."""
         with self._ready:
             self._ready.wait_for(lambda: self._leave or self._is_more(), NOTE_SECONDS)
-            groups = tuple(self._groups.values())
         try:
-            for group in groups:
-                self._publish(out, group)
+            for group in self._all():
+                self._publish(publisher, group)
             self._away, self._answers_since = False, float("inf")
             self.patience.over()
-            if time.monotonic() - self._noted_at > NOTE_SECONDS:
-                self._note(out)
         except TickhouseError as error:
             self._failed(error)
+        self._rest()
         with self._ready:
             return not self._leave or self._is_more()
 
-    def _is_more(self) -> bool:
-        return any(group.waiting or group.behind for group in self._groups.values())
+    def _all(self) -> tuple[Unpublished, ...]:
+        with self._ready:
+            return tuple(group for group in self._groups.values() if not group.lost)
 
-    def _publish(self, out: Publishes, group: Unpublished) -> None:
+    def _is_more(self) -> bool:
+        return any(group.has_more for group in self._groups.values())
+
+    def _publish(self, publisher: Publisher, group: Unpublished) -> None:
         """Publish what there is of a group; should that fail, all of it is read from the store then."""
         with self._ready:
-            behind, upto, waiting = group.behind, group.handed, group.waiting
-            group.behind, group.waiting, group.rows = False, [], 0
+            given = group.give()
         try:
-            if group.done < 0:
-                group.done = min(out.published().get(group.name, 0), group.stored)
-            if behind and upto > group.done:
-                self._from_store(out, group, upto)
-            for output in waiting:
-                if output.position > group.done:
-                    for results, rows in results_of(output):
-                        out.send(results, rows)
-            self._settle(out)
+            if given.behind or given.outputs or (group.note_is_due and given.upto > group.noted):
+                self._send(self._out(publisher, group), group, given)
+            group.done = max(group.done, given.upto)
+        except Superseded:
+            self._let_go(group.name)
+            with self._ready:
+                group.lose()
         except TickhouseError:
+            self._let_go(group.name)
             with self._ready:
                 group.fall_behind()
             raise
-        group.done = max(group.done, upto)
 
-    def _from_store(self, out: Publishes, group: Unpublished, upto: int) -> None:
-        """Publish what was stored since, page by page."""
-        asks: tuple[tuple[Results, Callable[[Query], pa.Table]], ...]
-        asks = ("bars", self._warm.bars), ("anomalies", self._warm.anomalies)
-        for results, ask in asks:
-            query: Query | None = Query(versions=True, since=group.done, before=upto, limit=PAGE)
-            while query is not None:
-                page = ask(query)
-                out.send(results, page if group.shard is None else of_shard(group.shard, page))
-                self._settle(out)
-                last = page.slice(page.num_rows - 1).to_pylist() if page.num_rows == PAGE else []
-                query = replace(query, after=tuple(last[0][name] for name in KEYS[results])) if last else None
+    def _out(self, publisher: Publisher, group: Unpublished) -> Publishes:
+        """What publishes for a group. Should it begin now, another may have published meanwhile, and all is as that noted."""
+        out = self._outs.get(group.name)
+        if out is None or group.done < 0:
+            self._let_go(group.name)
+            out = self._outs[group.name] = publisher(group.name, group.shard.number if group.shard else 0)
+            known = out.begin()
+            # a store that was made anew has not come so far yet
+            group.done = group.noted = min(known, self._warm.position(group.name) or 0)
+            group.renewed = True
+        group.used = time.monotonic()
+        return out
+
+    def _send(self, out: Publishes, group: Unpublished, given: Given) -> None:
+        """Publish what was given of a group in one transaction, with the note that it is; in several when that takes long."""
+        rows, cut = 0, time.monotonic() + CUT_SECONDS
+        for results, some in self._rows(group, given):
+            out.send(results, some)
+            rows += len(some)
+            if given.behind:
+                self._settle(out, out.delivered)
+            if time.monotonic() > cut:
+                self._settle(out, partial(out.commit, None))
+                cut = time.monotonic() + CUT_SECONDS
+        upto = max(group.done, given.upto)
+        if rows or (group.note_is_due and upto > group.noted):
+            self._settle(out, partial(out.commit, upto))
+            group.note(upto)
+
+    def _rows(self, group: Unpublished, given: Given) -> Iterator[tuple[Results, BarBatch | pa.Table]]:
+        """What is to be published of what was given."""
+        renewed, group.renewed = group.renewed, False
+        if renewed or given.behind:
+            yield from stored(self._warm, group, given.upto) if given.upto > group.done else ()
+            return
+        for output in given.outputs:
+            if output.position > group.done:
+                yield from results_of(output)
+
+    def _rest(self) -> None:
+        """Let go of connections that are used no more: those of shards that others have now."""
+        for name in tuple(self._outs):
+            group = self._groups.get(name)
+            if group is None or time.monotonic() - group.used > IDLE_SECONDS:
+                self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        out = self._outs.pop(name, None)
+        if out is not None:
+            out.close()
 
     def _failed(self, error: TickhouseError) -> None:
         self._away, pause = True, self._say(error)
@@ -190,26 +230,14 @@ class Publishing:
         self._answers_since = min(self._answers_since, time.monotonic())
         return time.monotonic() - self._answers_since
 
-    def _settle(self, out: Publishes) -> None:
+    def _settle(self, out: Publishes, done: Callable[[float], bool]) -> None:
         """Wait until the broker has everything, however long that takes; it is said when it takes long."""
         ask = time.monotonic() + ASK_SECONDS
-        while not out.delivered(LOOK_SECONDS):
+        while not done(LOOK_SECONDS):
             self._hurry()
             if time.monotonic() > ask:
                 self._say(out.silent())
                 ask = time.monotonic() + ASK_SECONDS
-
-    def _note(self, out: Publishes) -> None:
-        """Keep how far everything is."""
-        fresh = [group for group in tuple(self._groups.values()) if group.done > group.noted]
-        positions = [group.done for group in fresh]
-        for group, position in zip(fresh, positions, strict=True):
-            out.note(group.name, position)
-        self._settle(out)
-        for group, position in zip(fresh, positions, strict=True):
-            group.noted = position
-            observe.gauge("journal_position", position, group=f"{group.name}.published")
-        self._noted_at = time.monotonic()
 
     def _hurry(self) -> None:
         if self._leave and time.monotonic() > self._leave:
@@ -228,8 +256,7 @@ class _Told:
     def checkpoint(self, group: str) -> Checkpoint | None:
         """See `Warm.checkpoint`."""
         found = self._warm.checkpoint(group)
-        stored = self._warm.position(group) or 0
-        self._publishing.begin(Unpublished(group, self._shard, stored, found.position if found else 0))
+        self._publishing.begin(Unpublished(group, self._shard, found.position if found else 0))
         return found
 
     def write(self, group: str, output: Output, checkpoint: bytes | None = None, since: int | None = None) -> int:

@@ -31,12 +31,12 @@ class Replica:
         self.url, self.lag = url, lag
         self.host = urlsplit(url).netloc.rpartition("@")[2]
         self.store = open_url("stores", url, upgrade=False)
-        self._seen, self._told = -math.inf, True
+        self._seen, self._told, self._left = -math.inf, True, False
 
     @property
     def fit(self) -> bool:
         """Whether it may be asked."""
-        return time.monotonic() - self._seen < FRESH_SECONDS
+        return time.monotonic() - self._seen < FRESH_SECONDS and not self._left
 
     def look(self, mark: str | None) -> None:
         """Ask how far it is behind a mark of the server, and say so where that changes whether it is asked."""
@@ -49,16 +49,21 @@ class Replica:
             self.leave(f"it is {behind:,.0f} s behind, the most is {self.lag:g} s")
             return
         self._seen = time.monotonic()
-        if not self._told:
+        if not self._told and not self._left:
             observe.tell("stores", "connected again", line="replica", host=self.host)
         self._told = True
 
     def leave(self, reason: str) -> None:
         """Ask it no more until it is fit again."""
         self._seen = -math.inf
-        if self._told:
+        if self._told and not self._left:
             observe.tell("stores", "line is down", logging.WARNING, line=f"replica {self.host}", error=reason)
         self._told = False
+
+    def cut(self) -> None:
+        """Have nobody wait for it any longer, nor ask it: we are to end."""
+        self._left = True
+        self.store.cut()
 
     def answer(self, name: str, *given: Any) -> tuple[Any] | None:
         """The answer to a question; None when it cannot tell, or is no longer fit."""
@@ -92,11 +97,17 @@ class Replicated:
         """Where to ask now."""
         return found.url if (found := self._fit()) else self._url
 
-    def close(self) -> None:
-        """Let go of the replicas; the store itself belongs to another."""
+    def cut(self) -> None:
+        """See `stores.Remote.cut`, of the replicas: whoever waits for one asks the store, which belongs to another."""
         self._ended.set()
+        for one in self._replicas:
+            one.cut()
+
+    def close(self) -> None:
+        """Let go of the replicas, also of one that hangs."""
+        self.cut()
         for thread in self._threads:
-            thread.join(LOOK_SECONDS)  # one that hangs is left alone
+            thread.join(LOOK_SECONDS)  # it may ask the store itself, or try to connect
         for one in self._replicas:
             one.store.close()
 

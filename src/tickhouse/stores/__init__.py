@@ -165,6 +165,9 @@ class Hot(Protocol):
     def announce(self, output: Output) -> None:
         """Say to other processes what an output has that is firm; what is only shown they are told as it is taken in."""
 
+    def busy(self) -> None:
+        """Say to other processes that the work of this one goes on, for the next minute whatever it takes in meanwhile."""
+
     def follow(self) -> Changes | None:
         """What other processes say, from now on; None where no other can be heard."""
 

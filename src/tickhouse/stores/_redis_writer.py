@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from tickhouse.core import observe
 from tickhouse.core.batches import Output
-from tickhouse.stores._redis_fanout import Speaker
+from tickhouse.stores._redis_fanout import BEAT_SECONDS, Speaker
 from tickhouse.stores._redis_link import Address, Circuit, is_away
 from tickhouse.stores._redis_own import Lot, Own
 from tickhouse.stores._redis_scripts import MOST, Scripts
@@ -16,6 +16,8 @@ from tickhouse.stores._redis_scripts import MOST, Scripts
 PAUSE = 0.005
 """Seconds between two beginnings: what comes meanwhile goes together."""
 LAST_SECONDS = 1.0
+BUSY_SECONDS = 60.0
+"""So long who processes counts as alive without a word from it: one step may take long where much waits or the machine is slow."""
 
 
 class Writer:
@@ -30,6 +32,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._anew = self._writing = False
+        self._busy_until = 0.0
 
     @property
     def trouble(self) -> str:
@@ -46,6 +49,13 @@ class Writer:
         """There is something to say."""
         self._speaker.add(output)
         self.wake()
+
+    def busy(self) -> None:
+        """The work goes on: that is said every second for the next minute, also while nothing comes."""
+        now = time.monotonic()
+        was_quiet, self._busy_until = now >= self._busy_until, now + BUSY_SECONDS
+        if was_quiet:
+            self.wake()
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything is written; whether it is."""
@@ -76,7 +86,7 @@ class Writer:
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            self._news.wait()
+            self._news.wait(BEAT_SECONDS / 2 if time.monotonic() < self._busy_until else None)
             began = time.monotonic()
             self._news.clear()
             if not (self._answers.enter() and self._takes.enter() and self._wrote()):
@@ -93,7 +103,7 @@ class Writer:
         self._writing = True
         lots = self._own.take()
         parts = [lot.part(at, at + MOST) for lot in lots for at in range(0, len(lot.rows), MOST)]
-        began = time.perf_counter()
+        began, writes = time.perf_counter(), bool(parts)
         try:
             while parts:
                 self._write(parts[-1])
@@ -111,7 +121,8 @@ class Writer:
             for part in parts:
                 self._own.untell(part)
             self._writing = False
-        observe.timing("hot_seconds", time.perf_counter() - began)
+        if writes:
+            observe.timing("hot_seconds", time.perf_counter() - began)
         self._answers.succeeded()
         self._takes.succeeded()
         return True

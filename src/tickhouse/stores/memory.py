@@ -103,6 +103,9 @@ class MemoryHot:
     def announce(self, output: Output) -> None:
         """Nobody hears it."""
 
+    def busy(self) -> None:
+        """Nobody hears it."""
+
     def follow(self) -> None:
         """No other process can be heard."""
 

@@ -70,6 +70,10 @@ class RedisHot:
         """Say to those who follow what is firm."""
         self._writer.announce(output)
 
+    def busy(self) -> None:
+        """Say to those who follow that there is more to come, for the next minute."""
+        self._writer.busy()
+
     def follow(self) -> Follower:
         """What the process that writes says, from now on."""
         return Follower(self.address)

@@ -78,9 +78,10 @@ class Local:
             self._loop.call_soon_threadsafe(self._stop.set)
 
     def let_go(self) -> None:
-        """Have nobody wait any longer for a warm store that may hang."""
-        if isinstance(self.pipeline.warm, Remote):
-            self.pipeline.warm.cut()
+        """Have nobody wait any longer for a warm store that may hang, nor for its replicas."""
+        for store in (self.pipeline.warm, self.pipeline.shown):
+            if isinstance(store, Remote):
+                store.cut()
 
     async def run(self, serve: Callable[[asyncio.Event], Awaitable[None]] | None = None) -> None:
         """Run until `stop`; raises what made a step fail. `serve` runs the surfaces on the same loop."""

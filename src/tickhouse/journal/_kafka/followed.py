@@ -1,4 +1,4 @@
-"""A topic of one partition that is read to its end whenever somebody must know what is in it."""
+"""A partition that is read to its end whenever somebody must know what is in it."""
 
 import threading
 import time
@@ -21,12 +21,12 @@ def arrived(consumer: Consumer, wait: float = 0.1, most: int = MANY) -> list[Mes
 class Followed:
     """Gives every message once, in order, from an offset on. Safe for several threads."""
 
-    def __init__(self, place: Place, topic: str, last: int | None = None) -> None:
+    def __init__(self, place: Place, topic: str, last: int | None = None, number: int = 0) -> None:
         """With `last` it begins so many offsets before the end, else with the first message kept."""
         self.place, self.topic = place, topic
         self.lock = threading.RLock()
         self._consumer = place.consumer(**{"enable.partition.eof": True})
-        self._partition = TopicPartition(topic, 0)
+        self._partition = TopicPartition(topic, number)
         self.low, high = self.edges()
         """The first offset kept."""
         self.next = self.low if last is None else max(self.low, high - last)
@@ -47,7 +47,7 @@ class Followed:
             if high <= self._seen:
                 return []
             self.next = max(self.next, self.low)
-            self._consumer.assign([TopicPartition(self.topic, 0, self.next)])
+            self._consumer.assign([TopicPartition(self.topic, self._partition.partition, self.next)])
             try:
                 found = list(self._until(high))
             finally:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -44,6 +45,7 @@ def wanted(place: Place, sources: Iterable[str] = ()) -> dict[str, NewTopic]:
         place.topic("state"): (1, {**STATE, "max.message.bytes": str(LARGE)}),
         place.topic("bars"): (place.partitions, {**NEWEST, **most}),
         place.topic("anomalies"): (place.partitions, {**NEWEST, **most}),
+        place.topic("published"): (place.partitions, STATE),
         **{place.raw(source): (1, {**FOREVER, **most}) for source in sources},
     }
     copies = {"min.insync.replicas": "2"} if place.replication > 2 else {}
@@ -79,6 +81,7 @@ def create(admin: AdminClient, place: Place, sources: Iterable[str] = ()) -> lis
     too old."""
     have = there(admin, place)
     _suitable(admin, place)
+    place = replace(place, partitions=have.get(place.topic("ticks"), place.partitions))
     lacking = [topic for name, topic in wanted(place, sources).items() if name not in have]
     if lacking and not place.create:
         names = ", ".join(topic.topic for topic in lacking)
