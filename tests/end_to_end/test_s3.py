@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.inside import run
 from tests.lake.buckets import moto, own
-from tests.lake.scripted import scripted
+from tests.lake.scripted import Script, scripted
 from tests.servers import S3
 from tickhouse.core.settings import load as settings
 from tickhouse.lake import _s3_key
@@ -17,6 +17,14 @@ from tickhouse.lake.local import open as open_local
 from tickhouse.pipeline import Pipeline
 
 __all__ = ["moto"]
+GIVEN = {
+    "AccessKeyId": "AccessKeyId",
+    "SecretAccessKey": "SecretAccessKey",
+    "SessionToken": "Token",
+    "Expiration": "Expiration",
+}
+"""What a key is made of, at STS and at all others."""
+ROLES = "/latest/meta-data/iam/security-credentials/"
 LINES = [f"2026-03-02T10:{n // 60:02d}:{n % 60:02d}Z,{'AB'[n % 2]},{100 + n % 7},{1 + n % 3}" for n in range(1200)]
 
 
@@ -78,12 +86,52 @@ def lent(s3: S3) -> dict[str, str]:
     about = {"aws_access_key_id": s3.key, "aws_secret_access_key": s3.secret, "endpoint_url": s3.endpoint}
     client = Session().create_client("sts", region_name="us-east-1", **about)
     given = client.assume_role(RoleArn="arn:xxx:xxx:xxx:xxxx", RoleSessionName="tests")["Credentials"]
-    names = {"AccessKeyId": "AccessKeyId", "SecretAccessKey": "SecretAccessKey", "SessionToken": "Token"}
-    return {name: given[key] for key, name in names.items()} | {"Expiration": given["Expiration"].isoformat()}
+    return {name: given[key] for key, name in GIVEN.items()} | {
+        "Expiration": f"{given['Expiration']:%Y-%m-%dT%H:%M:%SZ}"
+    }
+
+
+def giver(key: dict[str, str]) -> Script:
+    """Who gives the key at AWS: to a container, to an instance by its metadata, to a web identity by STS."""
+    xml = "".join(f"<{tag}>{key[name]}</{tag}>" for tag, name in GIVEN.items())
+    identity = f"<AssumeRoleWithWebIdentityResult><Credentials>{xml}</Credentials></AssumeRoleWithWebIdentityResult>"
+
+    def script(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        if path == "/key" and headers["authorization"] == "let me in":
+            return 200, json.dumps(key).encode()
+        if method == "PUT" and path == "/latest/api/token":
+            return 200, b"session"
+        if path == ROLES and headers["x-aws-ec2-metadata-token"] == "session":
+            return 200, b"reader"
+        if path == f"{ROLES}reader" and headers["x-aws-ec2-metadata-token"] == "session":
+            return 200, json.dumps({"Code": "Success", **key}).encode()
+        if "WebIdentityToken=let" in f"{path}{body.decode()}":
+            return 200, f"<AssumeRoleWithWebIdentityResponse>{identity}</AssumeRoleWithWebIdentityResponse>".encode()
+        return 404, b""
+
+    return script
+
+
+def machine(where: str, key: dict[str, str], giver: str) -> dict[str, str]:
+    """The environment of a machine whose key is there. The addresses are those of AWS where it is the real one."""
+    Path("token").write_text("let me in")
+    token = str(Path("token").absolute())
+    return {
+        "environment": {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": key["Token"],
+        },
+        "container": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{giver}/key", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token},
+        "instance": {"AWS_METADATA_ENDPOINT": giver, "AWS_EC2_METADATA_SERVICE_ENDPOINT": giver},
+        "web identity": {
+            "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/reader",
+            "AWS_ENDPOINT_URL_STS": giver, "AWS_DEFAULT_REGION": "us-east-1",
+        },
+    }[where]  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["environment", "container"])
+@pytest.mark.parametrize("where", ["environment", "container", "instance"])
 def test_sql_reads_it_with_a_key_and_a_token_that_are_lent(s3, tmp_path, monkeypatch, where):
     pytest.importorskip("duckdb_extension_httpfs", reason="DuckDB reads S3 with duckdb-extension-httpfs")
     monkeypatch.chdir(tmp_path)
@@ -92,21 +140,27 @@ def test_sql_reads_it_with_a_key_and_a_token_that_are_lent(s3, tmp_path, monkeyp
     monkeypatch.setattr(_s3_key, "_session", cache(_s3_key._session.__wrapped__))
     key = lent(s3)
     secrets = (s3.secret, key["SecretAccessKey"], key["Token"])
-    with own(s3) as url, scripted(lambda *_: (200, json.dumps(key).encode())) as giver:
+    with own(s3) as url, scripted(giver(key)) as address:
         monkeypatch.setenv("TICKHOUSE_LAKE__URL", url("house").replace(f"{s3.key}:{s3.secret}@", ""))
-        if where == "environment":
-            names = {"AccessKeyId": "ACCESS_KEY_ID", "SecretAccessKey": "SECRET_ACCESS_KEY", "Token": "SESSION_TOKEN"}
-            for name, variable in names.items():
-                monkeypatch.setenv(f"AWS_{variable}", key[name])
-        else:
-            Path("token").write_text("let me in")
-            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{giver}/key")
-            monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+        for name, value in machine(where, key, address).items():
+            monkeypatch.setenv(name, value)
         Path("t.csv").write_text("\n".join(["time,symbol,price,size", *LINES, ""]))
         good("load", "t.csv", "--data", "mine")
         done = good("sql", "--data", "mine", "--json", "select count(*) as n from ticks")
         assert json.loads(done.stdout) == [{"n": 1200}]
         assert not any(secret in done.stdout + done.stderr for secret in secrets)
+
+
+def test_the_key_of_a_web_identity_is_found_for_sql(tmp_path, monkeypatch):
+    """obstore asks STS by TLS alone, so that here it is only botocore that asks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_s3_key, "_session", cache(_s3_key._session.__wrapped__))
+    given = {"AccessKeyId": "k", "SecretAccessKey": "s", "Token": "t", "Expiration": "2100-01-01T00:00:00Z"}
+    with scripted(giver(given)) as address:
+        for name, value in machine("web identity", given, address).items():
+            monkeypatch.setenv(name, value)
+        found = _s3_key.of_machine("s3://bucket/house")
+    assert (found.id, found.secret.reveal(), found.token and found.token.reveal()) == ("k", "s", "t")
 
 
 def test_a_replay_of_it_is_the_same_house(house):

@@ -24,6 +24,11 @@ FORM = "s3://bucket/prefix?endpoint=http://127.0.0.1:9000&region=us-east-1"
 OPTIONS = ("endpoint", "region", "profile", "style", "allow_http", "sse", "kms_key", "checksum", "timeout", "part")
 ENCRYPTIONS, SUMS, STYLES = ("AES256", "aws:kms", "aws:kms:dsse"), ("SHA256", "CRC64NVME"), ("path", "virtual")
 SMALLEST_PART = 5 << 20
+LENDERS = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_METADATA_ENDPOINT",
+)  # fmt: skip
+"""Without one of these no key is looked for elsewhere for a server that is not AWS: it would be waited for in vain."""
 TRIES, PATIENCE = 5, 20.0
 """How often a request is tried again, and for how many seconds from the first try on."""
 
@@ -108,7 +113,7 @@ def access(url: str, key_id: Secret | None = None, secret: Secret | None = None)
         key = Key(unquote(parts.username), Secret(unquote(parts.password)))
     else:
         key = _found(profile, named="profile" in given)
-    if key is None and endpoint and not _env("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+    if key is None and endpoint and not _env(*LENDERS):
         raise SettingsError(f"no credentials for {endpoint}; set lake.key_id and lake.secret, or the AWS credentials")
     style = _one_of(given, "style", STYLES) or ("path" if endpoint or "." in bucket else "virtual")
     return Access(
