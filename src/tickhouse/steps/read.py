@@ -20,7 +20,6 @@ from tickhouse.steps.beside import Beside
 from tickhouse.steps.notes import notes
 from tickhouse.steps.past import FOREVER, Past
 from tickhouse.steps.preferred import Preferred, orders
-from tickhouse.steps.reconcile import reconcile
 from tickhouse.steps.tracing import Tracing
 from tickhouse.surfaces import MISSED, Columns, Listener
 from tickhouse.surfaces import sql as statements
@@ -193,6 +192,8 @@ class Reader:
 
     def reconcile(self, query: Query, a: str, b: str, worst: int = 10) -> dict[str, Any]:
         """How two sources differ on the same bars; see `steps.reconcile`. Raises `UnknownSymbol`, `NoData` or `BadQuery`."""
+        from tickhouse.steps.reconcile import reconcile  # polars takes its time to load, and a role hardly needs it
+
         try:
             return reconcile(self.past, query, a, b, worst)
         except NoData:
