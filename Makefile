@@ -12,7 +12,9 @@ SLOW ?= slow or browser or hypothesis
 export UV_PYTHON_DOWNLOADS = never
 # Many tests start processes; where nothing is kept each of them compiles tickhouse anew.
 unexport PYTHONDONTWRITEBYTECODE
-TOGETHER := -n 2 --dist loadfile
+# One more than there are processors, as tests wait now and then. In the order of the folders: chaos takes longest and comes first.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
+TOGETHER := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test check check-deploy slow slow-together slow-alone crash bench bench-smoke fuzz services services-down lock clean
 
@@ -36,7 +38,7 @@ demo: setup ## a simulated exchange and the whole pipeline, with a live page (FO
 	@$(BIN)/tickhouse demo $(if $(FOR),--for $(FOR))
 
 test: setup ## the fast tests
-	$(BIN)/pytest -m "not slow and not browser" $(TOGETHER)
+	$(BIN)/pytest -m "not slow and not browser" -n $(WORKERS) $(TOGETHER)
 
 check: setup ## lint, types, docs examples
 	$(BIN)/ruff check src tests benchmarks tools
@@ -53,7 +55,7 @@ check-deploy: setup ## lint what deploy/ holds, with each linter that can be had
 slow: slow-together slow-alone ## the slower tests: crash loop, browser, real sizes, every property with all of its examples
 
 slow-together: setup
-	THOROUGH=yes $(BIN)/pytest -m "($(SLOW)) and not alone" $(TOGETHER) --durations 20 --durations-min 5
+	THOROUGH=yes $(BIN)/pytest -m "($(SLOW)) and not alone" -n 3 $(TOGETHER) --durations 20 --durations-min 5
 
 slow-alone: setup
 	THOROUGH=yes $(BIN)/pytest -m "alone" --durations 10 --durations-min 5

@@ -25,6 +25,8 @@ from benchmarks.figures import machine, write
 RAW = Path("docs/figures.json")
 
 SMALL = {
+    "failover": "failover --runs 1",
+    "feeds": "feeds --megabytes 0.2",
     "main": "main_job --ticks 50000 --runs 1 --peers duckdb_batch,pandas_batches",
     "columnar": "main_job --columnar --ticks 50000 --runs 1",
     "latency": "engine_latency --seconds 0.5 --rates 10000 --symbols 100",
@@ -36,10 +38,8 @@ SMALL = {
     "api": "api --symbols 5 --requests 20",
     "fanout": "fanout --clients 100 --seconds 2 --warm 2",
     "parse": "parse --messages 50000",
-    "feeds": "feeds --megabytes 0.2",
     "journal": "journal --messages 50000",
     "lake": "lake --messages 50000",
-    "failover": "failover --runs 1",
 }
 
 FULL = {
@@ -142,7 +142,7 @@ def all_of(plan: dict[str, str], work: Path, watched: float) -> tuple[dict[str, 
 
 
 def side_by_side(plan: dict[str, str], work: Path) -> list[str]:
-    """Run a plan two at a time, where only its results matter and not how long they take; the names of those that failed."""
+    """Run a plan two at a time, the longest first, where only its results matter and not how long they take; the names of those that failed."""
     shared = {name: command for name, command in plan.items() if name in SHARE}
     parts = [shared, *({name: command} for name, command in plan.items() if name not in SHARE)]
     with ThreadPoolExecutor(2) as two:
