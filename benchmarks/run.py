@@ -142,7 +142,7 @@ def all_of(plan: dict[str, str], work: Path, watched: float) -> tuple[dict[str, 
 
 
 def side_by_side(plan: dict[str, str], work: Path) -> list[str]:
-    """Run a plan two at a time, the longest first, where only its results matter and not how long they take; the names of those that failed."""
+    """Run a plan two at a time, where its results matter and not how long they take; the names of those that failed."""
     shared = {name: command for name, command in plan.items() if name in SHARE}
     parts = [shared, *({name: command} for name, command in plan.items() if name not in SHARE)]
     with ThreadPoolExecutor(2) as two:
