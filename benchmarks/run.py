@@ -142,11 +142,11 @@ def all_of(plan: dict[str, str], work: Path, watched: float) -> tuple[dict[str, 
 
 
 def side_by_side(plan: dict[str, str], work: Path) -> list[str]:
-    """Run a plan two at a time, where its results matter and not how long they take; the names of those that failed."""
+    """Run a plan three at a time, where its results matter and not how long they take; the names of those that failed."""
     shared = {name: command for name, command in plan.items() if name in SHARE}
     parts = [shared, *({name: command} for name, command in plan.items() if name not in SHARE)]
-    with ThreadPoolExecutor(2) as two:
-        return [name for _, failed in two.map(lambda part: all_of(part, work, 0.0), parts) for name in failed]
+    with ThreadPoolExecutor(3) as three:
+        return [name for _, failed in three.map(lambda part: all_of(part, work, 0.0), parts) for name in failed]
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from tickhouse.core.settings import load
 from tickhouse.pipeline import Pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "8"))
 TABLES = ("bars", "indicators", "anomalies", "coverage")
 
 

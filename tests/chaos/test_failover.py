@@ -97,7 +97,7 @@ def test_the_other_feed_takes_over_and_no_volume_is_counted_twice(tmp_path: Path
 @pytest.mark.alone
 def test_what_a_feed_without_ids_missed_is_asked_of_its_history_when_it_is_good_again(tmp_path: Path) -> None:
     """Yahoo's socket is cut for three minutes; the bars of these minutes come from its chart, and count again."""
-    clock = FastClock(10.0)
+    clock = FastClock(15.0)
     exchange = Exchange(Market(3, 2, 100.0), clock)
     exchange.speak = ("yahoo", "coingecko")
     with running(exchange), gate(exchange.port) as way:

@@ -11,7 +11,7 @@ from tests.chaos.test_processes import ended, place
 from tests.stores.keys import named
 from tickhouse.core.plugins import open_url
 
-FROZEN_SECONDS, RATE = float(os.environ.get("FROZEN", "12")), 200.0
+FROZEN_SECONDS, RATE = float(os.environ.get("FROZEN", "8")), 200.0
 
 
 def latest(address, symbol):

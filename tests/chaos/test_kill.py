@@ -15,7 +15,7 @@ import pytest
 import tickhouse as th
 from tests.end_to_end.tape import write
 
-KILLS = int(os.environ.get("KILLS", "16"))
+KILLS = int(os.environ.get("KILLS", "12"))
 
 
 def command(data: Path, tape: Path) -> list[str]:

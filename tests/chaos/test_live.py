@@ -105,7 +105,7 @@ def test_a_symbol_that_alone_falls_mute_is_subscribed_anew_and_its_hole_filled(t
             w.wait(1)
             w.exchange.change(Faults())
             up.until(lambda: up.local.renewed >= 4)
-            w.wait(15)
+            w.wait(30)
             up.healed()
             w.wait(3)
         with w.stopped() as house:

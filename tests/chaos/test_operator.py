@@ -72,7 +72,7 @@ def checked(what: str, said: dict[str, list[str]], told: dict[str, tuple[str, ..
 def test_what_goes_away_is_told_once_by_each_role_that_needs_it_and_once_when_it_is_back(tmp_path, servers):
     """A server or a role that is killed: nothing lost, and the lines are counted."""
     known: dict[str, int] = {}
-    with roles(tmp_path, urls(servers), rate=100) as house:
+    with roles(tmp_path, urls(servers), rate=200) as house:
         house.start(*ROLES)
         house.grown(300)
         time.sleep(4)
@@ -82,7 +82,7 @@ def test_what_goes_away_is_told_once_by_each_role_that_needs_it_and_once_when_it
             time.sleep(6)
             server.restart()
             house.grown(300, 90)
-            time.sleep(5)
+            time.sleep(4)
             checked(name, new_lines(house, known), TOLD[name])
         for name in ROLES:
             house[name].kill()
