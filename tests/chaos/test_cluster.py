@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import kafka
-from tests.end_to_end.tape import write
+from tests.end_to_end.tape import stamped, write
 from tests.lake.buckets import own
 from tests.stores import databases
 from tests.stores.keys import named
@@ -64,12 +64,8 @@ def contents(config: Path) -> dict[str, Any]:
 def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], float]:
     """A tape that says when each message came, and what an embedded house makes of it."""
     folder = tmp_path_factory.mktemp("calm")
-    plain = write(folder / "plain.ndjson", trades=40_000, symbols=12, rate=25.0, seed=21).path.read_text().splitlines()
-    tape = folder / "tape.ndjson"
-    escaped = [line.replace("\\", "\\\\").replace('"', '\\"') for line in plain]
-    tape.write_text(
-        "".join(f'{{"recv": {1_767_225_600 + n / 25:.6f}, "raw": "{line}"}}\n' for n, line in enumerate(escaped))
-    )
+    plain, tape = write(folder / "plain.ndjson", trades=40_000, symbols=12, rate=25.0, seed=21), folder / "tape.ndjson"
+    tape.write_text("".join(stamped(plain.path, 25.0)))
     config = folder / "tickhouse.toml"
     config.write_text('data = "data"\n')
     began = time.monotonic()

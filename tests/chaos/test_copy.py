@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.test_cluster import cluster, command, contents
-from tests.end_to_end.tape import write
+from tests.end_to_end.tape import stamped, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 TRADES = 6_000
@@ -22,11 +22,9 @@ KILLS = 3
 @pytest.fixture
 def tapes(tmp_path: Path) -> list[Path]:
     """Three tapes that follow one another, each message with the time at which it came."""
-    lines = write(tmp_path / "plain.ndjson", trades=TRADES, symbols=4, rate=5.0, seed=5).path.read_text().splitlines()
-    escaped = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
-    stamped = [f'{{"recv": {1_767_225_600 + n / 5:.6f}, "raw": "{line}"}}\n' for n, line in enumerate(escaped)]
-    third = len(stamped) // 3
-    parts = [stamped[:third], stamped[third : 2 * third], stamped[2 * third :]]
+    lines = stamped(write(tmp_path / "plain.ndjson", trades=TRADES, symbols=4, rate=5.0, seed=5).path, 5.0)
+    third = len(lines) // 3
+    parts = [lines[:third], lines[third : 2 * third], lines[2 * third :]]
     files = [tmp_path / f"tape{n}.ndjson" for n in range(3)]
     for file, part in zip(files, parts, strict=True):
         file.write_text("".join(part))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.test_shared import contents, crew, house, processed, run, same, take
-from tests.end_to_end.tape import write
+from tests.end_to_end.tape import stamped, write
 from tickhouse.core.settings import load as settings
 from tickhouse.pipeline import Pipeline
 from tickhouse.steps.helping import ALONE, WAITS
@@ -24,11 +24,9 @@ def tapes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two tapes that say when each message came."""
     made, folder = [], tmp_path_factory.mktemp("tapes")
     for number in range(2):
-        lines = write(folder / f"plain{number}.ndjson", trades=8_000, symbols=12, rate=25.0, seed=51 + number).path
-        raws = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines.read_text().splitlines()]
-        said = (f'{{"recv": {1_767_225_600 + n / 25:.6f}, "raw": "{raw}"}}\n' for n, raw in enumerate(raws))
+        plain = write(folder / f"plain{number}.ndjson", trades=8_000, symbols=12, rate=25.0, seed=51 + number)
         made.append(folder / f"tape{number}.ndjson")
-        made[-1].write_text("".join(said))
+        made[-1].write_text("".join(stamped(plain.path, 25.0)))
     return made
 
 

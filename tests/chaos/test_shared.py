@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import kafka
-from tests.end_to_end.tape import write
+from tests.end_to_end.tape import stamped, write
 from tests.stores import databases
 from tests.stores.keys import named
 from tickhouse.core.model import Query
@@ -121,13 +121,9 @@ def tapes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A few tapes that say when each message came."""
     made, tmp_path = [], tmp_path_factory.mktemp("tapes")
     for number in range(KILLS):
-        name = tmp_path / f"plain{number}.ndjson"
-        lines = write(name, trades=12_000, symbols=12, rate=25.0, seed=21 + number).path.read_text().splitlines()
-        escaped = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
+        plain = write(tmp_path / f"plain{number}.ndjson", trades=12_000, symbols=12, rate=25.0, seed=21 + number)
         tape = tmp_path / f"tape{number}.ndjson"
-        tape.write_text(
-            "".join(f'{{"recv": {1_767_225_600 + n / 25:.6f}, "raw": "{line}"}}\n' for n, line in enumerate(escaped))
-        )
+        tape.write_text("".join(stamped(plain.path, 25.0)))
         made.append(tape)
     return made
 

@@ -62,6 +62,12 @@ def write(path: Path, trades: int = 20_000, symbols: int = 5, rate: float = 50.0
     return Tape(path, len(lines), trades, duplicates, malformed, truth(rows))
 
 
+def stamped(path: Path, rate: float) -> list[str]:
+    """The lines of a tape with the time at which each came, so many a second; each ends its line."""
+    escaped = (line.replace("\\", "\\\\").replace('"', '\\"') for line in path.read_text().splitlines())
+    return [f'{{"recv": {BEGAN / 1000 + n / rate:.6f}, "raw": "{line}"}}\n' for n, line in enumerate(escaped)]
+
+
 def truth(rows: list[tuple[int, int, int, int, float, float]]) -> dict[tuple[str, int], dict[str, float]]:
     """The one-minute bars of the trades, by (symbol, start in ms)."""
     windows: dict[tuple[str, int], list[tuple[int, int, float, float]]] = {}

@@ -139,7 +139,7 @@ def test_who_takes_up_again_what_it_had_itself_publishes_nothing_twice(tmp_path:
 
 def test_who_begins_is_the_only_one_and_knows_what_was_published(url: str) -> None:
     with closing(open_url("journal", url)) as journal:
-        first, second, another = (journal.publisher(*whose) for whose in ((GROUP, 0), (GROUP, 0), ("process.1of3", 1)))
+        first, second, another = (journal.publisher(group) for group in (GROUP, GROUP, "process.1of3"))
         with closing(first), closing(second), closing(another):
             assert (first.begin(), another.begin()) == (0, 0)
             first.send("bars", batch([bar(version=0)]))
@@ -166,7 +166,7 @@ def test_one_that_hangs_in_a_transaction_does_not_hide_what_others_noted(url: st
         hangs.begin_transaction()
         hangs.produce(journal.place.topic("published"), b"3", b"process.0of3", 0)
         assert hangs.flush(10) == 0
-        goes_on, again = (journal.publisher("process.1of3", 1) for _ in range(2))
+        goes_on, again = (journal.publisher("process.1of3") for _ in range(2))
         with closing(goes_on), closing(again):
             goes_on.begin()
             committed(goes_on, 5)

@@ -71,12 +71,10 @@ def create(
 
 def _publish(journal: "Tells", group: str, position: int) -> None:
     """Have the bars and anomalies of a group published again from a position on."""
-    from tickhouse.core.shards import number_of
-
     if group not in (noted := journal.published()):
         known = ", ".join(name.replace(PROCESS, PUBLISH, 1) for name in noted) or "nothing yet"
         raise BadSetting("group", group.replace(PROCESS, PUBLISH, 1), f"what was published ({known})")
-    with closing(journal.publisher(group, number_of(group))) as out:
+    with closing(journal.publisher(group)) as out:
         out.begin()
         for _ in range(PATIENCE):
             if out.commit(position, 1.0):

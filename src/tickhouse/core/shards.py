@@ -79,8 +79,7 @@ def shared_by(groups: Iterable[str]) -> int | None:
     >>> shared_by(["archive", "process.0of2", "process.1of2"]), shared_by(["archive", "process"])
     (2, None)
     """
-    found = (group.rpartition(".")[2].partition("of") for group in groups)
-    return next((int(of) for number, _, of in found if number.isdecimal() and of.isdecimal()), None)
+    return next((found[1] for group in groups if (found := _named(group))), None)
 
 
 def number_of(group: str) -> int:
@@ -89,8 +88,14 @@ def number_of(group: str) -> int:
     >>> number_of("process.6of8"), number_of("process")
     (6, 0)
     """
+    found = _named(group)
+    return found[0] if found else 0
+
+
+def _named(group: str) -> tuple[int, int] | None:
+    """The number of a group's shard, and how many there are."""
     number, _, of = group.rpartition(".")[2].partition("of")
-    return int(number) if number.isdecimal() and of.isdecimal() else 0
+    return (int(number), int(of)) if number.isdecimal() and of.isdecimal() else None
 
 
 def landmarks(event_time: I64, received_at: I64) -> NDArray[np.intp]:

@@ -231,8 +231,8 @@ class Publishes(Protocol):
 class Tells(Protocol):
     """A journal that has topics for results."""
 
-    def publisher(self, group: str, number: int) -> Publishes:
-        """What publishes for a group, which is the shard `number`, or 0 where nothing is shared."""
+    def publisher(self, group: str) -> Publishes:
+        """What publishes for a group, or for a shard of it, which is named `<group>.<shard>`."""
 
     def published(self) -> Mapping[str, int]:
         """The position up to which everything is published of each group. Raises `Unreachable`."""

@@ -303,9 +303,9 @@ class KafkaJournal:
         """See `Partitioned.sharing`."""
         return counted(self.place, group)
 
-    def publisher(self, group: str, number: int) -> Publisher:
+    def publisher(self, group: str) -> Publisher:
         """What publishes closed bars and anomalies, see `Publishes`."""
-        return Publisher(self.place, group, number)
+        return Publisher(self.place, group)
 
     def published(self) -> Mapping[str, int]:
         """See `Tells.published`."""

@@ -28,7 +28,7 @@ SILENT_SECONDS, ASK_SECONDS, LOOK_SECONDS = 10.0, 2.0, 0.1
 """So long the broker answers and takes nothing before that is told; how often it is asked meanwhile; how often is looked."""
 CUT_SECONDS, IDLE_SECONDS = 5.0, 300.0
 """The longest of a transaction, within which nobody reads what it has; so long a connection is kept that is not used."""
-Publisher = Callable[[str, int], Publishes]
+Publisher = Callable[[str], Publishes]
 """Makes what publishes for a group, see `Tells.publisher`."""
 
 
@@ -156,7 +156,7 @@ class Publishing:
         out = self._outs.get(group.name)
         if out is None or group.done < 0:
             self._let_go(group.name)
-            out = self._outs[group.name] = publisher(group.name, group.shard.number if group.shard else 0)
+            out = self._outs[group.name] = publisher(group.name)
             known = out.begin()
             # a store that was made anew has not come so far yet
             group.done = group.noted = min(known, self._warm.position(group.name) or 0)

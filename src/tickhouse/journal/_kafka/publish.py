@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException, Producer
 
 from tickhouse.core.batches import BarBatch
 from tickhouse.core.errors import SettingsError, Superseded, TickhouseError
-from tickhouse.core.shards import partition
+from tickhouse.core.shards import number_of, partition
 from tickhouse.journal import Results
 from tickhouse.journal._kafka.errors import FENCED, asking, away, translated
 from tickhouse.journal._kafka.place import Place
@@ -41,8 +41,8 @@ class Publisher:
     not committed.
     """
 
-    def __init__(self, place: Place, group: str, number: int) -> None:
-        self.place, self.group, self.number = place, group, number
+    def __init__(self, place: Place, group: str) -> None:
+        self.place, self.group, self.number = place, group, number_of(group)
         self._producer: Producer | None = None
         self._partitions: dict[str, int] = {}
         self._open = self._noted = False
